@@ -1,0 +1,176 @@
+"""Everything that a user may set, as frozen pydantic models that refuse unknown keys and explain their fields.
+
+In: YAML, flags or keyword arguments. Out: checked values that the rest trusts. No torch, no files but the suite's own.
+An option is declared here once (or in the inner `Config` of the plugin that it belongs to); flags, help and docs derive from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+
+
+class Frozen(BaseModel):
+    """Base of every config: immutable, no unknown keys, no silent conversions of the wrong kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Frozen):
+    """Where the real images come from. Each kind's own options live in the `Config` of its class in harness/data."""
+
+    kind: str = Field(description="a registered source: digits, image_folder, ...")
+
+
+class Budget(Frozen):
+    """What a method may keep and how often it is repeated; the three lengths multiply into students trained."""
+
+    ipc: tuple[PositiveInt, ...] = Field(min_length=1, description="images per class, ascending")
+    distillation_seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1, description="one distilled set per seed")
+    training_seeds: tuple[NonNegativeInt, ...] = Field(
+        (0, 1, 2), min_length=1, description="one student per seed and set"
+    )
+
+    @field_validator("ipc", "distillation_seeds", "training_seeds")
+    @classmethod
+    def _ascending(cls, values: tuple[int, ...]) -> tuple[int, ...]:
+        if list(values) != sorted(set(values)):
+            raise ValueError(f"{list(values)} must ascend without repeats; write {sorted(set(values))}")
+        return values
+
+
+class EpochRule(Frozen):
+    """Epochs by images per class: the first row whose bound is not exceeded counts."""
+
+    up_to: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(description="(largest IPC, epochs), ascending in IPC")
+    above: PositiveInt = Field(description="epochs beyond the last row")
+
+    def epochs(self, ipc: float) -> int:
+        """Return the epochs for `ipc` images per class (a mean, for unequal classes)."""
+        return next((epochs for bound, epochs in self.up_to if ipc <= bound), self.above)
+
+
+class Protocol(Frozen):
+    """How a student is trained and scored. The defaults are `idc`: the hard-label protocol of Minimax Diffusion (from IDC).
+
+    Source: golden/protocol.json. A suite may override fields; what it overrides is shown by `harness show suite`.
+    """
+
+    name: str = Field("idc", description="protocol that these values belong to")
+    version: int = Field(1, description="+1 whenever equal settings would give other accuracies")
+    epochs: EpochRule = Field(
+        EpochRule(up_to=((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500)), above=300),
+        description="epochs by IPC; idc: 3000, 2000, 1500, 1000, 500, 300",
+    )
+    scale_epochs_at_100_classes: bool = Field(
+        True, description="at exactly 100 classes: two thirds of the epochs, rounded down to 100, as the authors' code"
+    )
+    switch_above_100_classes: bool = Field(
+        True, description="above 100 classes: lr 0.1, weight decay 1e-4, batch at least 128, as the authors' code"
+    )
+    num_evaluations: PositiveInt = Field(100, description="evaluations on the test split, evenly spaced, the last at the end")
+    lr: PositiveFloat = Field(0.01, description="SGD learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, no Nesterov")
+    weight_decay: float = Field(5e-4, ge=0, description="on all parameters, norms and biases included")
+    lr_decay: PositiveFloat = Field(0.2, description="factor at each milestone")
+    lr_milestones: tuple[float, ...] = Field((2 / 3, 5 / 6), description="as shares of the epochs, rounded down")
+    batch_size: PositiveInt = Field(64, description="images a step; the last, smaller batch of an epoch is used")
+    cutmix_probability: float = Field(1.0, ge=0, le=1, description="chance per batch of CutMix")
+    cutmix_beta: PositiveFloat = Field(1.0, description="both parameters of CutMix's beta distribution")
+    crop_scale: tuple[float, float] | None = Field(
+        (0.5, 1.0), description="area range of the random resized crop; null: no crop"
+    )
+    crop_ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="aspect-ratio range of the crop")
+    flip: bool = Field(True, description="random horizontal flip, p = 0.5")
+    color_jitter: float = Field(0.4, ge=0, description="strength of brightness, contrast and saturation, in random order")
+    pca_lighting: float = Field(0.1, ge=0, description="std of AlexNet's lighting noise")
+    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="normalisation, per RGB channel in [0, 1]")
+    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="normalisation, per RGB channel in [0, 1]")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="autocast precision; bfloat16 changes results slightly"
+    )
+
+
+class PriorTraining(Frozen):
+    """How the `prior` job trains a small generator from scratch where no weights exist (the embedded suite)."""
+
+    vae_channels: tuple[PositiveInt, ...] = Field((32, 64), description="VAE widths; each level after the first halves the image")
+    vae_steps: PositiveInt = Field(600, description="VAE training steps")
+    vae_batch: PositiveInt = Field(64, description="images a VAE step")
+    vae_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the VAE, cosine to 0")
+    kl_weight: float = Field(1e-4, ge=0, description="weight of the KL term against the mean squared error")
+    hidden_size: PositiveInt = Field(96, description="DiT width")
+    depth: PositiveInt = Field(4, description="DiT blocks")
+    num_heads: PositiveInt = Field(4, description="attention heads")
+    patch_size: PositiveInt = Field(1, description="latent pixels per token side")
+    dit_steps: PositiveInt = Field(2000, description="DiT training steps")
+    dit_batch: PositiveInt = Field(128, description="latents a DiT step")
+    dit_lr: PositiveFloat = Field(1e-3, description="AdamW learning rate of the DiT, warm-up then cosine to 0")
+    ema_decay: float = Field(0.995, ge=0, lt=1, description="EMA whose weights are saved")
+    seed: NonNegativeInt = Field(0, description="one prior for the whole suite, whatever the distillation seed")
+
+
+class GeneratorSpec(Frozen):
+    """A pre-trained image generator, or how to train a small one; shared by methods and never counted as distilled."""
+
+    weights: str | None = Field(None, description="diffusers folder or hub id, e.g. facebook/DiT-XL-2-256; null: train it")
+    encoder: str | None = Field(None, description="VAE that encodes for training; null: the pipeline's own")
+    decoder: str | None = Field(None, description="VAE that decodes samples; null: the pipeline's own")
+    label_classes: str | None = Field(None, description="class list in the generator's label order; null: the suite's own")
+    train: PriorTraining | None = Field(None, description="how the prior job trains it when `weights` is null")
+
+
+class Teacher(Frozen):
+    """The student architecture trained on the real training split, for features (coresets) and soft labels."""
+
+    student: str = Field(description="a student name, e.g. convnet3")
+    epochs: PositiveInt = Field(description="epochs over the real training split")
+    holdout: float = Field(0.1, gt=0, lt=1, description="share of the training split kept to score the teacher")
+    min_share: float = Field(0.5, ge=0, le=1, description="refused below this share of the suite's full-data accuracy")
+
+
+class Resources(Frozen):
+    """What one job asks of an executor. CPU threads are set to exactly `cpus`, so they belong to the result."""
+
+    cpus: PositiveInt = Field(1, description="CPU threads")
+    gpus: float = Field(0, ge=0, description="GPUs, a fraction where several jobs share one; used when the device is a GPU")
+    memory_gb: PositiveFloat = Field(1.0, description="host memory in GB")
+
+
+class Suite(Frozen):
+    """A benchmark suite: data, classes, budget, protocol, students, generators. Read from datasets/NAME.yaml."""
+
+    name: str = Field(description="the suite's name, as on the command line")
+    title: str = Field("", description="one line for `harness list suites`")
+    version: PositiveInt = Field(description="+1 whenever older numbers stop being comparable")
+    source: dict[str, Any] = Field(description="kind and options of the image source")
+    classes: str = Field(description="class list beside the YAML; its order is the label order")
+    image_size: PositiveInt = Field(description="side of distilled images, pixels")
+    student_image_size: PositiveInt | None = Field(None, description="side that students see, pixels; null: image_size")
+    budget: Budget
+    protocol: str = Field("idc", description="protocol used unless the command names another")
+    protocol_overrides: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="per protocol, the fields that this suite changes"
+    )
+    students: tuple[str, ...] = Field(min_length=1, description="student names")
+    teacher: Teacher | None = Field(None, description="teacher for features and soft labels; null: none")
+    full_accuracy: float | None = Field(None, ge=0, le=100, description="stated full-data top-1 accuracy, percent")
+    generators: dict[str, GeneratorSpec] = Field(
+        default_factory=dict, description="by kind: class_conditional, text_to_image"
+    )
+    method_overrides: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="per method, the config fields that this suite changes"
+    )
+    resources: dict[Literal["prior", "teacher", "fit", "synthesize", "train"], Resources] = Field(
+        default_factory=dict, description="per kind of job; missing kinds get the defaults"
+    )
+
+    def job_resources(self, kind: str) -> Resources:
+        """Return what a job of that kind asks for."""
+        return self.resources.get(kind, Resources())  # type: ignore[call-overload]
+
+    @property
+    def side(self) -> int:
+        """Side of the images that students see, pixels."""
+        return self.student_image_size or self.image_size

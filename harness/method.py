@@ -1,0 +1,222 @@
+"""What a plugin writes (`Method`), what it is given (`Task`) and what it returns (`DistilledSet`).
+
+A method never sees the test split: a `Task` has none. It draws all randomness from `task.rng(stage)`, so equal
+requests give equal images whatever the executor.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from harness import seeds
+from harness.config import Frozen
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.data.real import RealImages
+    from harness.diffusion.generator import ClassConditionalGenerator
+    from harness.students.features import FeatureExtractor
+
+State = dict[str, Any]
+"""What `fit` hands to `synthesize`: names to tensors or plain JSON values. The store saves it without pickles."""
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    """One class of a suite.
+
+    Attributes:
+        id: folder name, such as "n02096294" or "7".
+        label: position in the suite's class list; the students' label.
+        name: readable name, such as "Australian terrier"; the id where none is known.
+    """
+
+    id: str
+    label: int
+    name: str
+
+
+class DistilledSet:
+    """Images by class with hard labels: what a method returns.
+
+    Args:
+        images: class id -> [n, 3, S, S], uint8, or float in [0, 1] (rounded to uint8).
+        duplicates: images that stand in the set more than once because a class has fewer than IPC.
+        notes: anything that a reader of the result should know; kept in the record.
+    """
+
+    def __init__(
+        self, images: dict[str, torch.Tensor], *, duplicates: int = 0, notes: tuple[str, ...] = ()
+    ) -> None:
+        self.images = images
+        self.duplicates = duplicates
+        self.notes = notes
+
+    def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int) -> DistilledSet:
+        """Return the set as uint8 in class order, or say what the method returned that it should not.
+
+        Raises:
+            ValueError: a class is missing or unknown, an image count, shape or type is wrong, or a value is NaN or
+                outside [0, 1].
+        """
+        import torch
+
+        unknown = sorted(set(self.images) - {c.id for c in classes})
+        if unknown:
+            raise ValueError(f"the distilled set has images for classes that the task does not have: {unknown[:5]}")
+        checked = {}
+        for c in classes:
+            if c.id not in self.images:
+                raise ValueError(f"the distilled set has no images for class {c.id!r}; expected {ipc}")
+            image = torch.as_tensor(self.images[c.id])
+            if image.ndim != 4 or tuple(image.shape[1:]) != (3, side, side):
+                raise ValueError(
+                    f"class {c.id!r}: images have shape {list(image.shape)}, expected [{ipc}, 3, {side}, {side}] "
+                    "(count, RGB, height, width)"
+                )
+            if len(image) != ipc:
+                raise ValueError(f"class {c.id!r}: {len(image)} images, expected {ipc}")
+            checked[c.id] = _to_uint8(image, c.id)
+        return DistilledSet(checked, duplicates=self.duplicates, notes=self.notes)
+
+    def head(self, ipc: int) -> DistilledSet:
+        """Return the first `ipc` images of every class: what a nested method's smaller set is."""
+        return DistilledSet({k: v[:ipc] for k, v in self.images.items()}, duplicates=self.duplicates, notes=self.notes)
+
+
+def _to_uint8(image: torch.Tensor, class_id: str) -> torch.Tensor:
+    import torch
+
+    image = image.detach().cpu()
+    if image.dtype == torch.uint8:
+        return image.contiguous()
+    if not image.is_floating_point():
+        raise ValueError(f"class {class_id!r}: images are {image.dtype}, expected uint8, or float in [0, 1]")
+    if not torch.isfinite(image).all():
+        raise ValueError(f"class {class_id!r}: images contain NaN or infinite values")
+    low, high = image.min().item(), image.max().item()
+    if low < 0 or high > 1:
+        raise ValueError(f"class {class_id!r}: float images span [{low:.3g}, {high:.3g}], expected [0, 1]")
+    return (image * 255).round().to(torch.uint8)
+
+
+class Services(Protocol):
+    """What a task fetches on demand; the jobs provide it, so that a method never handles paths or keys."""
+
+    def generator(self, kind: str) -> ClassConditionalGenerator: ...
+
+    def features(self, name: str) -> FeatureExtractor: ...
+
+
+class Checkpoint(Protocol):
+    """Saves the state of a long fit, so that a killed run resumes it. Values as in `State`."""
+
+    def load(self) -> State | None: ...
+
+    def save(self, state: State) -> None: ...
+
+
+class NoCheckpoint:
+    """Keeps nothing: for short work and tests."""
+
+    def load(self) -> State | None:
+        return None
+
+    def save(self, state: State) -> None:
+        del state
+
+
+@dataclass
+class Task:
+    """What a method is given: real training images, classes, and services; never the test split.
+
+    Attributes:
+        classes: the classes to distil, in label order (one group of them inside a grouped `fit`).
+        real: the real training images of these classes.
+        image_size: side of the distilled images, pixels.
+        device: where tensors should live.
+        seed: the distillation seed.
+        scope: names the job's random streams: kind of job and method.
+    """
+
+    classes: tuple[ClassInfo, ...]
+    real: RealImages
+    image_size: int
+    device: torch.device
+    seed: int
+    scope: tuple[str, ...]
+    services: Services
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None
+    curves: list[dict[str, float]] = field(default_factory=list)
+
+    def rng(self, stage: str) -> torch.Generator:
+        """Return a fresh CPU random stream for `stage`, derived from the seed, the kind of job and the method."""
+        return seeds.generator(self.seed, *self.scope, stage)
+
+    def generator(self, kind: str = "class_conditional") -> ClassConditionalGenerator:
+        """Return the suite's pre-trained generator of that kind, its own copy for this job.
+
+        The time that loading takes is not counted as distillation time.
+        """
+        return self.services.generator(kind)
+
+    def features(self, name: str = "teacher") -> FeatureExtractor:
+        """Return a feature extractor: the suite's teacher, or "timm:NAME"."""
+        return self.services.features(name)
+
+    def log(self, step: int, **values: float) -> None:
+        """Keep values of a training curve; they are saved beside the state as curves.csv."""
+        self.curves.append({"step": step, **values})
+
+    @contextmanager
+    def progress(self, total: int, unit: str = "step", stage: str = "") -> Iterator[Callable[[int], None]]:
+        """Show progress: yields a function that takes the number done so far."""
+        name = stage or self.scope[0]
+        self.report(name, 0, total, unit)
+        yield lambda done: self.report(name, done, total, unit)
+        self.report(name, total, total, unit)
+
+
+class Method(ABC):
+    """Base class of a plugin. Override `synthesize`, and `fit` where work is shared by all IPCs."""
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = ""
+    reference: ClassVar[str] = ""
+    needs: ClassVar[frozenset[str] | set[str]] = frozenset()
+    """What the suite must offer: "class_conditional_generator", "text_to_image_generator", "features"."""
+    nested: ClassVar[bool] = False
+    """True: the set at IPC 10 is the head of the set at IPC 50, so only the largest is synthesised."""
+    all_data: ClassVar[bool] = False
+    """True for the reference row: students train on the whole real training split; nothing is synthesised."""
+
+    class Config(Frozen):
+        """Options of the method; override with fields."""
+
+    def __init__(self, config: Frozen | None = None) -> None:
+        self.config: Any = config if config is not None else self.Config()
+
+    def group_size(self) -> int | None:
+        """Return how many classes one `fit` takes at most; None: all of them in one fit."""
+        return None
+
+    def fit(self, task: Task) -> State | None:
+        """Do the work that all IPCs share; called once per class group and distillation seed."""
+        return None
+
+    def synthesize(self, task: Task, state: Any, ipc: int) -> DistilledSet:
+        """Return `ipc` images for each of `task.classes`; `state` is what `fit` returned for these classes."""
+        raise UserError(f"method {self.name!r} has no synthesize(task, state, ipc); write one")
+
+    @classmethod
+    def has_fit(cls) -> bool:
+        """Return whether the method overrides `fit`."""
+        return cls.fit is not Method.fit
