@@ -69,7 +69,9 @@ class Protocol(Frozen):
     switch_above_100_classes: bool = Field(
         True, description="above 100 classes: lr 0.1, weight decay 1e-4, batch at least 128, as the authors' code"
     )
-    num_evaluations: PositiveInt = Field(100, description="evaluations on the test split, evenly spaced, the last at the end")
+    num_evaluations: PositiveInt = Field(
+        100, description="evaluations on the test split, evenly spaced, the last at the end"
+    )
     lr: PositiveFloat = Field(0.01, description="SGD learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, no Nesterov")
     weight_decay: float = Field(5e-4, ge=0, description="on all parameters, norms and biases included")
@@ -83,10 +85,16 @@ class Protocol(Frozen):
     )
     crop_ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="aspect-ratio range of the crop")
     flip: bool = Field(True, description="random horizontal flip, p = 0.5")
-    color_jitter: float = Field(0.4, ge=0, description="strength of brightness, contrast and saturation, in random order")
+    color_jitter: float = Field(
+        0.4, ge=0, description="strength of brightness, contrast and saturation, in random order"
+    )
     pca_lighting: float = Field(0.1, ge=0, description="std of AlexNet's lighting noise")
-    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="normalisation, per RGB channel in [0, 1]")
-    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="normalisation, per RGB channel in [0, 1]")
+    mean: tuple[float, float, float] = Field(
+        (0.485, 0.456, 0.406), description="normalisation, per RGB channel in [0, 1]"
+    )
+    std: tuple[float, float, float] = Field(
+        (0.229, 0.224, 0.225), description="normalisation, per RGB channel in [0, 1]"
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="autocast precision; bfloat16 changes results slightly"
     )
@@ -95,7 +103,9 @@ class Protocol(Frozen):
 class PriorTraining(Frozen):
     """How the `prior` job trains a small generator from scratch where no weights exist (the embedded suite)."""
 
-    vae_channels: tuple[PositiveInt, ...] = Field((32, 64), description="VAE widths; each level after the first halves the image")
+    vae_channels: tuple[PositiveInt, ...] = Field(
+        (32, 64), description="VAE widths; each level after the first halves the image"
+    )
     vae_steps: PositiveInt = Field(600, description="VAE training steps")
     vae_batch: PositiveInt = Field(64, description="images a VAE step")
     vae_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the VAE, cosine to 0")
@@ -114,10 +124,14 @@ class PriorTraining(Frozen):
 class GeneratorSpec(Frozen):
     """A pre-trained image generator, or how to train a small one; shared by methods and never counted as distilled."""
 
-    weights: str | None = Field(None, description="diffusers folder or hub id, e.g. facebook/DiT-XL-2-256; null: train it")
+    weights: str | None = Field(
+        None, description="diffusers folder or hub id, e.g. facebook/DiT-XL-2-256; null: train it"
+    )
     encoder: str | None = Field(None, description="VAE that encodes for training; null: the pipeline's own")
     decoder: str | None = Field(None, description="VAE that decodes samples; null: the pipeline's own")
-    label_classes: str | None = Field(None, description="class list in the generator's label order; null: the suite's own")
+    label_classes: str | None = Field(
+        None, description="class list in the generator's label order; null: the suite's own"
+    )
     train: PriorTraining | None = Field(None, description="how the prior job trains it when `weights` is null")
 
 
@@ -134,7 +148,9 @@ class Resources(Frozen):
     """What one job asks of an executor. CPU threads are set to exactly `cpus`, so they belong to the result."""
 
     cpus: PositiveInt = Field(1, description="CPU threads")
-    gpus: float = Field(0, ge=0, description="GPUs, a fraction where several jobs share one; used when the device is a GPU")
+    gpus: float = Field(
+        0, ge=0, description="GPUs, a fraction where several jobs share one; used when the device is a GPU"
+    )
     memory_gb: PositiveFloat = Field(1.0, description="host memory in GB")
 
 

@@ -47,15 +47,11 @@ class DistilledSet:
 
     Args:
         images: class id -> [n, 3, S, S], uint8, or float in [0, 1] (rounded to uint8).
-        duplicates: images that stand in the set more than once because a class has fewer than IPC.
         notes: anything that a reader of the result should know; kept in the record.
     """
 
-    def __init__(
-        self, images: dict[str, torch.Tensor], *, duplicates: int = 0, notes: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, images: dict[str, torch.Tensor], *, notes: tuple[str, ...] = ()) -> None:
         self.images = images
-        self.duplicates = duplicates
         self.notes = notes
 
     def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int) -> DistilledSet:
@@ -83,11 +79,30 @@ class DistilledSet:
             if len(image) != ipc:
                 raise ValueError(f"class {c.id!r}: {len(image)} images, expected {ipc}")
             checked[c.id] = _to_uint8(image, c.id)
-        return DistilledSet(checked, duplicates=self.duplicates, notes=self.notes)
+        return DistilledSet(checked, notes=self.notes)
 
-    def head(self, ipc: int) -> DistilledSet:
-        """Return the first `ipc` images of every class: what a nested method's smaller set is."""
-        return DistilledSet({k: v[:ipc] for k, v in self.images.items()}, duplicates=self.duplicates, notes=self.notes)
+    def duplicates(self) -> dict[str, list[int]]:
+        """Return, per class, the positions of images that equal an earlier one of the class; classes without are left out."""
+        found = {}
+        for class_id, image in self.images.items():
+            seen: set[bytes] = set()
+            again = []
+            for place, pixels in enumerate(image.numpy()):
+                content = pixels.tobytes()
+                if content in seen:
+                    again.append(place)
+                seen.add(content)
+            if again:
+                found[class_id] = again
+        return found
+
+
+def repeat_to(order: list[int], ipc: int) -> list[int]:
+    """Return `ipc` positions from `order`: its head, or all of it and then again from the start where it is shorter.
+
+    Long-tail suites need the repeats; the harness counts them as `duplicates` in the record.
+    """
+    return [order[i % len(order)] for i in range(ipc)]
 
 
 def _to_uint8(image: torch.Tensor, class_id: str) -> torch.Tensor:

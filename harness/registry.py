@@ -23,6 +23,9 @@ class Registry(Generic[T]):
         lazy: name -> "module:attribute", imported at the first `get`.
     """
 
+    registrations = 0
+    """How many objects have been registered anywhere; tells whether a plugin file did anything."""
+
     def __init__(self, kind: str, lazy: dict[str, str] | None = None) -> None:
         self.kind = kind
         self._lazy = dict(lazy or {})
@@ -44,6 +47,7 @@ class Registry(Generic[T]):
                     "Rename one of them."
                 )
             self._items[name] = item
+            Registry.registrations += 1
             self._broken.pop(name, None)
             return item
 
@@ -82,7 +86,9 @@ class Registry(Generic[T]):
         if name in self._broken:
             raise UserError(f"{self.kind} {name!r} cannot be used: {self._broken[name]}")
         known = self.names()
-        raise UserError(f"unknown {self.kind} {name!r}.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}.")
+        raise UserError(
+            f"unknown {self.kind} {name!r}.{did_you_mean(name, known)} Known: {', '.join(known) or 'none'}."
+        )
 
 
 def _origin(item: Any) -> str:

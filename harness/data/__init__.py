@@ -1,0 +1,22 @@
+"""Real images and distilled folders: sources, splits, class lists. Importing this package imports no torch."""
+
+from harness.data.class_list import read_class_list
+from harness.data.distilled_folder import contact_sheet, load_distilled, save_distilled, storage_bytes
+from harness.data.real import RealImages
+from harness.data.sources import ImageSource, open_source, register_source, sources
+from harness.data.split import ImageStore, Split
+
+__all__ = [
+    "ImageSource",
+    "ImageStore",
+    "RealImages",
+    "Split",
+    "contact_sheet",
+    "load_distilled",
+    "open_source",
+    "read_class_list",
+    "register_source",
+    "save_distilled",
+    "sources",
+    "storage_bytes",
+]

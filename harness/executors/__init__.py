@@ -1,0 +1,3 @@
+"""Where jobs run: in this process or on Ray. Same plan, same results."""
+
+EXECUTORS = ("ray", "local")

@@ -1,0 +1,30 @@
+"""Training of students under named protocols. Importing this package imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.training.protocols import protocols, register_protocol, resolve_protocol
+from harness.training.recipe import Recipe, resolve
+
+if TYPE_CHECKING:
+    from harness.training.trainer import TrainResult, train_student
+
+__all__ = [
+    "Recipe",
+    "TrainResult",
+    "protocols",
+    "register_protocol",
+    "resolve",
+    "resolve_protocol",
+    "train_student",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch at its first use."""
+    if name in ("TrainResult", "train_student"):
+        from harness.training import trainer
+
+        return getattr(trainer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,42 @@
+# Two commands need nothing but Python 3.11 and make: `make demo` and `make test`. Both set up .venv first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := --store results
+
+.PHONY: demo test test-fast check bench format clean help
+
+help:
+	@echo "make demo       run every method on the digits suite and print the leaderboard"
+	@echo "make test       all tests"
+	@echo "make test-fast  the tests without the end-to-end runs"
+	@echo "make check      ruff (lint and format) and mypy"
+	@echo "make bench      speed ratios, with pytest-benchmark"
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: .venv/.ready
+	$(BIN)/harness run --methods all --suite digits $(RUN)
+
+test: .venv/.ready
+	$(BIN)/python -m pytest
+
+test-fast: .venv/.ready
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.ready
+	$(BIN)/python -m pytest tests/benchmarks -o addopts= --benchmark-only --benchmark-group-by=group
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,60 @@
+"""The reference benchmark harness for dataset distillation.
+
+    import harness
+    run = harness.run(methods="all", suite="digits")
+    harness.load_results(run)
+
+Importing this imports no torch; what needs it is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.discovery import register_method
+from harness.errors import UserError
+from harness.method import ClassInfo, DistilledSet, Method, State, Task, repeat_to
+
+if TYPE_CHECKING:
+    from harness.api import Run, load_results, report, run
+    from harness.data.sources import register_source
+    from harness.reporters import register_reporter
+    from harness.students import register_student
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClassInfo",
+    "DistilledSet",
+    "Method",
+    "Run",
+    "State",
+    "Task",
+    "UserError",
+    "load_results",
+    "register_method",
+    "register_reporter",
+    "register_source",
+    "register_student",
+    "repeat_to",
+    "report",
+    "run",
+]
+
+_LAZY = {
+    "Run": "harness.api",
+    "load_results": "harness.api",
+    "register_reporter": "harness.reporters",
+    "register_source": "harness.data.sources",
+    "register_student": "harness.students",
+    "report": "harness.api",
+    "run": "harness.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,0 +1,270 @@
+"""The public Python API behind the command line: run a request, read its results, report them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from harness.errors import UserError
+from harness.plan import Job, Plan, make_plan
+from harness.request import Resolved, RunRequest, make_request, resolve
+from harness.store import Store, write_text_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.executors.scheduler import Executor, Scheduler
+    from harness.progress import PlainView
+    from harness.reporters.table import Table
+
+RECORDS = "records.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended.
+
+    Attributes:
+        name: its name under `folder`'s parent.
+        folder: run.json, records.json, tables/, images/, errors/.
+        executed: jobs that were run now, by how they ended.
+        errors: title of each failed job -> one line.
+    """
+
+    name: str
+    folder: Path
+    executed: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 when a job failed."""
+        return 1 if self.errors else 0
+
+
+def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
+    """Check a request and plan it; nothing is written."""
+    resolved = resolve(request)
+    return resolved, make_plan(resolved.plan_input)
+
+
+def run(*, console: Console | None = None, **fields: Any) -> Run:
+    """Run a benchmark and return where its results are.
+
+    Args:
+        console: where progress goes; None: standard error.
+        **fields: those of `RunRequest`: methods, suite, ipc, students, protocol, seeds, distill_seeds, settings
+            ({"minimax.steps": 25}), plugins, device, executor, workers, store, data_root, name, fresh.
+
+    Raises:
+        UserError: the request is wrong; nothing was written.
+
+    Example:
+        >>> import harness
+        >>> done = harness.run(methods=["random_real"], suite="digits", ipc=[10])  # doctest: +SKIP
+        >>> harness.load_results(done)[["method", "student", "top1_best"]]  # doctest: +SKIP
+    """
+    request = make_request(**fields)
+    resolved, plan = prepare(request)
+    return execute_plan(resolved, plan, console or Console(stderr=True))
+
+
+def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
+    """Run a plan's jobs, write records and reports, and return the run."""
+    from harness.executors.scheduler import Scheduler
+    from harness.progress import make_view
+
+    store = Store(resolved.context.store)
+    store.check_writable()
+    store.sweep()
+    name = run_name(resolved, store)
+    folder = store.runs / name
+    fresh = resolved.request.fresh
+
+    def has(job: Job) -> bool:
+        return not fresh and store.has(job.kind, job.key)
+
+    view = make_view(plan, console)
+    executor = make_executor(resolved, plan, view)
+    scheduler = Scheduler(plan, has, executor, view)
+    waiting = len(scheduler.to_run())
+    console.print(
+        f"run {name}: {len(plan.jobs)} jobs, {len(plan.jobs) - waiting} already in the store", highlight=False
+    )
+    if waiting:
+        executor.start()
+    folder.mkdir(parents=True)
+    about = describe_run(resolved, plan, name)
+    _write_run(folder, {**about, "status": "running"})
+    status = "interrupted"
+    try:
+        if waiting:
+            with view:
+                scheduler.run()
+        status = "failed" if scheduler.errors else "done"
+    finally:
+        if waiting:
+            executor.stop()
+        finish(resolved, plan, store, scheduler, folder)
+        _write_run(folder, {**about, "status": status, "ended": _now(), "jobs": _outcome_counts(scheduler)})
+    errors = {plan.jobs[key].title: scheduler.errors[key].error for key in scheduler.errors}
+    return Run(name, folder, {k: v for k, v in _outcome_counts(scheduler).items() if k != "cached"}, errors)
+
+
+def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
+    """Return the executor that the request names."""
+    from harness.progress import LiveView
+
+    if resolved.request.executor == "local":
+        from harness.executors.local import LocalExecutor
+
+        return LocalExecutor(resolved.context, view.show_stages if isinstance(view, LiveView) else lambda stages: None)
+    from harness.executors.ray import RayExecutor
+
+    return RayExecutor(resolved.context, plan, resolved.request.ray_address, resolved.request.workers)
+
+
+def run_name(resolved: Resolved, store: Store) -> str:
+    """Return a name that no run has yet.
+
+    Raises:
+        UserError: the request names a run that exists already, or a name that is no plain folder name.
+    """
+    wanted = resolved.request.name
+    if wanted is not None:
+        if not wanted or wanted != Path(wanted).name or wanted.startswith("."):
+            raise UserError(f"--name {wanted!r}: expected a plain folder name, such as {resolved.suite.name}-first.")
+        if (store.runs / wanted).exists():
+            raise UserError(f"--name {wanted!r}: a run of that name exists in {store.runs}. Choose another name.")
+        return wanted
+    stamp = f"{resolved.suite.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    number, name = 1, stamp
+    while (store.runs / name).exists():
+        number += 1
+        name = f"{stamp}-{number}"
+    return name
+
+
+def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
+    """Return the provenance of a run: request, suite, protocol, methods' configs, environment."""
+    from harness.measure import environment
+
+    given = resolved.plan_input
+    return {
+        "name": name,
+        "started": _now(),
+        "request": resolved.request.model_dump(mode="json"),
+        "suite": resolved.suite.model_dump(mode="json"),
+        "source": resolved.source_text,
+        "data_fingerprint": given.data_fingerprint,
+        "classes": [c.id for c in given.classes],
+        "protocol": given.protocol.model_dump(mode="json"),
+        "methods": {
+            m.name: {"config": m.config, "code": m.fingerprint, "skipped": m.skip or None} for m in given.methods
+        },
+        "planned": plan.counts(),
+        "environment": environment(given.device),
+    }
+
+
+def _outcome_counts(scheduler: Scheduler) -> dict[str, int]:
+    values = list(scheduler.status.values())
+    return {state: values.count(state) for state in ("done", "cached", "failed", "blocked", "waiting", "running")}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _write_run(folder: Path, about: dict[str, Any]) -> None:
+    write_text_atomically(folder / "run.json", json.dumps(about, indent=1))
+
+
+def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> None:
+    """Write what a run leaves: records, tables, contact sheets, and the traceback of each failed job."""
+    from harness.records import make_records
+    from harness.sheets import write_sheets
+
+    for key, outcome in scheduler.errors.items():
+        if scheduler.status[key] == "failed":
+            write_text_atomically(
+                folder / "errors" / f"{plan.jobs[key].title.replace(' ', '_').replace('/', '-')}.txt", outcome.trace
+            )
+    records = make_records(resolved, plan, store, scheduler, folder.name)
+    write_text_atomically(folder / RECORDS, json.dumps(records, indent=1))
+    write_sheets(records, resolved.context.classes, folder / "images")
+    for name, table in report(folder).items():
+        table.save(folder / "tables", name)
+
+
+def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Path:
+    """Return the folder of a run: a `Run`, a folder, a name under the store, or None for the newest.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    if isinstance(run, Run):
+        return run.folder
+    runs = Store(store).runs
+    if run is None:
+        finished = sorted(runs.glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime)
+        if not finished:
+            raise UserError(
+                f"no finished run in {runs}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
+            )
+        return finished[-1].parent
+    for folder in (Path(run), runs / str(run)):
+        if (folder / "run.json").is_file():
+            return folder
+    from harness.errors import did_you_mean
+
+    known = sorted(path.parent.name for path in runs.glob("*/run.json"))
+    raise UserError(
+        f"no run {str(run)!r} in {runs}.{did_you_mean(str(run), known)} `harness list runs` shows them; --store DIR looks elsewhere."
+    )
+
+
+def load_results(run: Run | Path | str | None = None, store: str | Path = "results") -> pd.DataFrame:
+    """Return the records of a run, one row per suite, method, IPC, student, protocol and pair of seeds.
+
+    Args:
+        run: what `run` returned, a run's name or folder; None: the newest run of the store.
+        store: where runs are looked for by name.
+
+    Returns:
+        A DataFrame; accuracies in percent, times in seconds, sizes in bytes. `ipc` is missing for the reference row.
+
+    Raises:
+        UserError: no such run, or it was killed before its records were written.
+    """
+    import pandas as pd
+
+    folder = find_run(run, store)
+    path = folder / RECORDS
+    if not path.is_file():
+        raise UserError(
+            f"run {folder.name} was stopped before it had results. The same `harness run` command finishes it."
+        )
+    frame = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")))
+    for column in frame.columns:
+        if column in INTEGERS:
+            frame[column] = frame[column].astype("Int64")
+    return frame
+
+
+INTEGERS = (
+    "suite_version", "method_version", "protocol_version", "ipc", "distillation_seed", "training_seed", "best_epoch",
+    "epochs", "num_images", "synthesized_ipc", "duplicates", "storage_bytes", "peak_host_bytes", "peak_device_bytes",
+)  # fmt: skip
+
+
+def report(run: Run | Path | str | None = None, store: str | Path = "results") -> dict[str, Table]:
+    """Return the tables of a run by name: leaderboard, paper, timing, and those that plugins add."""
+    from harness.reporters import build_reports
+
+    return build_reports(load_results(run, store))

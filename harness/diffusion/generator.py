@@ -1,0 +1,267 @@
+"""A pre-trained class-conditional generator (DiT, VAE, labels): sample it, encode for it, fine-tune it.
+
+In: a diffusers `DiTPipeline` folder or hub id, or an original DiT checkpoint. Out: uint8 images by class, latents, and
+a fine-tuner. It never knows which method uses it; suites' class ids are translated to the generator's labels here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from harness import seeds
+from harness.diffusion import difffit
+from harness.diffusion.dit import DiT
+from harness.diffusion.finetune import FineTuner
+from harness.diffusion.latents import Images, LatentCache, Report
+from harness.diffusion.loading import load_autoencoder, load_transformer
+from harness.diffusion.samplers import sample_latents
+from harness.diffusion.vae import Autoencoder
+from harness.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.method import ClassInfo
+
+
+class ClassConditionalGenerator:
+    """A DiT with its encoder and decoder, and the labels of the suite's classes.
+
+    Args:
+        model: the denoiser.
+        encoder: encodes real images for training.
+        decoder: decodes samples; the papers use another VAE for it than for encoding.
+        class_labels: suite class id -> label of the generator.
+
+    Raises:
+        UserError: the parts do not fit each other, or a label is outside the network's table.
+    """
+
+    def __init__(self, model: DiT, encoder: Autoencoder, decoder: Autoencoder, class_labels: Mapping[str, int]) -> None:
+        channels = model.config.in_channels
+        for role, vae in (("encoder", encoder), ("decoder", decoder)):
+            if vae.latent_channels != channels:
+                raise UserError(f"the {role} VAE has {vae.latent_channels} latent channels, the DiT {channels}")
+        if encoder.downscale != decoder.downscale:
+            raise UserError(
+                f"the encoder shrinks images by {encoder.downscale}, the decoder grows them by {decoder.downscale}"
+            )
+        outside = {k: v for k, v in class_labels.items() if not 0 <= v < model.config.num_classes}
+        if outside:
+            raise UserError(
+                f"labels outside the generator's 0..{model.config.num_classes - 1}: {dict(list(outside.items())[:4])}"
+            )
+        self.model = model
+        self.encoder = encoder
+        self.decoder = decoder
+        self.class_labels = dict(class_labels)
+        self._pretrained: dict[str, Tensor] = {}
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path,
+        *,
+        class_labels: Mapping[str, int],
+        encoder: str | Path | None = None,
+        decoder: str | Path | None = None,
+        device: torch.device | str,
+    ) -> ClassConditionalGenerator:
+        """Load a generator; a folder or file on disk is read without any network access.
+
+        Args:
+            weights: a diffusers pipeline folder, a hub id ("owner/name"), or an original DiT `.pt` file.
+            class_labels: suite class id -> label of the generator.
+            encoder: folder or hub id of the VAE that encodes; None: the pipeline's own.
+            decoder: folder or hub id of the VAE that decodes; None: the pipeline's own.
+            device: where everything runs.
+
+        Raises:
+            UserError: a place does not exist or holds something else.
+        """
+        device = torch.device(device)
+        model = load_transformer(weights).to(device)
+        encoding = load_autoencoder(encoder or weights).to(device)
+        decoding = (
+            encoding
+            if (decoder or weights) == (encoder or weights)
+            else load_autoencoder(decoder or weights).to(device)
+        )
+        return cls(model, encoding, decoding, class_labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self.model.pos_embed.device
+
+    @property
+    def image_size(self) -> int:
+        """Side of the generator's own images, pixels."""
+        return self.model.config.input_size * self.decoder.downscale
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Shape of one latent (C, h, w)."""
+        config = self.model.config
+        return config.in_channels, config.input_size, config.input_size
+
+    def label_of(self, class_id: str) -> int:
+        """Return the generator's label of a suite's class.
+
+        Raises:
+            UserError: the generator has no such class.
+        """
+        if class_id not in self.class_labels:
+            known = sorted(self.class_labels)
+            raise UserError(
+                f"the generator has no label for class {class_id!r}.{did_you_mean(class_id, known)} It has "
+                f"{len(known)} classes: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}. Name the "
+                "generator's class list in generators.class_conditional.label_classes of the suite."
+            )
+        return self.class_labels[class_id]
+
+    def encode_moments(self, images_B3SS: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and std [B, C, h, w] of the latents of uint8 images, in units of the denoiser."""
+        return self.encoder.encode_moments(images_B3SS)
+
+    def decode(self, latents_BChw: Tensor, *, batch_size: int = 64) -> Tensor:
+        """Return uint8 images [B, 3, S, S], on the CPU."""
+        return self.decoder.decode(latents_BChw, batch_size=batch_size)
+
+    def latent_cache(
+        self,
+        images_u8: Images,
+        labels: Tensor,
+        *,
+        flips: bool,
+        report: Report = lambda *_: None,
+        batch_size: int = 64,
+        file: Path | None = None,
+    ) -> LatentCache:
+        """Encode real images once; see `LatentCache.encode`.
+
+        Args:
+            images_u8: [N, 3, S, S] of this generator's `image_size`; anything sliced like a tensor.
+            labels: [N] the generator's labels (`label_of`).
+            flips: True for photographs, False for digits.
+            report: told the images encoded.
+            batch_size: images per call of the encoder.
+            file: keep the moments in this memory-mapped file; None: in memory.
+
+        Raises:
+            UserError: the images have another size than the generator's.
+        """
+        side = images_u8[0:1].shape[-1]
+        if side != self.image_size:
+            raise UserError(
+                f"images of {side} pixels for a generator of {self.image_size}; resize them before encoding"
+            )
+        return LatentCache.encode(
+            self.encode_moments, images_u8, labels, flips=flips, report=report, batch_size=batch_size, file=file
+        )
+
+    def sample(
+        self,
+        c: ClassInfo,
+        n: int,
+        *,
+        steps: int,
+        guidance: float,
+        rng: torch.Generator,
+        sampler: str = "ddpm",
+        batch_size: int = 64,
+        report: Report = lambda *_: None,
+    ) -> Tensor:
+        """Return `n` images of class `c`: uint8 [n, 3, S, S] on the CPU, S = `image_size`.
+
+        Image i depends on one draw of `rng` and on i only, so the first 10 of 50 images are those of n = 10 (but for
+        rounding in another batch size: at most a few grey levels).
+
+        Args:
+            c: a class that the generator knows.
+            n: number of images.
+            steps: denoising steps.
+            guidance: classifier-free guidance scale; 1.0: none.
+            rng: CPU generator.
+            sampler: "ddpm", "ddim" or "dpmsolver++".
+            batch_size: images at a time.
+            report: told the images drawn.
+
+        Raises:
+            UserError: unknown class or sampler, or steps out of range.
+        """
+        label = self.label_of(c.id)
+        base = int(torch.randint(0, 2**62, (), generator=rng))
+        latents = sample_latents(
+            self.model,
+            torch.full((n,), label),
+            [seeds.derive("image", base, i) for i in range(n)],
+            steps=steps,
+            guidance=guidance,
+            sampler=sampler,
+            batch_size=batch_size,
+            device=self.device,
+            report=report,
+        )
+        return self.decode(latents, batch_size=batch_size)
+
+    def finetune(
+        self, *, mode: str, lr: float, weight_decay: float, ema_decay: float, label_dropout: float = 0.1
+    ) -> FineTuner:
+        """Return a fine-tuner of this generator's network, always from the pre-trained weights.
+
+        The network trains in place: sample after `apply_finetuned`, or from another copy. Args: see `FineTuner`;
+        mode is "difffit", "full" or "bias".
+
+        Raises:
+            UserError: unknown mode.
+        """
+        self._reset()
+        if mode == "difffit":
+            difffit.add_scales(self.model)
+        self._keep(difffit.trainable_names(self.model, mode))
+        return FineTuner(
+            self.model, mode=mode, lr=lr, weight_decay=weight_decay, ema_decay=ema_decay, label_dropout=label_dropout
+        )
+
+    @torch.no_grad()
+    def apply_finetuned(self, state: Mapping[str, Tensor]) -> None:
+        """Put fine-tuned values (`FineTuner.state`) into the network and fold their scales.
+
+        May be called again with another state, such as the next class group's: it starts from the pre-trained weights.
+
+        Raises:
+            ValueError: the state is of another network.
+        """
+        self._reset()
+        if any("gamma" in name for name in state):
+            difffit.add_scales(self.model)
+        parameters = dict(self.model.named_parameters())
+        for name, value in state.items():
+            if name not in parameters or parameters[name].shape != value.shape:
+                found = list(parameters[name].shape) if name in parameters else "missing"
+                difffit.drop_scales(self.model)
+                raise ValueError(f"fine-tuned tensor {name!r} has shape {list(value.shape)}; the network's is {found}")
+        self._keep([*state, *difffit.folded_names(self.model)])
+        for name, value in state.items():
+            parameters[name].copy_(value)
+        difffit.fold(self.model)
+
+    def _keep(self, names: list[str]) -> None:
+        """Remember pre-trained values, on the CPU, before they change."""
+        parameters = dict(self.model.named_parameters())
+        for name in names:
+            if "gamma" not in name and name not in self._pretrained:
+                self._pretrained[name] = parameters[name].detach().cpu().clone()
+
+    @torch.no_grad()
+    def _reset(self) -> None:
+        """Return to the pre-trained network."""
+        difffit.drop_scales(self.model)
+        self.model.requires_grad_(False)
+        parameters = dict(self.model.named_parameters())
+        for name, value in self._pretrained.items():
+            parameters[name].copy_(value)

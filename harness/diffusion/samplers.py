@@ -1,0 +1,146 @@
+"""Draw latents from a DiT: ancestral DDPM (the papers' sampler), DDIM or DPM-Solver++.
+
+In: a network, one label and one seed per image. Out: latents. Each image has its own noise stream on the CPU, so it
+depends on its seed and label only: not on the batch, the order or the device that it is drawn in (but for rounding).
+
+Shapes: B images, C latent channels, H = W latent side.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.diffusion.dit import DiT, guided_output
+from harness.diffusion.latents import Report
+from harness.diffusion.process import BETA_END, BETA_START, NUM_TIMESTEPS, GaussianDiffusion
+from harness.errors import UserError, did_you_mean
+
+SAMPLERS = ("ddpm", "ddim", "dpmsolver++")
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+"""Latents [B, C, H, W] and timesteps [B] of the full process to [B, 2C, H, W]: (guided) noise and variance."""
+
+
+def sample_latents(
+    model: DiT,
+    labels_B: Tensor,
+    seeds_B: Sequence[int],
+    *,
+    steps: int,
+    guidance: float,
+    sampler: str = "ddpm",
+    guided_channels: int = 3,
+    batch_size: int = 64,
+    device: torch.device,
+    report: Report = lambda *_: None,
+) -> Tensor:
+    """Sample one latent per label.
+
+    Args:
+        model: on `device`.
+        labels_B: class labels of the network.
+        seeds_B: one seed per image; equal seed and label give an equal image.
+        steps: denoising steps, 2 to 1000.
+        guidance: classifier-free guidance scale; 1.0 skips the unconditional half and its time.
+        sampler: one of `SAMPLERS`.
+        guided_channels: noise channels under guidance, see `guided_output`.
+        batch_size: images at a time; changes time and memory, not the images.
+        device: where the network runs.
+        report: told the images drawn.
+
+    Returns:
+        [B, C, H, W] float32 on `device`.
+
+    Raises:
+        UserError: the sampler is unknown, or the steps are out of range.
+    """
+    if sampler not in SAMPLERS:
+        raise UserError(
+            f"unknown sampler {sampler!r}.{did_you_mean(sampler, list(SAMPLERS))} Known: {', '.join(SAMPLERS)}."
+        )
+    if not 2 <= steps <= NUM_TIMESTEPS:
+        raise UserError(f"{steps} denoising steps: expected 2 to {NUM_TIMESTEPS}")
+    assert len(labels_B) == len(seeds_B)
+    config, done = model.config, []
+    shape = (config.in_channels, config.input_size, config.input_size)
+    for start in range(0, len(labels_B), batch_size):
+        labels = labels_B[start : start + batch_size].to(device)
+        noise = NoiseStreams(seeds_B[start : start + batch_size], shape, device)
+
+        def denoise(x: Tensor, t: Tensor, labels: Tensor = labels) -> Tensor:
+            return guided_output(model, x, t, labels, guidance=guidance, guided_channels=guided_channels).float()
+
+        with torch.no_grad():
+            if sampler == "ddpm":
+                done.append(ancestral_chain(denoise, noise(), GaussianDiffusion.respaced(steps), noise))
+            else:
+                done.append(_scheduler_chain(denoise, noise(), _scheduler(sampler), steps))
+        report("sample", start + len(labels), len(labels_B), "image")
+    return torch.cat(done)
+
+
+class NoiseStreams:
+    """Standard normal noise [B, C, H, W], each image from a stream of its own; every call returns the next draw."""
+
+    def __init__(self, seeds: Sequence[int], shape: tuple[int, int, int], device: torch.device) -> None:
+        self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._shape = shape
+        self._device = device
+
+    def __call__(self) -> Tensor:
+        return torch.stack([torch.randn(self._shape, generator=s) for s in self._streams]).to(self._device)
+
+
+def ancestral_chain(
+    denoise: Denoiser, x_BCHW: Tensor, process: GaussianDiffusion, noise: Callable[[], Tensor]
+) -> Tensor:
+    """Run a whole ancestral DDPM chain.
+
+    Args:
+        denoise: the network.
+        x_BCHW: noise to start from.
+        process: a respaced process.
+        noise: called once per step, noisiest first, except for the last step, which adds none.
+
+    Returns:
+        Clean latents [B, C, H, W].
+    """
+    for step in reversed(range(len(process.timesteps))):
+        timestep = torch.full((len(x_BCHW),), process.timesteps[step], device=x_BCHW.device)
+        output = denoise(x_BCHW, timestep)
+        mean, log_variance, _ = process.p_mean_variance(output, x_BCHW, torch.full_like(timestep, step))
+        x_BCHW = mean if step == 0 else torch.addcmul(mean, (log_variance / 2).exp(), noise())
+    return x_BCHW
+
+
+def _scheduler_chain(denoise: Denoiser, x_BCHW: Tensor, scheduler: Any, steps: int) -> Tensor:
+    """Run a deterministic diffusers scheduler; it reads the noise channels only."""
+    with warnings.catch_warnings():
+        # diffusers turns a tensor into an array in a way that numpy 2 deprecates.
+        warnings.filterwarnings("ignore", message="__array__ implementation", category=DeprecationWarning)
+        scheduler.set_timesteps(steps, device=x_BCHW.device)
+    for t in scheduler.timesteps:
+        output = denoise(x_BCHW, t.expand(len(x_BCHW)))
+        x_BCHW = scheduler.step(output[:, : x_BCHW.shape[1]], t, x_BCHW).prev_sample
+    return x_BCHW
+
+
+def _scheduler(sampler: str) -> Any:
+    """Return a fresh scheduler of the training's process; both visit timestep 999, where the chain starts as noise."""
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+
+    common = {
+        "num_train_timesteps": NUM_TIMESTEPS,
+        "beta_start": BETA_START,
+        "beta_end": BETA_END,
+        "beta_schedule": "linear",
+        "timestep_spacing": "linspace",
+    }
+    if sampler == "ddim":
+        return DDIMScheduler(**common, clip_sample=False)
+    return DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", solver_order=2)

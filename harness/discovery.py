@@ -1,0 +1,145 @@
+"""Find the methods: every file in methods/, the entry points of other packages, and files given by --plugin.
+
+A file that cannot be imported keeps its name, with the reason, so that `--methods all` never shrinks in silence.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from harness.errors import UserError
+from harness.method import Method
+from harness.registry import Registry
+
+methods: Registry[type[Method]] = Registry("method")
+
+
+def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
+    """Register a `Method` under `name`, the word on the command line and in the tables.
+
+    Raises:
+        UserError: the class is no `Method`, or the name is taken.
+    """
+
+    def decorate(cls: type[Method]) -> type[Method]:
+        if not (inspect.isclass(cls) and issubclass(cls, Method)):
+            raise UserError(
+                f"@register_method({name!r}) stands on {cls!r}; expected a class derived from harness.Method"
+            )
+        cls.name = name
+        return methods.register(name)(cls)
+
+    return decorate
+
+
+@cache
+def discover() -> None:
+    """Import every file of the `methods` package and every entry point of the group `harness.methods`, once."""
+    package = importlib.import_module("methods")
+    for folder in package.__path__:
+        for path in sorted(Path(folder).glob("*.py")):
+            if not path.stem.startswith("_"):
+                _import_or_mark(path.stem, lambda stem=path.stem: importlib.import_module(f"methods.{stem}"))
+    for point in entry_points(group="harness.methods"):
+        _import_or_mark(point.name, point.load)
+
+
+def _import_or_mark(name: str, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except Exception as error:
+        methods.mark_broken(name, f"cannot be imported: {_brief(error)}")
+
+
+def _brief(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"syntax error in {error.filename}, line {error.lineno}: {error.msg}"
+    return f"{type(error).__name__}: {error}"
+
+
+def load_plugin(path: str | Path) -> list[str]:
+    """Import a plugin file and return the names of the methods that it registers (it may register students or sources).
+
+    Raises:
+        UserError: the file is missing, cannot be imported, or registers nothing.
+    """
+    file = Path(path)
+    try:
+        source = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"plugin {file}: cannot be read: {error}") from None
+    return load_plugin_source(str(file.resolve()), source)
+
+
+def load_plugin_source(filename: str, source: str) -> list[str]:
+    """Run a plugin's source (the driver's text, so that a worker without the file runs the same code)."""
+    name = f"harness_plugin_{hashlib.sha256((filename + source).encode()).hexdigest()[:16]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_loader(name, loader=None, origin=filename)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        module.__file__ = filename
+        module.__dict__["__harness_source__"] = source
+        sys.modules[name] = module
+        before = Registry.registrations
+        try:
+            exec(compile(source, filename, "exec"), module.__dict__)
+        except Exception as error:
+            del sys.modules[name]
+            raise UserError(f"plugin {filename}: {_brief(error)}. Correct the file; nothing was run.") from None
+        if Registry.registrations == before:
+            del sys.modules[name]
+            raise UserError(
+                f"plugin {filename}: registers nothing. It needs a class derived from harness.Method under "
+                '@register_method("name"); `harness new method NAME` writes an example.'
+            )
+    return sorted(n for n in methods.names() if methods.get(n).__module__ == name)
+
+
+def code_fingerprint(cls: type[Method]) -> str:
+    """Hash the syntax tree of the method's module, and of the method files that it imports, without comments and docstrings."""
+    digest = hashlib.sha256()
+    for module in sorted(_own_modules(sys.modules[cls.__module__]), key=lambda m: m.__name__.rsplit(".", 1)[-1]):
+        digest.update(tree_hash(_source(module)).encode())
+    return digest.hexdigest()[:16]
+
+
+def tree_hash(source: str) -> str:
+    """Hash Python source by its syntax tree; comments, docstrings and layout do not count."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node, clean=False
+        ):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _source(module: ModuleType) -> str:
+    return module.__dict__.get("__harness_source__") or inspect.getsource(module)
+
+
+def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) -> list[ModuleType]:
+    """Return the module and those of `methods` that it imports, directly or not."""
+    seen = {} if seen is None else seen
+    seen[module.__name__] = module
+    for node in ast.walk(ast.parse(_source(module))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "methods":
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.startswith("methods.")]
+        for name in names:
+            if name != "methods" and name in sys.modules and name not in seen:
+                _own_modules(sys.modules[name], seen)
+    return list(seen.values())

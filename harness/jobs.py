@@ -1,0 +1,258 @@
+"""What each kind of job does: prior, teacher, fit, synthesize, train.
+
+In: a job and the run's context. Out: an artefact in the store, or an `Outcome` that says what went wrong. A job is
+run the same way by every executor, in the main thread of some process.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import cpu, discovery
+from harness.config import Protocol, Teacher
+from harness.errors import UserError
+from harness.measure import Clock, device_name
+from harness.method import ClassInfo, DistilledSet, Method, State, Task
+from harness.plan import Job, class_groups
+from harness.services import JobContext, JobServices, Report, open_split, real_tensors
+from harness.state import FolderCheckpoint, load_state, save_state
+from harness.store import Store
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended. `error` is one line for people; `trace` the whole traceback for the log."""
+
+    key: str
+    error: str = ""
+    trace: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True when the artefact is in the store."""
+        return not self.error
+
+
+def execute(job: Job, context: JobContext, report: Report) -> Outcome:
+    """Run one job to its end. Never raises but for an interrupt: what went wrong is in the outcome."""
+    try:
+        store = Store(context.store)
+        if not context.fresh and store.has(job.kind, job.key):
+            return Outcome(job.key)  # another run made it meanwhile
+        for name, source in context.plugins:
+            discovery.load_plugin_source(name, source)
+        cpu.keep_pages()
+        cpu.set_threads(job.resources.cpus)
+        store.write(job.kind, job.key, lambda folder: _run(job, context, folder, report), replace=context.fresh)
+        FolderCheckpoint(store.scratch(job.key)).clear()
+        return Outcome(job.key)
+    except Exception as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
+        return Outcome(job.key, kind + message, traceback.format_exc())
+
+
+def _run(job: Job, context: JobContext, folder: Path, report: Report) -> dict[str, Any]:
+    """Fill the artefact's folder; return the fields of its manifest."""
+    import torch
+
+    device = torch.device(context.device)
+    held = (job.resources.gpus or 1) if device.type == "cuda" else job.resources.cpus
+    clock = Clock(device, held)
+    with clock:
+        result = _KINDS[job.kind](job, context, folder, report, clock)
+    return {
+        "title": job.title,
+        "spec": job.spec,
+        "deps": job.deps,
+        "result": result,
+        "measured": {**clock.result, "device": context.device, "device_name": device_name(context.device)},
+    }
+
+
+def run_prior(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+    """Obtain a generator: train a small one on the real training images, or note which weights are used."""
+    spec = context.generators[job.spec["generator"]]
+    if job.spec["train"] is None:
+        return {"weights": spec.weights, "fingerprint": job.spec["weights"]}
+    from harness.diffusion.prior import train_class_conditional
+
+    assert spec.train is not None
+    size = job.spec["image_size"]
+    images, labels = open_split(context, "train").tensors(size=size, crop="adm")
+    curves: list[dict[str, float]] = []
+    metrics = train_class_conditional(
+        images,
+        labels,
+        spec=spec.train,
+        class_names=[c.id for c in context.classes],
+        out_folder=folder / "pipeline",
+        device=context.device,
+        report=report,
+        log=lambda step, **values: curves.append({"step": step, **values}),
+    )
+    write_curves(folder / "curves.csv", curves)
+    return {"metrics": metrics}
+
+
+def run_teacher(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+    """Train the suite's teacher on the real training split less a hold-out, and refuse it if it has not learned."""
+    from safetensors.torch import save_file
+
+    from harness.training.teacher import check_teacher, train_teacher
+
+    teacher = Teacher.model_validate(job.spec["teacher"])
+    protocol = Protocol.model_validate(job.spec["protocol"])
+    rest, held = open_split(context, "train").holdout(teacher.holdout, seed=0)
+    side = job.spec["side"]
+    model, scores = train_teacher(
+        teacher,
+        protocol,
+        rest.tensors(size=side, crop="resize"),
+        held.tensors(size=side, crop="resize"),
+        num_classes=len(context.classes),
+        device=context.device,
+        report=report,
+    )
+    check_teacher(scores, context.classes, teacher, job.spec["full_accuracy"])
+    save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, str(folder / "model.safetensors"))
+    about = {
+        "student": teacher.student,
+        "side": side,
+        "classes": [c.id for c in context.classes],
+        "protocol": job.spec["protocol"],
+        "holdout_top1": scores.top1,
+    }
+    (folder / "teacher.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    return {"holdout_top1": scores.top1}
+
+
+def load_method(job: Job, context: JobContext) -> Method:
+    """Return the job's method, found the same way in every process."""
+    discovery.discover()
+    cls = discovery.methods.get(job.spec["method"])
+    return cls(cls.Config.model_validate(job.spec["config"]))
+
+
+def make_task(job: Job, context: JobContext, classes: tuple[ClassInfo, ...], report: Report, clock: Clock) -> Task:
+    """Return what the method is given: the training images of these classes, never the test split."""
+    import torch
+
+    from harness.data.real import RealImages
+
+    split = open_split(context, "train").restrict([c.id for c in classes])
+    device = torch.device(context.device)
+    scratch = Store(context.store).scratch(job.key)
+    return Task(
+        classes=classes,
+        real=RealImages(split, size=job.spec["image_size"], crop="adm", device=device),
+        image_size=job.spec["image_size"],
+        device=device,
+        seed=job.spec["seed"],
+        scope=(job.kind, job.spec["method"], classes[0].id),
+        services=JobServices(job, context, clock),
+        checkpoint=FolderCheckpoint(scratch),
+        report=report,
+    )
+
+
+def run_fit(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+    """Let the method do the work that all IPCs share, for one class group."""
+    group = tuple(c for c in context.classes if c.id in set(job.spec["group"]))
+    task = make_task(job, context, group, report, clock)
+    save_state(folder, load_method(job, context).fit(task))
+    write_curves(folder / "curves.csv", task.curves)
+    return {"classes": [c.id for c in group], "num_real": sum(task.real.num_per_class.values())}
+
+
+def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+    """Let the method make its images, group by group, check them, and save them as an ordinary image folder."""
+    from harness.data.distilled_folder import contact_sheet, save_distilled, storage_bytes
+
+    method, ipc, store = load_method(job, context), job.spec["ipc"], Store(context.store)
+    fits = job.deps.get("fit", ())
+    images: dict[str, torch.Tensor] = {}
+    duplicates: dict[str, list[int]] = {}
+    notes: list[str] = []
+    for number, group in enumerate(class_groups(context.classes, job.spec["group_size"] if fits else None)):
+        with clock.loading():
+            state: State | None = load_state(store.path("fit", fits[number])) if fits else None
+        task = make_task(job, context, group, report, clock)
+        made = method.synthesize(task, state, ipc)
+        if not isinstance(made, DistilledSet):
+            raise ValueError(f"synthesize returned {type(made).__name__}; expected a harness.DistilledSet")
+        made = made.check(group, ipc, job.spec["image_size"])
+        images |= made.images
+        duplicates |= made.duplicates()
+        notes += made.notes
+    save_distilled(folder, images, context.classes)
+    stored = storage_bytes(folder)
+    contact_sheet(images, context.classes, folder / "contact_sheet.png")
+    return {
+        "ipc": ipc,
+        "classes": [c.id for c in context.classes],
+        "num_images": sum(len(v) for v in images.values()),
+        "duplicates": duplicates,
+        "notes": notes,
+        "storage_bytes": stored,
+    }
+
+
+def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+    """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
+    from harness.data.distilled_folder import load_distilled
+    from harness.training.trainer import train_student
+
+    side, ipc = job.spec["side"], job.spec["ipc"]
+    with clock.loading():
+        test_images, test_labels = real_tensors(context, "test", side)
+        if ipc is None:
+            images, labels = real_tensors(context, "train", side)
+        else:
+            source = Store(context.store).path("synthesize", job.deps["synthesize"][0])
+            images, labels = load_distilled(source, context.classes, side, ipc=ipc)
+    _, scored = train_student(
+        student=job.spec["student"],
+        protocol=Protocol.model_validate(job.spec["protocol"]),
+        train_images=images,
+        train_labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        num_classes=len(context.classes),
+        seed=job.spec["seed"],
+        device=context.device,
+        ipc=ipc,
+        report=report,
+    )
+    result = asdict(scored)
+    write_curves(folder / "curves.csv", result.pop("curve"))
+    return {**result, "num_images": len(images)}
+
+
+def write_curves(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write training curves as CSV, one row a logged step; nothing where nothing was logged."""
+    if not rows:
+        return
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+_KINDS: dict[str, Callable[[Job, JobContext, Path, Report, Clock], dict[str, Any]]] = {
+    "prior": run_prior,
+    "teacher": run_teacher,
+    "fit": run_fit,
+    "synthesize": run_synthesize,
+    "train": run_train,
+}

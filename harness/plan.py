@@ -1,0 +1,267 @@
+"""RunRequest -> Plan: which jobs a request needs, with a content key each. Pure: no files, no torch, no clock.
+
+In: everything resolved (suite, classes, methods with configs and code fingerprints, protocol, fingerprints of data and
+weights). Out: jobs by key with their dependencies, and one row per record that the run will have.
+Equal key = equal result: a key hashes what can change the result and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.config import Protocol, Resources, Suite
+from harness.method import ClassInfo, Method
+from harness.state import as_json
+
+STAGE_VERSIONS = {"prior": 1, "teacher": 1, "fit": 1, "synthesize": 1, "train": 1}
+"""+1 whenever a stage of the harness would give other results for an equal specification."""
+
+KINDS = tuple(STAGE_VERSIONS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work.
+
+    Attributes:
+        key: content key, 32 hex digits of a SHA-256.
+        kind: prior, teacher, fit, synthesize or train.
+        title: for people, e.g. "train minimax ipc 10 convnet3 seed 0".
+        spec: what the job does; hashed into the key.
+        deps: role -> keys of jobs that must be done first; hashed into the key.
+        resources: what an executor must give it.
+    """
+
+    key: str
+    kind: str
+    title: str
+    spec: dict[str, Any]
+    deps: dict[str, tuple[str, ...]]
+    resources: Resources
+
+    def dependencies(self) -> Iterator[str]:
+        """Yield the keys of all jobs that must be done first."""
+        for keys in self.deps.values():
+            yield from keys
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """A method as the request wants it. `skip` says why it cannot run here; the class is then possibly unknown."""
+
+    name: str
+    cls: type[Method] | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    skip: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record that the run will have, and the jobs that it comes from. No `train` key: the method was skipped."""
+
+    method: str
+    ipc: int | None
+    student: str
+    distillation_seed: int
+    training_seed: int
+    train: str | None = None
+    synthesize: str | None = None
+    fits: tuple[str, ...] = ()
+    skip: str = ""
+
+
+@dataclass(frozen=True)
+class PlanInput:
+    """All that a plan depends on. The teacher keeps the suite's own protocol, so that coresets do not change with --protocol."""
+
+    suite: Suite
+    classes: tuple[ClassInfo, ...]
+    methods: tuple[MethodPlan, ...]
+    students: tuple[str, ...]
+    protocol: Protocol
+    teacher_protocol: Protocol
+    data_fingerprint: str
+    generator_fingerprints: dict[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs in an order in which each stands after those that it needs, and the rows to come."""
+
+    jobs: dict[str, Job]
+    rows: tuple[Row, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of jobs of each kind."""
+        return {kind: sum(job.kind == kind for job in self.jobs.values()) for kind in KINDS}
+
+
+class Planner:
+    """Builds one plan; equal work asked for twice becomes one job."""
+
+    def __init__(self, given: PlanInput) -> None:
+        self.given = given
+        self.suite = given.suite
+        self.jobs: dict[str, Job] = {}
+        self.rows: list[Row] = []
+        named = [given.data_fingerprint, *([c.id, c.name] for c in given.classes)]
+        self._data = hashlib.sha256(as_json(named).encode()).hexdigest()
+        self._protocol = given.protocol.model_dump(mode="json")
+        self._groups = {m.name: self._instance(m).group_size() for m in given.methods if not m.skip}
+
+    def plan(self) -> Plan:
+        """Expand methods x IPCs x students x seeds."""
+        for method in self.given.methods:
+            if method.skip:
+                self._skip(method)
+            else:
+                self._method(method)
+        return Plan(self.jobs, tuple(self.rows))
+
+    def _add(self, kind: str, title: str, spec: dict[str, Any], deps: dict[str, tuple[str, ...]] | None = None) -> str:
+        deps = deps or {}
+        resources = self.suite.job_resources(kind)
+        identity = {
+            "kind": kind,
+            "version": STAGE_VERSIONS[kind],
+            "spec": spec,
+            "deps": deps,
+            # CPU threads and the kind of device change the last bits of a sum.
+            "numerics": {"device": self.given.device.split(":")[0], "cpus": resources.cpus},
+        }
+        key = hashlib.sha256(as_json(identity).encode()).hexdigest()[:32]
+        self.jobs.setdefault(key, Job(key, kind, title, spec, deps, resources))
+        return key
+
+    def _prior(self, kind: str) -> str:
+        spec = self.suite.generators[kind]
+        weights = self.given.generator_fingerprints.get(kind)
+        training = spec.train.model_dump(mode="json") if spec.train and not weights else None
+        return self._add(
+            "prior",
+            f"prior {kind}",
+            {
+                "generator": kind,
+                "weights": weights,
+                "train": training,
+                "image_size": self.suite.image_size,
+                "data": self._data if training else None,
+            },
+        )
+
+    def _teacher(self) -> str:
+        teacher = self.suite.teacher
+        assert teacher is not None
+        return self._add(
+            "teacher",
+            f"teacher {teacher.student}",
+            {
+                "teacher": teacher.model_dump(mode="json"),
+                "full_accuracy": self.suite.full_accuracy,
+                "protocol": self.given.teacher_protocol.model_dump(mode="json"),
+                "side": self.suite.side,
+                "data": self._data,
+            },
+        )
+
+    def _shared(self, method: MethodPlan) -> dict[str, tuple[str, ...]]:
+        """Return the jobs that every stage of a method may ask its task for."""
+        assert method.cls is not None
+        deps = {kind: (self._prior(kind),) for kind in self.suite.generators if f"{kind}_generator" in method.cls.needs}
+        if "features" in method.cls.needs:
+            deps["teacher"] = (self._teacher(),)
+        return deps
+
+    def _fits(self, method: MethodPlan, shared: dict[str, tuple[str, ...]], seed: int) -> tuple[str, ...]:
+        assert method.cls is not None
+        if not method.cls.has_fit():
+            return ()
+        groups = class_groups(self.given.classes, self._groups[method.name])
+        keys = []
+        for number, group in enumerate(groups):
+            label = f" group {number + 1}/{len(groups)}" if len(groups) > 1 else ""
+            spec = {**self._method_spec(method, seed), "group": [c.id for c in group]}
+            keys.append(self._add("fit", f"fit {method.name}{label} seed {seed}", spec, shared))
+        return tuple(keys)
+
+    @staticmethod
+    def _instance(method: MethodPlan) -> Method:
+        assert method.cls is not None
+        return method.cls(method.cls.Config.model_validate(method.config))
+
+    def _method_spec(self, method: MethodPlan, seed: int) -> dict[str, Any]:
+        assert method.cls is not None
+        return {
+            "method": method.name,
+            "version": method.cls.version,
+            "config": method.config,
+            "code": method.fingerprint,
+            "seed": seed,
+            "image_size": self.suite.image_size,
+            "data": self._data,
+        }
+
+    def _method(self, method: MethodPlan) -> None:
+        assert method.cls is not None
+        budget = self.suite.budget
+        if method.cls.all_data:
+            for student in self.given.students:
+                for seed in budget.training_seeds:
+                    key = self._train(method.name, None, student, seed, {})
+                    self.rows.append(Row(method.name, None, student, 0, seed, key))
+            return
+        shared = self._shared(method)
+        for seed in budget.distillation_seeds:
+            fits = self._fits(method, shared, seed)
+            for ipc in budget.ipc:
+                synthesize = self._synthesize(method, shared, fits, seed, ipc)
+                for student in self.given.students:
+                    for train_seed in budget.training_seeds:
+                        deps = {"synthesize": (synthesize,)}
+                        key = self._train(method.name, ipc, student, train_seed, deps)
+                        self.rows.append(Row(method.name, ipc, student, seed, train_seed, key, synthesize, fits))
+
+    def _synthesize(
+        self, method: MethodPlan, shared: dict[str, tuple[str, ...]], fits: tuple[str, ...], seed: int, ipc: int
+    ) -> str:
+        assert method.cls is not None
+        made = max(self.suite.budget.ipc) if method.cls.nested else ipc
+        spec = {**self._method_spec(method, seed), "ipc": made, "group_size": self._groups[method.name]}
+        deps = {**shared, "fit": fits} if fits else shared
+        return self._add("synthesize", f"synthesize {method.name} ipc {made} seed {seed}", spec, deps)
+
+    def _train(self, method: str, ipc: int | None, student: str, seed: int, deps: dict[str, tuple[str, ...]]) -> str:
+        spec = {
+            "student": student,
+            "seed": seed,
+            "ipc": ipc,
+            "protocol": self._protocol,
+            "side": self.suite.side,
+            "data": self._data,
+        }
+        budget = "all data" if ipc is None else f"ipc {ipc}"
+        return self._add("train", f"train {method} {budget} {student} seed {seed}", spec, deps)
+
+    def _skip(self, method: MethodPlan) -> None:
+        budget = self.suite.budget
+        for ipc in budget.ipc:
+            for student in self.given.students:
+                for seed in budget.distillation_seeds:
+                    for train_seed in budget.training_seeds:
+                        self.rows.append(Row(method.name, ipc, student, seed, train_seed, skip=method.skip))
+
+
+def class_groups(classes: tuple[ClassInfo, ...], size: int | None) -> list[tuple[ClassInfo, ...]]:
+    """Cut the class list, in label order, into groups of at most `size`; None: one group."""
+    step = size or len(classes)
+    return [classes[i : i + step] for i in range(0, len(classes), step)]
+
+
+def make_plan(given: PlanInput) -> Plan:
+    """Return the plan of a request."""
+    return Planner(given).plan()

@@ -1,0 +1,153 @@
+"""Show a run while it runs: a live panel in a terminal, plain lines elsewhere.
+
+In: job states and the stages of running jobs. It changes nothing and decides nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from harness.executors.scheduler import Stage, Status
+from harness.format import duration
+from harness.plan import Job, Plan
+
+SHOWN_STAGES = 8
+
+
+class TimeLeft:
+    """Estimate the seconds left from the mean time of finished jobs of each kind; unknown kinds take the overall mean."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.started: dict[str, float] = {}
+        self.spent: dict[str, list[float]] = {}
+
+    def begin(self, key: str) -> None:
+        """Note that a job was handed out."""
+        self.started.setdefault(key, time.monotonic())
+
+    def end(self, job: Job) -> None:
+        """Note that a job ended."""
+        begun = self.started.get(job.key, time.monotonic())
+        self.spent.setdefault(job.kind, []).append(time.monotonic() - begun)
+
+    def seconds(self, status: dict[str, Status]) -> float | None:
+        """Return the estimate, or None before the first job has ended."""
+        ended = [s for spent in self.spent.values() for s in spent]
+        if not ended:
+            return None
+        mean = {kind: sum(spent) / len(spent) for kind, spent in self.spent.items()}
+        overall = sum(ended) / len(ended)
+        todo = [key for key, state in status.items() if state in ("waiting", "running")]
+        parallel = max(1, sum(state == "running" for state in status.values()))
+        return sum(mean.get(self.plan.jobs[key].kind, overall) for key in todo) / parallel
+
+
+class PlainView:
+    """One line when a job starts or ends, with the counts and the time left: for logs and pipes."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self.plan = plan
+        self.console = console
+        self.left = TimeLeft(plan)
+        self.begun = time.monotonic()
+        self._status: dict[str, Status] = {}
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def update(self, status: dict[str, Status], stages: dict[str, Stage]) -> None:
+        """Remember the state for the next line."""
+        self._status = status
+        for key, state in status.items():
+            if state == "running":
+                self.left.begin(key)
+
+    def ended(self, job: Job, status: Status, error: str) -> None:
+        """Print a line for a job that ended."""
+        self.left.end(job)
+        counts = summary(self._status)
+        left = self.left.seconds(self._status)
+        rest = f", about {duration(left)} left" if left is not None and counts["to do"] else ""
+        clock = duration(time.monotonic() - self.begun)
+        total = sum(v for k, v in counts.items() if k != "cached") if counts["cached"] else len(self._status)
+        place = f"{counts['done'] + counts['failed']}/{total}"
+        text = f"[{clock}] {place} {status}: {job.title}{': ' + error if error else ''}{rest}"
+        self.console.print(Text(text), soft_wrap=True)
+
+
+class LiveView(PlainView):
+    """A panel that is redrawn in place: counts, a bar, the running jobs with their stages, the time left."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        super().__init__(plan, console)
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._stages: dict[str, Stage] = {}
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
+
+    def update(self, status: dict[str, Status], stages: dict[str, Stage]) -> None:
+        """Redraw."""
+        super().update(status, stages)
+        self._stages = stages
+        self._live.update(self._render())
+
+    def ended(self, job: Job, status: Status, error: str) -> None:
+        """Failures are printed above the panel at once; the rest shows in the counts."""
+        self.left.end(job)
+        if error:
+            self.console.print(Text(f"{status}: {job.title}: {error}", style="red"))
+
+    def show_stages(self, stages: dict[str, Stage]) -> None:
+        """Redraw the stages while a job runs in this process."""
+        self._stages = stages
+        self._live.update(self._render())
+
+    def _render(self) -> Group:
+        counts = summary(self._status)
+        total = max(1, len(self._status))
+        finished = total - counts["to do"] - counts["running"]
+        left = self.left.seconds(self._status)
+        head = "  ".join(f"{name} {number}" for name, number in counts.items() if number or name in ("done", "running"))
+        clock = f"{duration(time.monotonic() - self.begun)} passed" + (f", about {duration(left)} left" if left else "")
+        table = Table.grid(padding=(0, 2))
+        running = [key for key, state in self._status.items() if state == "running"]
+        for key in sorted(running, key=lambda k: k not in self._stages)[:SHOWN_STAGES]:
+            stage = self._stages.get(key)
+            what = f"{stage.name} {stage.done}/{stage.total} {stage.unit}" if stage else "queued or starting"
+            bar = ProgressBar(total=stage.total, completed=stage.done, width=24) if stage and stage.total else Text("")
+            table.add_row(Text(self.plan.jobs[key].title), bar, Text(what, style="dim"))
+        return Group(Text(f"jobs: {head}   {clock}"), ProgressBar(total=total, completed=finished, width=60), table)
+
+
+def summary(status: dict[str, Status]) -> dict[str, int]:
+    """Return how many jobs are in each state, in words."""
+    counts = Counter(status.values())
+    return {
+        "done": counts["done"],
+        "running": counts["running"],
+        "failed": counts["failed"] + counts["blocked"],
+        "cached": counts["cached"],
+        "to do": counts["waiting"],
+    }
+
+
+def make_view(plan: Plan, console: Console) -> PlainView:
+    """Return the live panel for a terminal, plain lines otherwise."""
+    return LiveView(plan, console) if console.is_terminal and sys.stdout.isatty() else PlainView(plan, console)

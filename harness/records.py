@@ -1,0 +1,131 @@
+"""Records: plain rows, one per suite, method, IPC, student, protocol, distillation seed and training seed.
+
+In: a plan's rows, the store's manifests, what failed. Out: dicts that open in pandas. Accuracies in percent, times in
+seconds, memory and storage in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from harness import discovery
+from harness.executors.scheduler import Scheduler
+from harness.plan import Plan, Row
+from harness.request import Resolved
+from harness.store import Store
+
+SCORES = ("top1_last", "top1_best", "best_epoch", "top5_last", "top5_best", "epochs")
+
+
+def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, run: str) -> list[dict[str, Any]]:
+    """Return one record per row of the plan."""
+    manifests: dict[str, dict[str, Any]] = {}
+
+    def manifest(key: str) -> dict[str, Any]:
+        if key not in manifests:
+            manifests[key] = store.manifest(plan.jobs[key].kind, key)
+        return manifests[key]
+
+    given = resolved.plan_input
+    base = {
+        "run": run,
+        "suite": resolved.suite.name,
+        "suite_version": resolved.suite.version,
+        "source": resolved.source_text,
+        "protocol": given.protocol.name,
+        "protocol_version": given.protocol.version,
+        "device": given.device,
+    }
+    about = {m.name: _about(m.name, m.config) for m in given.methods}
+    records = []
+    for row in plan.rows:
+        record = {**base, **about[row.method], **_identity(row), **_status(row, scheduler)}
+        if record["status"] == "done":
+            assert row.train is not None
+            trained = manifest(row.train)
+            record |= {name: trained["result"][name] for name in SCORES}
+            record |= {"train_wall_s": trained["measured"]["wall_s"], "num_images": trained["result"]["num_images"]}
+            record["cached"] = scheduler.status[row.train] == "cached"
+        if row.synthesize and scheduler.status[row.synthesize] in ("done", "cached"):
+            record |= _distilled(row, store, manifest)
+        records.append(record)
+    return records
+
+
+def _about(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    known = name in discovery.methods
+    cls = discovery.methods.get(name) if known else None
+    return {
+        "method": name,
+        "method_title": cls.title if cls else "",
+        "method_version": cls.version if cls else None,
+        "reference_row": bool(cls and cls.all_data),
+        "config": json.dumps(config, sort_keys=True),
+    }
+
+
+def _identity(row: Row) -> dict[str, Any]:
+    return {
+        "ipc": row.ipc,
+        "student": row.student,
+        "distillation_seed": row.distillation_seed,
+        "training_seed": row.training_seed,
+        "train_key": row.train or "",
+    }
+
+
+def _status(row: Row, scheduler: Scheduler) -> dict[str, Any]:
+    if row.train is None:
+        return {"status": "skipped", "error": row.skip}
+    state = scheduler.status[row.train]
+    if state in ("done", "cached"):
+        return {"status": "done", "error": ""}
+    if state in ("failed", "blocked"):
+        return {"status": "failed", "error": scheduler.errors[row.train].error}
+    return {"status": "interrupted", "error": "the run was stopped before this job; the same command goes on"}
+
+
+def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
+    """Return what the distilled set cost. Wall time of grouped fits is the longest shard, device time their sum."""
+    assert row.synthesize is not None
+    made = manifest(row.synthesize)
+    fits = [manifest(key)["measured"] for key in row.fits]
+    stages = [*fits, made["measured"]]
+    energies = [m["energy_j"] for m in stages]
+    share = 1.0 if row.ipc is None else row.ipc / made["result"]["ipc"]
+    classes = max(1, len(made["result"]["classes"]))
+    return {
+        "fit_wall_s": max((m["wall_s"] for m in fits), default=0.0),
+        "fit_device_s": sum(m["device_s"] for m in fits),
+        "synthesize_wall_s": made["measured"]["wall_s"],
+        "synthesize_device_s": made["measured"]["device_s"],
+        "synthesized_ipc": made["result"]["ipc"],
+        "load_s": sum(m["load_s"] for m in stages),
+        "peak_host_bytes": max(m["peak_host_bytes"] for m in stages),
+        "peak_device_bytes": _most(m["peak_device_bytes"] for m in stages),
+        "energy_j": None if any(e is None for e in energies) else sum(energies),
+        "num_images": (row.ipc or 0) * classes,
+        "duplicates": sum(p < (row.ipc or 0) for places in made["result"]["duplicates"].values() for p in places),
+        "notes": "; ".join(made["result"]["notes"]),
+        "storage_bytes": _storage(row.ipc, made) if share < 1 else made["result"]["storage_bytes"],
+        "distilled_key": row.synthesize,
+        "image_size": made["spec"]["image_size"],
+        "image_folder": str(store.path("synthesize", row.synthesize)),
+    }
+
+
+def _storage(ipc: int | None, made: dict[str, Any]) -> int:
+    """Return the bytes of the first `ipc` images of each class of a larger nested set."""
+    total = 0
+    for name, info in made["files"].items():
+        stem = name.rsplit("/", 1)[-1].removesuffix(".png")
+        if "/" in name and stem.isdigit() and ipc is not None and int(stem) < ipc:
+            total += info["size"]
+    return total
+
+
+def _most(values: Iterable[int | None]) -> int | None:
+    known = [v for v in values if v is not None]
+    return max(known) if known else None

@@ -1,0 +1,103 @@
+"""The leaderboard: every method at every IPC, best and last accuracy of each student; failures keep their row.
+
+In: records. Out: one table per suite, version, source and protocol; nothing is averaged across these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from harness.reporters.format import DASH, known, mean_std, shorten, times
+from harness.reporters.records import METRICS, Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.reporters.table import Table, register_reporter
+
+SHOWN = {"best": "top1_best", "last": "top1_last"}
+
+
+@register_reporter("leaderboard")
+def leaderboard(records: pd.DataFrame) -> list[Table]:
+    """Return one leaderboard per scope: by IPC, then by mean best accuracy over students; the reference row last.
+
+    Raises:
+        UserError: there are no records, or a column is missing.
+    """
+    return [_table(scope, rows) for scope, rows in scopes(prepare(records))]
+
+
+def _table(scope: Scope, rows: pd.DataFrame) -> Table:
+    names = students(rows)
+    groups = [group for _, group in rows.groupby(["label", "reference_row", "ipc"], sort=False, dropna=False)]
+    lines = sorted((_line(group, names) for group in groups), key=_order)
+    frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
+    frame["ipc"] = frame["ipc"].astype("Int64")
+    frame["method_version"] = frame["method_version"].astype("Int64")
+    display = pd.DataFrame([_display(line, names) for line in lines])
+    distillation, training = num_seeds(rows)
+    caption = (
+        f"{scope.caption} Top-1 accuracy in percent on the real test split, mean ± sample standard deviation over n "
+        f"students trained from {times(distillation, 'distillation seed')} and {times(training, 'training seed')}; "
+        "a single run shows no spread. best: highest of the evaluations during training, chosen on the test split, as "
+        "papers report; last: the final model. Sorted by IPC (images per class), then by the mean best over students."
+    )
+    return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows))
+
+
+def _line(group: pd.DataFrame, names: list[str]) -> dict[str, Any]:
+    """Return the plain values of one method at one IPC."""
+    first, ended = group.iloc[0], outcome(group)
+    distillation, training = num_seeds(group)
+    line: dict[str, Any] = {
+        "method": first["method"],
+        "method_title": first["label"],
+        "method_version": first["method_version"],
+        "reference_row": bool(first["reference_row"]),
+        "ipc": first["ipc"],
+        "status": ended.status,
+        "num_failed": ended.num_failed,
+        "num_skipped": ended.num_skipped,
+        "num_interrupted": ended.num_interrupted,
+        "num_distillation_seeds": distillation,
+        "num_training_seeds": training,
+    }
+    for student in names:
+        own = group[group["student"] == student]
+        line[f"{student}_num_runs"] = spread(own, "top1_best")[2]
+        for metric in METRICS:
+            mean, std, _ = spread(own, metric)
+            line |= {f"{student}_{metric}_mean_percent": mean, f"{student}_{metric}_std_percent": std}
+    best = pd.Series([line[f"{student}_top1_best_mean_percent"] for student in names], dtype=float)
+    return {**line, "mean_top1_best_percent": float(best.mean()), "error": ended.error}
+
+
+def _order(line: dict[str, Any]) -> tuple[bool, bool, int, bool, float]:
+    """Reference rows last, IPC ascending, best first, what has no number after what has one."""
+    ipc, best = line["ipc"], line["mean_top1_best_percent"]
+    return (
+        line["reference_row"],
+        not known(ipc),
+        ipc if known(ipc) else 0,
+        not known(best),
+        -best if known(best) else 0,
+    )
+
+
+def _display(line: dict[str, Any], names: list[str]) -> dict[str, str]:
+    """Return the strings of one row."""
+    ipc = str(line["ipc"]) if known(line["ipc"]) else ("all" if line["reference_row"] else DASH)
+    row = {"Method": line["method_title"], "IPC": ipc}
+    for student in names:
+        for word, metric in SHOWN.items():
+            mean, std = (line[f"{student}_{metric}_{kind}_percent"] for kind in ("mean", "std"))
+            row[f"{student} {word}"] = mean_std(mean, std)
+    runs = sorted({line[f"{student}_num_runs"] for student in names}) or [0]
+    row["n"] = str(runs[0]) if len(runs) == 1 else f"{runs[0]}–{runs[-1]}"
+    reason = f": {shorten(line['error'])}" if line["error"] else ""
+    return {**row, "Status": line["status"] + reason}
+
+
+def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
+    if not rows["reference_row"].any():
+        return ()
+    return ("IPC all: students trained on the whole real training split, for reference; no method competes with it.",)

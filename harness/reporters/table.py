@@ -1,0 +1,137 @@
+"""A table in all its forms, and the registry of what makes tables from records.
+
+In: a frame of plain values for machines and a frame of strings for people. Out: terminal, Markdown, CSV, JSON.
+Importing this module imports neither pandas nor rich.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.errors import UserError
+from harness.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import rich.table
+
+_LEFT = {"Method", "Test model", "Device", "Status"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        title: a few words.
+        caption: what the numbers are, over what, from which data; a table without it can be misread.
+        frame: one plain value a cell, units in the column names; for CSV and JSON.
+        display: strings only, one row for each row that a person reads; for terminal and Markdown.
+        notes: what a reader must know beyond the caption, such as failures.
+        bold: (row position, column) of the cells of `display` to stress.
+    """
+
+    title: str
+    caption: str
+    frame: pd.DataFrame
+    display: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    bold: frozenset[tuple[int, str]] = frozenset()
+
+    def to_rich(self) -> rich.table.Table:
+        """Return the table for a terminal; cells are taken literally, never as markup."""
+        import rich.box
+        import rich.table
+        from rich.text import Text
+
+        caption = Text("\n".join([self.caption, *self.notes]))
+        table = rich.table.Table(
+            title=Text(self.title),
+            caption=caption,
+            box=rich.box.SIMPLE_HEAD,
+            title_justify="left",
+            caption_justify="left",
+        )
+        for column in self.display.columns:
+            justify: Literal["left", "right"] = "left" if column in _LEFT else "right"
+            table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=column == "Method")
+        for position, row in enumerate(self.display.itertuples(index=False, name=None)):
+            cells = zip(self.display.columns, row, strict=True)
+            table.add_row(*[Text(cell, style="bold" if (position, c) in self.bold else "") for c, cell in cells])
+        return table
+
+    def to_markdown(self) -> str:
+        """Return title, caption, the table in GitHub's form, and the notes."""
+        import tabulate
+
+        columns = list(self.display.columns)
+        rows = [
+            [f"**{_cell(text)}**" if (i, c) in self.bold else _cell(text) for c, text in zip(columns, row, strict=True)]
+            for i, row in enumerate(self.display.itertuples(index=False, name=None))
+        ]
+        body = tabulate.tabulate(
+            rows,
+            headers=[_cell(c) for c in columns],
+            tablefmt="github",
+            disable_numparse=True,
+            colalign=["left" if c in _LEFT else "right" for c in columns] if rows else None,
+        )
+        notes = "".join(f"\n- {_cell(note)}" for note in self.notes)
+        return f"### {self.title}\n\n{self.caption}\n\n{body}\n" + (f"{notes}\n" if notes else "")
+
+    def to_csv(self) -> str:
+        """Return the plain values; what is not known is an empty field."""
+        return self.frame.to_csv(index=False, lineterminator="\n")
+
+    def to_json(self) -> str:
+        """Return the plain values as a list of records; what is not known is null."""
+        return self.frame.to_json(orient="records", indent=2, force_ascii=False, double_precision=15) + "\n"
+
+    def save(self, folder: Path, stem: str) -> list[Path]:
+        """Write STEM.md, STEM.csv and STEM.json into `folder`, which is made if needed; return their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {".md": self.to_markdown(), ".csv": self.to_csv(), ".json": self.to_json()}
+        paths = [folder / f"{stem}{ending}" for ending in texts]
+        for path, text in zip(paths, texts.values(), strict=True):
+            path.write_text(text, encoding="utf-8", newline="\n")
+        return paths
+
+
+Reporter = Callable[["pd.DataFrame"], list[Table]]
+"""From records (one row per suite, method, IPC, student, protocol and seeds) to tables."""
+
+_BUILT_IN = ("leaderboard", "paper", "timing")
+
+reporters: Registry[Reporter] = Registry("reporter", {n: f"harness.reporters.{n}:{n}" for n in _BUILT_IN})
+
+
+def register_reporter(name: str) -> Callable[[Reporter], Reporter]:
+    """Return a decorator that makes a function from records to tables known by name."""
+    return reporters.register(name)
+
+
+def build_reports(records: pd.DataFrame, names: Sequence[str] | None = None) -> dict[str, Table]:
+    """Return the tables of the named reporters by file stem: the reporter's name, then NAME_2, NAME_3, ...
+
+    Args:
+        records: as `harness.load_results` returns them.
+        names: reporters, in the order wanted; None: leaderboard, paper, timing, then others by name.
+
+    Raises:
+        UserError: there are no records, a column is missing, or a reporter is unknown.
+    """
+    if not len(records):
+        raise UserError("no records to report on: the run has no row yet, neither done nor failed nor skipped")
+    chosen = names if names is not None else [*_BUILT_IN, *(n for n in reporters.names() if n not in _BUILT_IN)]
+    return {
+        name if number == 1 else f"{name}_{number}": table
+        for name in chosen
+        for number, table in enumerate(reporters.get(name)(records), start=1)
+    }
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,266 @@
+"""Turn what a user asked for into a checked plan input: every name known, every value allowed, the data found.
+
+All mistakes surface here, before the store is touched or a job is started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness import discovery
+from harness.config import Budget, Frozen, GeneratorSpec, Protocol, Suite
+from harness.errors import UserError, did_you_mean
+from harness.executors import EXECUTORS
+from harness.measure import has_cuda
+from harness.method import ClassInfo, Method
+from harness.plan import MethodPlan, PlanInput
+from harness.services import JobContext
+from harness.settings import RESERVED, parse_settings
+from harness.suites import SuiteFile, checked, load_suite
+
+
+class RunRequest(Frozen):
+    """One call of `harness run`. Fields left None take the suite's value."""
+
+    methods: tuple[str, ...] = Field(("all",), description="method names, or all")
+    suite: str = Field(description="suite name, or path of a suite YAML")
+    ipc: tuple[int, ...] | None = Field(None, description="images per class, instead of the suite's")
+    students: tuple[str, ...] | None = Field(None, description="student names, instead of the suite's")
+    protocol: str | None = Field(None, description="training protocol, instead of the suite's")
+    seeds: tuple[int, ...] | None = Field(None, description="training seeds, instead of the suite's")
+    distill_seeds: tuple[int, ...] | None = Field(None, description="distillation seeds, instead of the suite's")
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by target and field")
+    plugins: tuple[str, ...] = Field((), description="plugin files")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where jobs compute; auto: a GPU if there is one"
+    )
+    executor: str = Field("ray", description="ray, or local: in this process")
+    ray_address: str | None = Field(None, description="a running Ray cluster; none: a local one for this run")
+    workers: int | None = Field(None, ge=1, description="CPUs that a local Ray may use; none: all")
+    store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
+    data_root: str = Field("data", description="folder under which image folders lie")
+    name: str | None = Field(None, description="name of the run; none: suite and time")
+    fresh: bool = Field(False, description="run every job again although the store has its result")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request that can be planned and run."""
+
+    request: RunRequest
+    suite: Suite
+    plan_input: PlanInput
+    context: JobContext
+    source_text: str
+
+
+def make_request(**fields: Any) -> RunRequest:
+    """Build a request from Python or the command line.
+
+    Raises:
+        UserError: an unknown field or a value of the wrong kind.
+    """
+    fields["settings"] = parse_settings(fields.get("settings") or {})
+    for name in ("methods", "students", "plugins", "ipc", "seeds", "distill_seeds"):
+        value = fields.get(name)
+        if isinstance(value, str | int | Path):
+            fields[name] = (value,)
+    fields["plugins"] = tuple(str(p) for p in fields.get("plugins") or ())
+    given = {k: v for k, v in fields.items() if v is not None}
+    for name in ("store", "data_root", "suite"):
+        if name in given:
+            given[name] = str(given[name])
+    request: RunRequest = checked(RunRequest, given, "request")
+    if request.executor not in EXECUTORS:
+        raise UserError(
+            f"unknown executor {request.executor!r}.{did_you_mean(request.executor, list(EXECUTORS))} "
+            f"Known: {', '.join(EXECUTORS)}."
+        )
+    return request
+
+
+def resolve(request: RunRequest) -> Resolved:
+    """Check every part of a request against what exists.
+
+    Raises:
+        UserError: the first part that is wrong, with what to do.
+    """
+    from harness.data.class_list import read_class_list
+    from harness.data.sources import open_source
+
+    plugin_sources = tuple(_read_plugin(path) for path in request.plugins)
+    discovery.discover()
+    file = load_suite(request.suite)
+    suite = _with_budget(file.suite, request)
+    _check_targets(request, suite)
+    students = _students(request, suite)
+    protocol_name = request.protocol or suite.protocol
+    protocol = _protocol(suite, protocol_name, request.settings.get("protocol", {}))
+    methods = select_methods(request, suite)
+    source = {**suite.source, **request.settings.get("data", {})}
+    classes = read_class_list(file.class_list)
+    opened = open_source(source, tuple(c.id for c in classes), Path(request.data_root))
+    opened.check()
+    device = ("cuda" if has_cuda() else "cpu") if request.device == "auto" else request.device
+    if device == "cuda" and request.ray_address is None and not has_cuda():
+        raise UserError("device 'cuda': no usable CUDA device here; use --device cpu, or a cluster that has one.")
+    generators = {kind: locate(spec, file, request.data_root) for kind, spec in suite.generators.items()}
+    context = JobContext(
+        store=_absolute(request.store),
+        source=source,
+        data_root=str(Path(request.data_root).resolve()),
+        classes=classes,
+        generators=generators,
+        generator_labels={kind: _labels(spec, file) for kind, spec in generators.items()},
+        device=device,
+        plugins=plugin_sources,
+        fresh=request.fresh,
+    )
+    plan_input = PlanInput(
+        suite=suite,
+        classes=classes,
+        methods=methods,
+        students=students,
+        protocol=protocol,
+        teacher_protocol=_protocol(suite, suite.protocol, {}),
+        data_fingerprint=opened.fingerprint(),
+        generator_fingerprints={
+            k: _fingerprint(s, context.generator_labels[k]) for k, s in generators.items() if s.weights
+        },
+        device=device,
+    )
+    return Resolved(request, suite, plan_input, context, opened.describe())
+
+
+def _absolute(store: str) -> str:
+    return store if "://" in store else str(Path(store).resolve())
+
+
+def _read_plugin(path: str) -> tuple[str, str]:
+    discovery.load_plugin(path)
+    file = Path(path)
+    return str(file.resolve()), file.read_text(encoding="utf-8")
+
+
+def _with_budget(suite: Suite, request: RunRequest) -> Suite:
+    """Return the suite with the request's IPCs and seeds."""
+    changes: dict[str, Any] = {}
+    for field, values in (
+        ("ipc", request.ipc),
+        ("training_seeds", request.seeds),
+        ("distillation_seeds", request.distill_seeds),
+    ):
+        if values is not None:
+            changes[field] = tuple(sorted(set(values)))
+    if not changes:
+        return suite
+    budget = checked(Budget, {**suite.budget.model_dump(), **changes}, "request")
+    return suite.model_copy(update={"budget": budget})
+
+
+def _check_targets(request: RunRequest, suite: Suite) -> None:
+    known = [*discovery.methods.names(), *RESERVED]
+    for where, targets in (
+        ("--set", request.settings),
+        (f"suite {suite.name}: method_overrides", suite.method_overrides),
+    ):
+        for target in targets:
+            if target not in known and target not in discovery.methods.broken:
+                raise UserError(
+                    f"{where}: unknown target {target!r}.{did_you_mean(target, known)} Known: {', '.join(known)}."
+                )
+
+
+def _students(request: RunRequest, suite: Suite) -> tuple[str, ...]:
+    from harness.students.spec import parse
+
+    students = request.students or suite.students
+    for name in students:
+        parse(name)
+    return tuple(dict.fromkeys(students))
+
+
+def _protocol(suite: Suite, name: str, settings: dict[str, Any]) -> Protocol:
+    from harness.training.protocols import resolve_protocol
+
+    return resolve_protocol(name, suite.protocol_overrides.get(name, {}), settings)
+
+
+def select_methods(request: RunRequest, suite: Suite) -> tuple[MethodPlan, ...]:
+    """Return every method of the request, those that cannot run here with the reason."""
+    registry = discovery.methods
+    if "all" in request.methods:
+        names = sorted({*registry.names(), *registry.broken})
+    else:
+        names = list(dict.fromkeys(request.methods))
+        names += [name for path in request.plugins for name in discovery.load_plugin(path) if name not in names]
+    return tuple(_method_plan(name, request, suite) for name in names)
+
+
+def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
+    if name in discovery.methods.broken:
+        return MethodPlan(name, skip=discovery.methods.broken[name])
+    cls = discovery.methods.get(name)
+    values = {**suite.method_overrides.get(name, {}), **request.settings.get(name, {})}
+    config = checked(cls.Config, values, f"method {name}")
+    missing = sorted(need for need in cls.needs if not _offers(suite, need))
+    if missing:
+        return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
+    return MethodPlan(name, cls, config.model_dump(mode="json"), discovery.code_fingerprint(cls))
+
+
+def _offers(suite: Suite, need: str) -> bool:
+    if need == "features":
+        return suite.teacher is not None
+    return need.endswith("_generator") and need.removesuffix("_generator") in suite.generators
+
+
+def method_config(cls: type[Method], suite: Suite) -> Frozen:
+    """Return a method's options as the suite sets them."""
+    return checked(cls.Config, suite.method_overrides.get(cls.name, {}), f"method {cls.name}")
+
+
+def locate(spec: GeneratorSpec, file: SuiteFile, data_root: str) -> GeneratorSpec:
+    """Replace local folders by absolute paths; a hub id stays as it is."""
+
+    def find(name: str | None) -> str | None:
+        if name is None:
+            return None
+        for base in (Path(data_root), Path(data_root) / "weights", file.folder, Path()):
+            if (base / name).exists():
+                return str((base / name).resolve())
+        return name
+
+    changes = {part: find(getattr(spec, part)) for part in ("weights", "encoder", "decoder")}
+    return spec.model_copy(update=changes)
+
+
+def _labels(spec: GeneratorSpec, file: SuiteFile) -> tuple[str, ...]:
+    from harness.data.class_list import read_class_list
+
+    if spec.label_classes is None:
+        return ()
+    return tuple(c.id for c in read_class_list(file.folder / spec.label_classes))
+
+
+def _fingerprint(spec: GeneratorSpec, labels: tuple[str, ...]) -> str:
+    """Hash what the weights are, not where: file names, sizes and small files' contents; a hub id by its name."""
+    digest = hashlib.sha256("\n".join(labels).encode())
+    for name in (spec.weights, spec.encoder, spec.decoder):
+        path = Path(name) if name else None
+        if path is not None and path.exists():
+            files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+            for file in files:
+                size = file.stat().st_size
+                digest.update(f"{os.path.relpath(file, path)} {size}\n".encode())
+                with file.open("rb") as handle:
+                    digest.update(handle.read(1 << 20))
+        else:
+            digest.update(f"{name}\n".encode())
+    return digest.hexdigest()[:32]

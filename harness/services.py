@@ -1,0 +1,152 @@
+"""What jobs share: the context of a run, real images kept in memory, and what a task may ask for.
+
+Paths, keys and weights end here: a method sees images, classes and models only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.config import GeneratorSpec
+from harness.errors import UserError
+from harness.measure import Clock
+from harness.method import ClassInfo
+from harness.plan import Job
+from harness.store import Store
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.data.split import Split
+    from harness.diffusion.generator import ClassConditionalGenerator
+    from harness.students.features import FeatureExtractor
+
+Report = Callable[[str, int, int, str], None]
+"""Progress: stage, done, total, unit."""
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What all jobs of a run share and no key contains: where things are. Small, so that it travels to any worker.
+
+    Attributes:
+        store: folder or URI.
+        source: the suite's image source.
+        data_root: folder under which image folders lie.
+        classes: the suite's classes in label order.
+        generators: by kind, with `weights` resolved to a folder or hub id.
+        device: "cpu" or "cuda".
+        plugins: (file name, source text) of --plugin files.
+        fresh: keys that must be made again although the store has them.
+    """
+
+    store: str
+    source: dict[str, Any]
+    data_root: str
+    classes: tuple[ClassInfo, ...]
+    generators: dict[str, GeneratorSpec] = field(default_factory=dict)
+    generator_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    device: str = "cpu"
+    plugins: tuple[tuple[str, str], ...] = ()
+    fresh: bool = False
+
+
+def open_split(context: JobContext, name: str) -> Split:
+    """Return a split of the suite's real images: "train" or "test"."""
+    return _open_split(json.dumps(context.source, sort_keys=True), context.data_root, context.classes, name)
+
+
+@lru_cache(maxsize=4)
+def _open_split(source: str, data_root: str, classes: tuple[ClassInfo, ...], name: str) -> Split:
+    from harness.data.sources import open_source
+
+    return open_source(json.loads(source), tuple(c.id for c in classes), Path(data_root)).split(name)
+
+
+def real_tensors(context: JobContext, name: str, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (images [N, 3, side, side] uint8, labels [N]) of a split as students see it, on the device.
+
+    The last two are kept: dozens of students in one worker share a test split.
+    """
+    source = json.dumps(context.source, sort_keys=True)
+    return _real_tensors(source, context.data_root, context.classes, name, side, context.device)
+
+
+@lru_cache(maxsize=2)
+def _real_tensors(
+    source: str, data_root: str, classes: tuple[ClassInfo, ...], name: str, side: int, device: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = _open_split(source, data_root, classes, name).tensors(size=side, crop="resize")
+    return images.to(device), labels.to(device)
+
+
+class JobServices:
+    """Implements `harness.method.Services` for one job: generators and features from the job's dependencies."""
+
+    def __init__(self, job: Job, context: JobContext, clock: Clock) -> None:
+        self.job = job
+        self.context = context
+        self.clock = clock
+        self.store = Store(context.store)
+
+    def _dependency(self, role: str, what: str) -> str:
+        keys = self.job.deps.get(role)
+        if not keys:
+            raise UserError(
+                f"method {self.job.spec['method']!r} asked for {what} without declaring it; add it to its `needs`"
+            )
+        return keys[0]
+
+    def generator(self, kind: str) -> ClassConditionalGenerator:
+        """Load the suite's generator of that kind; loading is not counted as distillation time."""
+        key = self._dependency(kind, f"a {kind} generator (needs = {{'{kind}_generator'}})")
+        with self.clock.loading():
+            return load_generator(self.context, kind, self.store.path("prior", key))
+
+    def features(self, name: str) -> FeatureExtractor:
+        """Load the suite's teacher as a feature extractor, or a timm model."""
+        from harness.students.features import FeatureExtractor
+
+        with self.clock.loading():
+            if name.startswith("timm:"):
+                return FeatureExtractor.from_timm(name.removeprefix("timm:"), self.context.device)
+            if name != "teacher":
+                raise UserError(f"unknown features {name!r}; expected 'teacher' or 'timm:NAME'")
+            key = self._dependency("teacher", "features (needs = {'features'})")
+            return load_teacher_features(self.store.path("teacher", key), self.context.device)
+
+
+def load_generator(context: JobContext, kind: str, prior: Path) -> ClassConditionalGenerator:
+    """Open a generator: the folder that the prior job trained, or the weights that it found."""
+    from harness.diffusion.generator import ClassConditionalGenerator
+
+    spec = context.generators[kind]
+    labels = context.generator_labels.get(kind) or tuple(c.id for c in context.classes)
+    trained = prior / "pipeline"
+    return ClassConditionalGenerator.load(
+        str(trained) if trained.is_dir() else str(spec.weights),
+        encoder=spec.encoder,
+        decoder=spec.decoder,
+        class_labels={class_id: label for label, class_id in enumerate(labels)},
+        device=context.device,
+    )
+
+
+def load_teacher_features(folder: Path, device: str) -> FeatureExtractor:
+    """Open the artefact of a teacher job as a feature extractor."""
+    from safetensors.torch import load_file
+
+    from harness.config import Protocol
+    from harness.students.build import build_student
+    from harness.students.features import FeatureExtractor
+
+    about = json.loads((folder / "teacher.json").read_text(encoding="utf-8"))
+    model = build_student(about["student"], len(about["classes"]), about["side"])
+    model.load_state_dict(load_file(str(folder / "model.safetensors")))
+    protocol = Protocol.model_validate(about["protocol"])
+    return FeatureExtractor.from_student(model, protocol, about["side"], device)

@@ -1,0 +1,42 @@
+"""`--set TARGET.FIELD=VALUE`: overrides of one field of a method, the protocol or the image source, checked like the YAML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from harness.errors import UserError
+
+RESERVED = ("protocol", "data")
+
+
+def parse_settings(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return target -> field -> value.
+
+    Args:
+        pairs: "minimax.steps=25" texts as on the command line, or a dict {"minimax.steps": 25}.
+
+    Raises:
+        UserError: a text without "=", a key without a dot, a value that is not YAML.
+    """
+    items = pairs.items() if isinstance(pairs, dict) else [_split(pair) for pair in pairs]
+    settings: dict[str, dict[str, Any]] = {}
+    for key, value in items:
+        target, dot, field = key.partition(".")
+        if not (dot and target and field):
+            raise UserError(
+                f"--set {key!r}: expected TARGET.FIELD=VALUE, such as minimax.steps=25 or protocol.lr=0.02."
+            )
+        settings.setdefault(target, {})[field] = value
+    return settings
+
+
+def _split(pair: str) -> tuple[str, Any]:
+    key, equals, text = pair.partition("=")
+    if not equals:
+        raise UserError(f"--set {pair!r}: expected TARGET.FIELD=VALUE, such as minimax.steps=25.")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {pair!r}: the value is not YAML: {error}") from None

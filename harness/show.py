@@ -1,0 +1,195 @@
+"""Print what there is: lists, one method, one suite, a plan. Imports no torch."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness import discovery
+from harness.config import Protocol
+from harness.errors import UserError
+from harness.method import Method
+from harness.plan import KINDS, Plan
+from harness.request import Resolved
+from harness.store import Store
+from harness.suites import load_suite, suite_names
+
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def _methods(store: str) -> Rows:
+    rows = []
+    for name in discovery.methods.names():
+        cls = discovery.methods.get(name)
+        rows.append((name, cls.title, ", ".join(sorted(cls.needs)) or "-", cls.reference))
+    rows += [(name, "", "", f"cannot be used: {why}") for name, why in sorted(discovery.methods.broken.items())]
+    return ("method", "title", "needs", "reference"), rows
+
+
+def _suites(store: str) -> Rows:
+    rows = []
+    for name in suite_names():
+        try:
+            suite = load_suite(name).suite
+        except UserError as error:
+            rows.append((name, "", "", "", f"cannot be read: {error}"))
+            continue
+        ipc = ", ".join(map(str, suite.budget.ipc))
+        rows.append((name, suite.title, ipc, suite.protocol, ", ".join(suite.students)))
+    return ("suite", "what", "IPC", "protocol", "students"), rows
+
+
+def _students(store: str) -> Rows:
+    from harness.students.spec import catalogue
+
+    return ("student", "what"), [tuple(row) for row in catalogue()]
+
+
+def _protocols(store: str) -> Rows:
+    from harness.training.protocols import protocols
+
+    return ("protocol", "what"), [
+        (name, (inspect.getdoc(protocols.get(name)) or "").split("\n")[0]) for name in protocols
+    ]
+
+
+def _runs(store: str) -> Rows:
+    rows = []
+    for path in sorted(Store(store).runs.glob("*/run.json"), key=lambda p: p.stat().st_mtime, reverse=True):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        jobs = about.get("jobs", {})
+        ended = f"{jobs.get('done', 0)} run, {jobs.get('cached', 0)} cached, {jobs.get('failed', 0)} failed"
+        suite = about["suite"]["name"]
+        status = (
+            "stopped"
+            if about["status"] == "running" and not (path.parent / "records.json").exists()
+            else about["status"]
+        )
+        rows.append((about["name"], suite, status, about["started"], ended if jobs else "-"))
+    return ("run", "suite", "status", "started", "jobs"), rows
+
+
+LISTS: dict[str, Callable[[str], Rows]] = {
+    "methods": _methods,
+    "suites": _suites,
+    "students": _students,
+    "protocols": _protocols,
+    "runs": _runs,
+}
+
+
+def print_list(what: str, console: Console, *, plugins: list[str], store: str) -> None:
+    """Print a table of methods, suites, students, protocols or runs."""
+    discovery.discover()
+    for path in plugins:
+        discovery.load_plugin(path)
+    columns, rows = LISTS[what](store)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+    if not rows:
+        console.print(f"no {what} yet")
+
+
+def print_method(name: str, console: Console, *, plugins: list[str]) -> None:
+    """Print what a method is, what it needs, and every option with default and source."""
+    discovery.discover()
+    for path in plugins:
+        discovery.load_plugin(path)
+    cls = discovery.methods.get(name)
+    console.print(Text(f"{name}: {cls.title}", style="bold"))
+    console.print(Text(f"reference  {cls.reference}"))
+    console.print(Text(f"needs      {', '.join(sorted(cls.needs)) or 'nothing but the real images'}"))
+    nested = "yes: a smaller IPC is the head of a larger" if cls.nested else "no: each IPC is made anew"
+    console.print(Text(f"nested     {nested}"))
+    console.print(Text(f"version    {cls.version}, code {discovery.code_fingerprint(cls)}"))
+    own = inspect.getdoc(cls) if cls.__doc__ != Method.__doc__ else ""
+    for text in (inspect.getdoc(inspect.getmodule(cls)) or "", own or ""):
+        if text:
+            console.print()
+            console.print(Text(text))
+    console.print()
+    _print_fields(cls.Config, console, prefix=f"--set {name}.")
+
+
+def _print_fields(model: type[BaseModel], console: Console, prefix: str, values: dict[str, Any] | None = None) -> None:
+    if not model.model_fields:
+        console.print("no options")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("option", "default", "what"):
+        table.add_column(column)
+    for name, info in model.model_fields.items():
+        default = info.default if values is None else values.get(name, info.default)
+        table.add_row(Text(f"{prefix}{name}"), Text(str(default)), Text(info.description or ""))
+    console.print(table)
+
+
+def print_suite(name: str, console: Console) -> None:
+    """Print a suite: data, budget, and each field that it changes in a protocol or a method, beside the default."""
+    discovery.discover()
+    suite = load_suite(name).suite
+    console.print(Text(f"{suite.name} (version {suite.version}): {suite.title}", style="bold"))
+    lines = {
+        "source": ", ".join(f"{k} {v}" for k, v in suite.source.items()),
+        "classes": suite.classes,
+        "images": f"{suite.image_size} px distilled, {suite.side} px for students",
+        "IPC": ", ".join(map(str, suite.budget.ipc)),
+        "seeds": f"distillation {list(suite.budget.distillation_seeds)}, training {list(suite.budget.training_seeds)}",
+        "students": ", ".join(suite.students),
+        "protocol": suite.protocol,
+        "teacher": f"{suite.teacher.student}, {suite.teacher.epochs} epochs" if suite.teacher else "none",
+        "full data": f"{suite.full_accuracy} % top-1 (stated)" if suite.full_accuracy is not None else "not stated",
+    }
+    for kind, spec in suite.generators.items():
+        lines[f"generator {kind}"] = spec.weights or "trained by the prior job"
+    for kind, resources in suite.resources.items():
+        lines[f"{kind} job"] = f"{resources.cpus} CPUs, {resources.gpus:g} GPUs, {resources.memory_gb:g} GB"
+    for label, text in lines.items():
+        console.print(Text(f"{label:<28}{text}"))
+    defaults = {f"protocol {p}": (Protocol, changes) for p, changes in suite.protocol_overrides.items()}
+    for method, changes in suite.method_overrides.items():
+        if method in discovery.methods:
+            defaults[f"method {method}"] = (discovery.methods.get(method).Config, changes)
+    for label, (model, changes) in defaults.items():
+        console.print()
+        console.print(Text(f"{label}: what this suite changes", style="bold"))
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("field", "suite", "default"):
+            table.add_column(column)
+        for field, value in changes.items():
+            info = model.model_fields.get(field)
+            table.add_row(field, Text(str(value)), Text(str(info.default) if info else "unknown field"))
+        console.print(table)
+
+
+def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
+    """Print how many jobs of each kind the request has, what is already in the store, and what is skipped."""
+    store = Store(resolved.context.store)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("jobs", "planned", "in the store", "each asks for"):
+        table.add_column(column, justify="left" if column in ("jobs", "each asks for") else "right")
+    for kind in KINDS:
+        jobs = [job for job in plan.jobs.values() if job.kind == kind]
+        if jobs:
+            asks = jobs[0].resources
+            ready = sum((store.path(kind, job.key) / "manifest.json").is_file() for job in jobs)
+            gpus = f", {asks.gpus:g} GPUs" if asks.gpus else ""
+            table.add_row(kind, str(len(jobs)), str(ready), f"{asks.cpus} CPUs{gpus}, {asks.memory_gb:g} GB")
+    console.print(table)
+    for job in plan.jobs.values():
+        console.print(Text(f"{job.key[:12]}  {job.title}", style="dim"))
+    for method in resolved.plan_input.methods:
+        if method.skip:
+            console.print(Text(f"skipped: {method.name}: {method.skip}"))
+    console.print(f"{len(plan.jobs)} jobs, {len(plan.rows)} records. Dry run: nothing was run or written.")

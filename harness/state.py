@@ -1,0 +1,83 @@
+"""Save and load what a fit returns: tensors as safetensors, the rest as JSON. No pickles.
+
+A checkpoint is the same in two alternating slots, so that a kill while writing leaves the older one whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from harness.method import State
+
+
+def save_state(folder: Path, state: State | None) -> None:
+    """Write state.safetensors and state.json into `folder`.
+
+    Raises:
+        ValueError: a value is neither a tensor nor plain JSON.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    if state is None:
+        (folder / "state.json").write_text("null", encoding="utf-8")
+        return
+    if not isinstance(state, dict):
+        raise ValueError(f"fit returned {type(state).__name__}; expected a dict of tensors and plain values, or None")
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
+    plain = {k: v for k, v in state.items() if k not in tensors}
+    try:
+        text = json.dumps(plain, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a state may hold tensors and plain JSON values only: {error}") from None
+    save_file(tensors, str(folder / "state.safetensors"))
+    (folder / "state.json").write_text(text, encoding="utf-8")
+
+
+def load_state(folder: Path) -> State | None:
+    """Read what `save_state` wrote; tensors come back on the CPU."""
+    from safetensors.torch import load_file
+
+    plain = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    if plain is None:
+        return None
+    return {**plain, **load_file(str(folder / "state.safetensors"))}
+
+
+class FolderCheckpoint:
+    """The checkpoint of one job: the newest whole state under `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def load(self) -> State | None:
+        """Return the newest saved state, or None."""
+        saved = self._slots()
+        return load_state(saved[-1]) if saved else None
+
+    def save(self, state: State) -> None:
+        """Write a state beside the older one, rename it into place, then drop the older."""
+        old = self._slots()
+        temporary = self.folder / f".{uuid.uuid4().hex}"
+        temporary.mkdir(parents=True)
+        save_state(temporary, state)
+        number = int(old[-1].name.split("-")[1]) + 1 if old else 0
+        temporary.rename(self.folder / f"slot-{number:08d}")
+        for path in old:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Remove everything: the job is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _slots(self) -> list[Path]:
+        return sorted(self.folder.glob("slot-*")) if self.folder.is_dir() else []
+
+
+def as_json(value: Any) -> str:
+    """Return canonical JSON: sorted keys, no spaces, no NaN. What keys are hashed from."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,102 @@
+"""Features of images, for methods that choose by distance (herding, k-center).
+
+In: uint8 images. Out: float32 features, one row an image. Shapes: B batch, D features, H x W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.config import Protocol
+from harness.errors import UserError
+
+
+class FeatureExtractor:
+    """Runs a network's `features` over images, without gradients, in eval mode, in batches.
+
+    Args:
+        model: a network with `features(images) -> [B, D]`; it is moved to `device` and set to eval mode.
+        mean: normalisation per RGB channel, of images in [0, 1].
+        std: normalisation per RGB channel, of images in [0, 1].
+        side: side of the images that the network takes, pixels; others are resized (bilinear, antialiased).
+        device: where the network runs.
+        batch_size: images at once.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        side: int,
+        device: torch.device | str = "cpu",
+        batch_size: int = 64,
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval()
+        self.side = side
+        self.batch_size = batch_size
+        self._scale = (1 / (255 * torch.tensor(std, device=self.device))).view(3, 1, 1)
+        self._shift = (-torch.tensor(mean, device=self.device) / torch.tensor(std, device=self.device)).view(3, 1, 1)
+
+    @classmethod
+    def from_student(
+        cls, model: nn.Module, protocol: Protocol, side: int, device: torch.device | str = "cpu"
+    ) -> FeatureExtractor:
+        """Wrap a trained student: normalised as its protocol does, at the side that it was trained at, pixels."""
+        return cls(model, mean=protocol.mean, std=protocol.std, side=side, device=device)
+
+    @classmethod
+    def from_timm(cls, name: str, device: torch.device | str = "cpu") -> FeatureExtractor:
+        """Load a timm model with its pretrained weights, normalisation and input size.
+
+        Args:
+            name: the model's name in timm, such as "resnet18.a1_in1k"; a leading "timm:" is accepted.
+            device: where the network runs.
+
+        Raises:
+            UserError: timm has no such model, or its weights are neither in the local cache nor to be downloaded.
+        """
+        import timm
+
+        from harness.students.timm_models import TimmStudent, check_name
+
+        name = name.removeprefix("timm:")
+        check_name(name)
+        try:
+            net = timm.create_model(name, pretrained=True)
+        except Exception as error:  # offline, the hub's client raises the exceptions of three different libraries
+            raise UserError(
+                f"the pretrained weights of timm model {name!r} cannot be had ({type(error).__name__}: {error}). "
+                "Run once where the network is reachable, so that they enter the local cache, or use the features of "
+                "the suite's teacher, which need no download."
+            ) from error
+        config = timm.data.resolve_model_data_config(net)
+        return cls(
+            TimmStudent(net), mean=config["mean"], std=config["std"], side=config["input_size"][-1], device=device
+        )
+
+    @torch.inference_mode()
+    def __call__(self, images_B3HW: Tensor) -> Tensor:
+        """Return the features of uint8 RGB images [B, 3, H, W] as float32 [B, D], on the extractor's device.
+
+        Raises:
+            ValueError: the images are not uint8 [B, 3, H, W], or there is none.
+        """
+        if images_B3HW.dtype != torch.uint8 or images_B3HW.ndim != 4 or images_B3HW.shape[1] != 3:
+            raise ValueError(f"expected uint8 [B, 3, H, W], got {images_B3HW.dtype} {list(images_B3HW.shape)}")
+        if len(images_B3HW) == 0:
+            raise ValueError("there are no images to compute features of")
+        return torch.cat([self._features(batch) for batch in images_B3HW.split(self.batch_size)])
+
+    def _features(self, images_B3HW: Tensor) -> Tensor:
+        images = images_B3HW.to(self.device).float()
+        if images.shape[-2:] != (self.side, self.side):
+            images = functional.interpolate(images, size=(self.side, self.side), mode="bilinear", antialias=True)
+        images = images * self._scale + self._shift
+        return self.model.features(images).float()  # type: ignore[operator]

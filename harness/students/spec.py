@@ -1,0 +1,159 @@
+"""Student names: from "resnet_ap10_cifar_bn" to a checked `StudentSpec`, and the registry of those who build them.
+
+In: a name. Out: its parts, or a `UserError` that says what the name should be. No torch: listing students is instant.
+It never builds a network; `harness.students.build` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harness.errors import UserError, did_you_mean
+from harness.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Norm = Literal["instance", "batch"]
+Variant = Literal["imagenet", "cifar"]
+
+
+@dataclass(frozen=True)
+class StudentSpec:
+    """One student, taken apart.
+
+    Attributes:
+        name: as the user wrote it, such as "resnet_ap10_cifar".
+        family: who builds it: a built-in family ("convnet", "resnet", "resnet_ap", "timm") or a registered name.
+        depth: the number in the name; None for timm models and for registered names without one.
+        norm: "instance" (GroupNorm with one group per channel) or, with the suffix `_bn`, "batch".
+        variant: "imagenet" (widths 64 to 512) or, with the suffix `_cifar`, "cifar" (widths 32 to 256).
+        timm_name: the model's name in timm; None for the others.
+    """
+
+    name: str
+    family: str
+    depth: int | None = None
+    norm: Norm = "instance"
+    variant: Variant = "imagenet"
+    timm_name: str | None = None
+
+
+StudentBuilder = Callable[[StudentSpec, int, int], "nn.Module"]
+"""(spec, number of classes, image side in pixels) -> a network with `forward` (logits [B, C]), `features` ([B, D])."""
+
+RESNET_DEPTHS = (10, 18, 34)
+"""Depths of torchvision-like ResNets made of basic blocks; deeper ones have bottlenecks and come from timm."""
+
+_BUILT_IN = {
+    "convnet": (
+        "convnet<D>",
+        "D x [3x3 convolution, instance norm, ReLU, average pooling], width 128; convnet3_bn: batch norm",
+    ),
+    "resnet": ("resnet<D>", "ResNet of basic blocks with instance norm, D = 10, 18, 34; resnet18_bn, resnet18_cifar"),
+    "resnet_ap": ("resnet_ap<D>", "ResNet with average pooling in place of strides; resnet_ap10_bn, resnet_ap10_cifar"),
+    "timm": ("timm:NAME", "any timm model, untrained, with its own norms; e.g. timm:mobilenetv3_small_100"),
+}
+_EXAMPLES = ("convnet3", "convnet4", "convnet6", "resnet10", "resnet18", "resnet34", "resnet_ap10", "resnet_ap18")
+_SUFFIXES = {"_cifar", "_bn"}
+
+students: Registry[StudentBuilder] = Registry(
+    "student",
+    {
+        "convnet": "harness.students.convnet:build_convnet",
+        "resnet": "harness.students.resnet:build_resnet",
+        "resnet_ap": "harness.students.resnet:build_resnet",
+        "timm": "harness.students.timm_models:build_timm",
+    },
+)
+
+
+def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
+    """Return a decorator that makes a builder available as student `name`.
+
+    The name also works with a depth and the suffixes `_cifar` and `_bn` behind it ("mynet", "mynet8_bn"): the builder
+    finds them in the spec. The network needs `features(images) -> [B, D]`, the input of its last linear layer.
+
+    Raises:
+        UserError: the name is a built-in one, is taken by another builder, or is not made of lower-case letters,
+            digits and underscores.
+    """
+    if name in _BUILT_IN:
+        raise UserError(f"student {name!r} is built in; register yours under another name")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(f"student name {name!r} must be made of lower-case letters, digits and underscores")
+    return students.register(name)
+
+
+def catalogue() -> list[tuple[str, str]]:
+    """Return (name, description) of every student family, built-in ones first; imports no torch."""
+    own = [name for name in students.names() if name not in _BUILT_IN]
+    return [*_BUILT_IN.values(), *((name, _first_line(students.get(name))) for name in own)]
+
+
+def parse(name: str) -> StudentSpec:
+    """Take a student's name apart.
+
+    Raises:
+        UserError: nobody builds a student of that name, or the family has no such depth or variant.
+    """
+    if name.startswith("timm:"):
+        if name == "timm:":
+            raise UserError("student 'timm:' names no model; write e.g. timm:mobilenetv3_small_100")
+        return StudentSpec(name, "timm", timm_name=name.removeprefix("timm:"))
+    if name in students and name not in _BUILT_IN:
+        return StudentSpec(name, name)
+    match = re.fullmatch(r"(?P<family>[a-z][a-z0-9_]*?)(?P<depth>\d+)?(?P<suffixes>(?:_cifar|_bn)*)", name)
+    family = match["family"] if match else ""
+    if match is None or family not in students or family == "timm":
+        raise _unknown(name)
+    spec = StudentSpec(
+        name,
+        family,
+        depth=int(match["depth"]) if match["depth"] else None,
+        norm="batch" if "_bn" in match["suffixes"] else "instance",
+        variant="cifar" if "_cifar" in match["suffixes"] else "imagenet",
+    )
+    if any(match["suffixes"].count(suffix) > 1 for suffix in _SUFFIXES):
+        raise UserError(f"student {name!r} has a suffix twice")
+    if family in _BUILT_IN:
+        _check_built_in(spec)
+    return spec
+
+
+def _check_built_in(spec: StudentSpec) -> None:
+    """Refuse depths and variants that a built-in family does not have."""
+    pattern, _ = _BUILT_IN[spec.family]
+    if spec.depth is None:
+        example = next(name for name in _EXAMPLES if name.rstrip("0123456789") == spec.family)
+        raise UserError(f"student {spec.name!r} needs a depth, as in {example} ({pattern})")
+    if spec.family == "convnet":
+        if spec.depth < 1:
+            raise UserError(f"student {spec.name!r}: a ConvNet needs at least one layer, e.g. convnet3")
+        if spec.variant == "cifar":
+            raise UserError(f"student {spec.name!r}: ConvNets have no _cifar variant; write convnet{spec.depth}")
+    elif spec.variant == "cifar":
+        if spec.depth < 8:
+            raise UserError(
+                f"student {spec.name!r}: the _cifar variant needs a depth of at least 8 (one block a stage)"
+            )
+    elif spec.depth not in RESNET_DEPTHS:
+        raise UserError(
+            f"student {spec.name!r}: {pattern} has basic blocks only, at depths {', '.join(map(str, RESNET_DEPTHS))}. "
+            "For bottleneck ResNets take timm, e.g. timm:resnet50."
+        )
+
+
+def _unknown(name: str) -> UserError:
+    own = [known for known in students.names() if known not in _BUILT_IN]
+    known = [*_EXAMPLES, *(f"{example}{s}" for example in _EXAMPLES for s in ("_bn", "_cifar", "_cifar_bn")), *own]
+    patterns = ", ".join([*(pattern for pattern, _ in _BUILT_IN.values()), *own])
+    hint = did_you_mean(name.lower().replace("-", ""), known)
+    return UserError(f"unknown student {name!r}.{hint} Known: {patterns}; suffixes _cifar and _bn (batch norm).")
+
+
+def _first_line(builder: StudentBuilder) -> str:
+    return (builder.__doc__ or "").strip().partition("\n")[0]

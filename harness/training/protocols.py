@@ -1,0 +1,100 @@
+"""Training protocols by name, and how a suite and a user change their fields.
+
+In: a protocol's name and overrides. Out: a checked `Protocol`. No torch. Source of the defaults: golden/protocol.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.config import Protocol
+from harness.errors import UserError, did_you_mean
+from harness.registry import Registry
+
+protocols: Registry[Protocol] = Registry("protocol")
+
+_IDENTITY = ("name", "version")
+"""Fields that say which protocol it is; nobody overrides them."""
+
+
+def register_protocol(protocol: Protocol) -> Protocol:
+    """Make a protocol available under its own name.
+
+    Raises:
+        UserError: a field cannot be right, such as a crop scale above 1.
+    """
+    _check(protocol, f"protocol {protocol.name!r}")
+    return protocols.register(protocol.name)(protocol)
+
+
+def resolve_protocol(
+    name: str, suite_overrides: Mapping[str, Any] | None = None, user_overrides: Mapping[str, Any] | None = None
+) -> Protocol:
+    """Return a protocol with the suite's changes and then the user's.
+
+    Args:
+        name: a registered protocol, such as "idc".
+        suite_overrides: field -> value, what the suite changes in this protocol.
+        user_overrides: field -> value, what the command line changes; wins over the suite.
+
+    Raises:
+        UserError: the protocol or a field is unknown, or a value is refused.
+    """
+    protocol = protocols.get(name)
+    for author, overrides in (("the suite", suite_overrides or {}), ("the command line", user_overrides or {})):
+        protocol = _override(protocol, overrides, f"protocol {name!r}, set by {author}")
+    return protocol
+
+
+def _override(protocol: Protocol, overrides: Mapping[str, Any], where: str) -> Protocol:
+    allowed = [field for field in Protocol.model_fields if field not in _IDENTITY]
+    for key in overrides:
+        if key not in allowed:
+            raise UserError(
+                f"{where}: no field {key!r}.{did_you_mean(str(key), allowed)} Fields: {', '.join(allowed)}."
+            )
+    try:
+        changed = Protocol.model_validate({**protocol.model_dump(), **overrides})
+    except ValidationError as error:
+        raise UserError(f"{where}: {'; '.join(map(_describe, error.errors()))}") from None
+    _check(changed, where)
+    return changed
+
+
+def _describe(problem: Any) -> str:
+    """One pydantic problem as "field: what was expected (got ...)"."""
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg'][:1].lower()}{problem['msg'][1:]} (got {problem['input']!r})"
+
+
+def _check(protocol: Protocol, where: str) -> None:
+    """Refuse values that each pass on their own and make no sense together."""
+    low, high = protocol.crop_scale or (1.0, 1.0)
+    if not 0 < low <= high <= 1:
+        raise UserError(f"{where}: crop_scale {[low, high]} must be [low, high] with 0 < low <= high <= 1, or null")
+    low, high = protocol.crop_ratio
+    if not 0 < low <= high:
+        raise UserError(f"{where}: crop_ratio {[low, high]} must be [low, high] with 0 < low <= high")
+    if min(protocol.std) <= 0:
+        raise UserError(f"{where}: std {list(protocol.std)} must be above 0 in every channel")
+    milestones = list(protocol.lr_milestones)
+    if milestones != sorted(milestones) or any(not 0 < share <= 1 for share in milestones):
+        raise UserError(f"{where}: lr_milestones {milestones} must be ascending shares of the epochs, in (0, 1]")
+    bounds = [bound for bound, _ in protocol.epochs.up_to]
+    if bounds != sorted(set(bounds)):
+        raise UserError(f"{where}: epochs.up_to has the IPC bounds {bounds}; they must ascend without repeats")
+
+
+_NO_AUGMENTATION = {
+    "cutmix_probability": 0.0,
+    "crop_scale": None,
+    "flip": False,
+    "color_jitter": 0.0,
+    "pca_lighting": 0.0,
+}
+
+register_protocol(Protocol.model_validate({"name": "idc"}))
+register_protocol(Protocol.model_validate({"name": "plain", **_NO_AUGMENTATION}))

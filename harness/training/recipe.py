@@ -1,0 +1,79 @@
+"""A protocol resolved for one distilled set: how many epochs, at which learning rate, evaluated when.
+
+In: a `Protocol`, the images per class, the number of classes. Out: plain numbers. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.config import Protocol
+from harness.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a trainer follows. Epochs count from 1.
+
+    Attributes:
+        epochs: passes over the distilled set.
+        milestones: epochs after which the learning rate is multiplied by `lr_decay`.
+        eval_epochs: epochs after which the student is scored, ascending; the last one is `epochs`.
+        lr: learning rate of the first epoch.
+        lr_decay: factor at each milestone.
+        weight_decay: on all parameters.
+        batch_size: images a step.
+    """
+
+    epochs: int
+    milestones: tuple[int, ...]
+    eval_epochs: tuple[int, ...]
+    lr: float
+    lr_decay: float
+    weight_decay: float
+    batch_size: int
+
+    def lr_at(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 1."""
+        return self.lr * self.lr_decay ** sum(milestone < epoch for milestone in self.milestones)
+
+
+def resolve(protocol: Protocol, ipc: float, num_classes: int) -> Recipe:
+    """Resolve a protocol for `ipc` images per class (a mean, where classes are unequal) of `num_classes` classes.
+
+    Paper/Code: an evaluation every E // 100 epochs, which is more than 100 of them, or none at the end, unless 100
+    divides E. Here: evaluation i of n comes after epoch floor(i * E / n): exactly min(n, E) of them, the last at the
+    end, because the best of more evaluations is another number. Equal wherever n divides E, as in all of idc.
+
+    Raises:
+        UserError: the rule for 100 classes leaves no epoch, or `ipc` or `num_classes` is not above 0.
+
+    Source: golden/protocol.json, "epoch_rule" and "overrides".
+    """
+    if ipc <= 0 or num_classes < 1:
+        raise UserError(f"{ipc} images per class of {num_classes} classes: both must be above 0")
+    epochs = protocol.epochs.epochs(ipc)
+    if num_classes == 100 and protocol.scale_epochs_at_100_classes:
+        epochs = 2 * epochs // 3 // 100 * 100
+        if epochs == 0:
+            raise UserError(
+                f"protocol {protocol.name!r}: {protocol.epochs.epochs(ipc)} epochs become 0 at 100 classes, where they "
+                "are cut to two thirds and rounded down to 100. Set scale_epochs_at_100_classes to false."
+            )
+    many = num_classes > 100 and protocol.switch_above_100_classes
+    return Recipe(
+        epochs=epochs,
+        milestones=tuple(math.floor(share * epochs + 1e-9) for share in protocol.lr_milestones),
+        eval_epochs=eval_epochs(epochs, protocol.num_evaluations),
+        lr=0.1 if many else protocol.lr,
+        lr_decay=protocol.lr_decay,
+        weight_decay=1e-4 if many else protocol.weight_decay,
+        batch_size=max(128, protocol.batch_size) if many else protocol.batch_size,
+    )
+
+
+def eval_epochs(epochs: int, num_evaluations: int) -> tuple[int, ...]:
+    """Return up to `num_evaluations` evenly spaced epochs from 1 to `epochs`, ascending; the last is `epochs`."""
+    num = min(num_evaluations, epochs)
+    return tuple(i * epochs // num for i in range(1, num + 1))

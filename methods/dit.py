@@ -1,0 +1,55 @@
+"""DiT: sample the pre-trained generator as it is. A generative method that does not beat this improves nothing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from harness import DistilledSet, Method, Task, register_method
+
+
+class Sampling(Method.Config):
+    """How images are drawn from a class-conditional generator."""
+
+    sampling_steps: int = Field(50, ge=1, le=1000, description="denoising steps; 50 as in Minimax Diffusion, CVPR 2024")
+    guidance: float = Field(4.0, ge=1.0, description="classifier-free guidance scale; 4.0 as in DiT's samples")
+    sampler: Literal["ddpm", "ddim", "dpmsolver++"] = Field("ddpm", description="ddpm: ancestral, as in the paper")
+    sampling_batch: int = Field(100, ge=1, description="images denoised at once; does not change them")
+
+
+def draw(task: Task, ipc: int, config: Sampling, generator: object = None) -> DistilledSet:
+    """Draw `ipc` images per class, each class from its own random stream, so that a smaller set is the head of a larger."""
+    pipe = generator or task.generator()
+    images = {}
+    with task.progress(len(task.classes), "class", "sampling") as advance:
+        for number, c in enumerate(task.classes):
+            images[c.id] = pipe.sample(
+                c,
+                ipc,
+                steps=config.sampling_steps,
+                guidance=config.guidance,
+                sampler=config.sampler,
+                rng=task.rng(f"draw/{c.id}"),
+                batch_size=config.sampling_batch,
+            )
+            advance(number + 1)
+    return DistilledSet(images)
+
+
+@register_method("dit")
+class DiT(Method):
+    """The suite's class-conditional generator without fine-tuning."""
+
+    version = 1
+    title = "DiT"
+    reference = "Peebles and Xie, Scalable Diffusion Models with Transformers, ICCV 2023"
+    needs = {"class_conditional_generator"}
+    nested = True
+
+    class Config(Sampling):
+        """Options."""
+
+    def synthesize(self, task: Task, state: None, ipc: int) -> DistilledSet:
+        """Draw the images."""
+        return draw(task, ipc, self.config)

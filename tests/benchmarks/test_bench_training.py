@@ -1,0 +1,84 @@
+"""Speed of augmentation and of one training step. Run: pytest -o addopts= --benchmark-only tests/benchmarks.
+
+Steps are timed on one CPU thread, with freed pages kept as in a job; torch's setting is restored after the module.
+"""
+
+import pytest
+import torch
+from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms.functional import hflip, normalize, resized_crop
+
+from harness import cpu
+from harness.config import Protocol
+from harness.students import build_student
+from harness.training.augment import GREY, Augmenter, draw
+
+STEPS = [
+    ("convnet3", 16, 64),
+    ("resnet_ap10_cifar", 16, 64),
+    ("convnet6", 224, 8),
+    ("resnet_ap10", 224, 8),
+    ("resnet18", 224, 8),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    cpu.keep_pages()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def some_images(num, side):
+    return torch.randint(0, 256, (num, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def one_by_one(images, protocol):
+    """The reference's way: each image on its own, one operation after the other."""
+    grey = torch.tensor(GREY).view(3, 1, 1)
+    vectors = torch.eye(3)
+    done = []
+    for image in images:
+        x = image.float() / 255
+        box = RandomResizedCrop.get_params(x, list(protocol.crop_scale), list(protocol.crop_ratio))
+        x = resized_crop(x, *box, list(x.shape[-2:]), antialias=False)
+        x = hflip(x) if torch.rand(()) < 0.5 else x
+        for i in torch.randperm(3).tolist():
+            alpha = protocol.color_jitter * (2 * torch.rand(()) - 1)
+            own = (x * grey).sum(0, keepdim=True)
+            x = x + alpha * ((torch.zeros_like(own), own.mean(), own)[i] - x)
+        x = x + (vectors @ (protocol.pca_lighting * torch.randn(3))).view(3, 1, 1)
+        done.append(normalize(x, list(protocol.mean), list(protocol.std)))
+    return torch.stack(done)
+
+
+@pytest.mark.parametrize("way", ["batched", "one_by_one"])
+@pytest.mark.parametrize("side", [16, 224])
+def test_bench_augmentation(benchmark, side, way):
+    benchmark.group = f"augmentation of 64 images of {side} pixels"
+    protocol, images = Protocol(), some_images(64, side)
+    if way == "one_by_one":
+        benchmark(one_by_one, images, protocol)
+        return
+    augment, rng = Augmenter(protocol, torch.device("cpu")), torch.Generator().manual_seed(0)
+    benchmark(lambda: augment(images, draw(protocol, 64, side, rng)))
+
+
+@pytest.mark.parametrize(("student", "side", "batch"), STEPS, ids=[f"{name}@{side}" for name, side, _ in STEPS])
+def test_bench_training_step(benchmark, student, side, batch):
+    """Forward, backward and update on a ready batch."""
+    benchmark.group = f"training step, batch {batch} of {side} pixels"
+    torch.manual_seed(0)
+    model = build_student(student, 10, side)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    images, labels = some_images(batch, side) / 255, torch.arange(batch) % 10
+
+    def step():
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    benchmark.pedantic(step, rounds=5, warmup_rounds=1)

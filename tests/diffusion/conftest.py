@@ -1,0 +1,50 @@
+"""A tiny generator on disk: trained for two steps, so that it costs a second and exercises the real code."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.config import PriorTraining
+from harness.diffusion.generator import ClassConditionalGenerator
+from harness.diffusion.prior import train_class_conditional
+
+NAMES = ["zero", "one", "two"]
+
+TINY = PriorTraining(
+    vae_channels=(8, 16),
+    vae_steps=3,
+    vae_batch=4,
+    hidden_size=16,
+    depth=2,
+    num_heads=2,
+    patch_size=2,
+    dit_steps=3,
+    dit_batch=4,
+)
+
+
+def tiny_images() -> tuple[torch.Tensor, torch.Tensor]:
+    """Twelve random 8-pixel images of three classes."""
+    images = torch.randint(0, 256, (12, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return images, torch.arange(12) % 3
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """A saved DiTPipeline."""
+    out = tmp_path_factory.mktemp("prior") / "pipeline"
+    images, labels = tiny_images()
+    train_class_conditional(images, labels, spec=TINY, class_names=NAMES, out_folder=out, device="cpu")
+    return out
+
+
+@pytest.fixture
+def generator(folder) -> ClassConditionalGenerator:
+    """A fresh copy of it, with every output away from its zero start."""
+    loaded = ClassConditionalGenerator.load(folder, class_labels={n: i for i, n in enumerate(NAMES)}, device="cpu")
+    rng = torch.Generator().manual_seed(1)
+    for name, parameter in loaded.model.named_parameters():
+        if "adaLN" in name or "final_layer" in name:
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=rng)
+    return loaded

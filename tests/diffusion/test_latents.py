@@ -1,0 +1,60 @@
+"""The latent cache is encoding at every step, only earlier.
+
+Tolerance 1e-5: the encoder's convolutions round differently in another batch size.
+"""
+
+import torch
+
+from diffusion.conftest import tiny_images
+from harness.diffusion.latents import LatentCache
+
+
+def encode_anew(generator, images, indices, rng, *, flips):
+    """What a training step would do without a cache, with the same draws."""
+    batch = images[indices]
+    if flips:
+        mirrored = torch.randint(0, 2, (len(indices),), generator=rng).bool()
+        batch = torch.where(mirrored[:, None, None, None], batch.flip(-1), batch)
+    mean, std = generator.encode_moments(batch)
+    return mean + std * torch.randn(mean.shape, generator=rng)
+
+
+def test_cached_latents_equal_encoding_at_every_step(generator):
+    images, labels = tiny_images()
+    for flips in (True, False):
+        cache = generator.latent_cache(images, labels, flips=flips, batch_size=5)
+        rng, other = torch.Generator().manual_seed(3), torch.Generator().manual_seed(3)
+        for indices in (torch.tensor([0, 5, 11, 5]), torch.tensor([2, 1])):
+            expected = encode_anew(generator, images, indices, other, flips=flips)
+            torch.testing.assert_close(cache.draw(indices, rng), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_flips_are_drawn_about_half_of_the_time_and_never_where_forbidden(generator):
+    def encode(images):
+        return images.float().mean((1,))[:, None], torch.zeros(len(images), 1, 8, 8)
+
+    images, labels = tiny_images()
+    indices, rng = torch.zeros(400, dtype=torch.long), torch.Generator().manual_seed(0)
+    plain = images[0].float().mean(0)
+
+    for flips, low, high in ((True, 160, 240), (False, 0, 0)):
+        drawn = LatentCache.encode(encode, images, labels, flips=flips).draw(indices, rng)
+        mirrored = (drawn[:, 0] - plain).abs().amax((1, 2)) > 0
+        assert low <= mirrored.sum() <= high
+
+
+def test_a_memory_mapped_cache_is_the_same(generator, tmp_path):
+    images, labels = tiny_images()
+    memory = generator.latent_cache(images, labels, flips=True)
+    mapped = generator.latent_cache(images, labels, flips=True, file=tmp_path / "deep" / "moments.npy")
+
+    assert (tmp_path / "deep" / "moments.npy").stat().st_size > memory.moments.numel() * 4
+    assert torch.equal(mapped.moments, memory.moments)
+
+
+def test_progress_counts_images(generator):
+    told = []
+    images, labels = tiny_images()
+    generator.latent_cache(images, labels, flips=False, batch_size=5, report=lambda *entry: told.append(entry))
+
+    assert told == [("encode", 5, 12, "image"), ("encode", 10, 12, "image"), ("encode", 12, 12, "image")]
