@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.plan import Job, Plan, make_plan
 from harness.request import Resolved, RunRequest, make_request, resolve
 from harness.store import Store, write_text_atomically
@@ -221,11 +221,10 @@ def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Pat
     for folder in (Path(run), runs / str(run)):
         if (folder / "run.json").is_file():
             return folder
-    from harness.errors import did_you_mean
-
     known = sorted(path.parent.name for path in runs.glob("*/run.json"))
     raise UserError(
-        f"no run {str(run)!r} in {runs}.{did_you_mean(str(run), known)} `harness list runs` shows them; --store DIR looks elsewhere."
+        f"no run {str(run)!r} in {runs}.{did_you_mean(str(run), known)} `harness list runs` shows them; "
+        "--store DIR looks elsewhere."
     )
 
 

@@ -12,7 +12,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +49,7 @@ def discover() -> None:
     for folder in package.__path__:
         for path in sorted(Path(folder).glob("*.py")):
             if not path.stem.startswith("_"):
-                _import_or_mark(path.stem, lambda stem=path.stem: importlib.import_module(f"methods.{stem}"))
+                _import_or_mark(path.stem, partial(importlib.import_module, f"methods.{path.stem}"))
     for point in entry_points(group="harness.methods"):
         _import_or_mark(point.name, point.load)
 

@@ -6,7 +6,6 @@ requests give equal images whatever the executor.
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -199,7 +198,7 @@ class Task:
         self.report(name, total, total, unit)
 
 
-class Method(ABC):
+class Method:
     """Base class of a plugin. Override `synthesize`, and `fit` where work is shared by all IPCs."""
 
     name: ClassVar[str] = ""

@@ -172,7 +172,9 @@ class Planner:
     def _shared(self, method: MethodPlan) -> dict[str, tuple[str, ...]]:
         """Return the jobs that every stage of a method may ask its task for."""
         assert method.cls is not None
-        deps = {kind: (self._prior(kind),) for kind in self.suite.generators if f"{kind}_generator" in method.cls.needs}
+        deps: dict[str, tuple[str, ...]] = {
+            kind: (self._prior(kind),) for kind in self.suite.generators if f"{kind}_generator" in method.cls.needs
+        }
         if "features" in method.cls.needs:
             deps["teacher"] = (self._teacher(),)
         return deps
@@ -222,7 +224,7 @@ class Planner:
                 synthesize = self._synthesize(method, shared, fits, seed, ipc)
                 for student in self.given.students:
                     for train_seed in budget.training_seeds:
-                        deps = {"synthesize": (synthesize,)}
+                        deps: dict[str, tuple[str, ...]] = {"synthesize": (synthesize,)}
                         key = self._train(method.name, ipc, student, train_seed, deps)
                         self.rows.append(Row(method.name, ipc, student, seed, train_seed, key, synthesize, fits))
 

@@ -18,7 +18,7 @@ from harness.config import Budget, Frozen, GeneratorSpec, Protocol, Suite
 from harness.errors import UserError, did_you_mean
 from harness.executors import EXECUTORS
 from harness.measure import has_cuda
-from harness.method import ClassInfo, Method
+from harness.method import Method
 from harness.plan import MethodPlan, PlanInput
 from harness.services import JobContext
 from harness.settings import RESERVED, parse_settings

@@ -25,7 +25,7 @@ Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
 def _methods(store: str) -> Rows:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in discovery.methods.names():
         cls = discovery.methods.get(name)
         rows.append((name, cls.title, ", ".join(sorted(cls.needs)) or "-", cls.reference))
@@ -34,7 +34,7 @@ def _methods(store: str) -> Rows:
 
 
 def _suites(store: str) -> Rows:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in suite_names():
         try:
             suite = load_suite(name).suite
@@ -61,7 +61,7 @@ def _protocols(store: str) -> Rows:
 
 
 def _runs(store: str) -> Rows:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for path in sorted(Store(store).runs.glob("*/run.json"), key=lambda p: p.stat().st_mtime, reverse=True):
         about = json.loads(path.read_text(encoding="utf-8"))
         jobs = about.get("jobs", {})
@@ -157,7 +157,9 @@ def print_suite(name: str, console: Console) -> None:
         lines[f"{kind} job"] = f"{resources.cpus} CPUs, {resources.gpus:g} GPUs, {resources.memory_gb:g} GB"
     for label, text in lines.items():
         console.print(Text(f"{label:<28}{text}"))
-    defaults = {f"protocol {p}": (Protocol, changes) for p, changes in suite.protocol_overrides.items()}
+    defaults: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
+        f"protocol {p}": (Protocol, changes) for p, changes in suite.protocol_overrides.items()
+    }
     for method, changes in suite.method_overrides.items():
         if method in discovery.methods:
             defaults[f"method {method}"] = (discovery.methods.get(method).Config, changes)

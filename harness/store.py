@@ -78,8 +78,8 @@ class Store:
                     path.rmdir()
                 raise
             if self.is_remote:
-                filesystem, path = self._remote
-                filesystem.makedirs(path, exist_ok=True)
+                filesystem, base = self._remote
+                filesystem.makedirs(base, exist_ok=True)
         except Exception as error:
             raise UserError(
                 f"store {self.uri}: cannot be written ({error}). Give a folder that you may write to with --store DIR."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ class Sampling(Method.Config):
     sampling_batch: int = Field(100, ge=1, description="images denoised at once; does not change them")
 
 
-def draw(task: Task, ipc: int, config: Sampling, generator: object = None) -> DistilledSet:
+def draw(task: Task, ipc: int, config: Sampling, generator: Any = None) -> DistilledSet:
     """Draw `ipc` images per class, each class from its own random stream, so that a smaller set is the head of a larger."""
     pipe = generator or task.generator()
     images = {}

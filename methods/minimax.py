@@ -111,7 +111,8 @@ class BatchOrder:
         self.task, self.count = task, count
         self.batch = min(batch, count)
         self.steps_per_epoch = count // self.batch  # the last, smaller batch is dropped, as in the authors' code
-        self._epoch, self._order = -1, None
+        self._epoch = -1
+        self._order: Tensor | None = None
 
     def rows(self, step: int) -> Tensor:
         """Return the rows [B] of a step, counted over all epochs."""

@@ -32,7 +32,7 @@ class ProgressBoard:
         else:
             self._stages[key] = stage
 
-    def all(self) -> dict[str, Stage]:
+    def snapshot(self) -> dict[str, Stage]:
         """Return the stages by job key."""
         return self._stages
 
@@ -71,6 +71,7 @@ class RayExecutor:
         self.address = address
         self.num_workers = num_workers
         self._running: dict[Any, Job] = {}
+        self._board: Any = None
         self._stages: dict[str, Stage] = {}
         self._stages_read = 0.0
 
@@ -150,7 +151,7 @@ class RayExecutor:
         """Return what the workers report, read at most twice a second."""
         if time.monotonic() - self._stages_read > 0.5:
             self._stages_read = time.monotonic()
-            self._stages = self._ray.get(self._board.all.remote())
+            self._stages = self._ray.get(self._board.snapshot.remote())
         return self._stages
 
     def stop(self) -> None:
