@@ -80,9 +80,9 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     from harness.progress import make_view
 
     store = Store(resolved.context.store)
+    name = run_name(resolved, store)
     store.check_writable()
     store.sweep()
-    name = run_name(resolved, store)
     folder = store.runs / name
     fresh = resolved.request.fresh
 

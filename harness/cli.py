@@ -40,7 +40,7 @@ def main() -> NoReturn:
         Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", _plain(str(error)))
         sys.exit(2)
     except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; what was finished is kept, and the same command goes on from there")
+        _say_stopped()
         sys.exit(130)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
@@ -49,7 +49,13 @@ def main() -> NoReturn:
         if type(error).__name__ in ("Abort", "Exit"):
             sys.exit(getattr(error, "exit_code", 1))
         raise
+    if code == 130:  # Typer turns Ctrl-C into this
+        _say_stopped()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_stopped() -> None:
+    Console(stderr=True).print("stopped; what was finished is kept, and the same command goes on from there")
 
 
 def _plain(text: str) -> object:

@@ -104,20 +104,20 @@ class PriorTraining(Frozen):
     """How the `prior` job trains a small generator from scratch where no weights exist (the embedded suite)."""
 
     vae_channels: tuple[PositiveInt, ...] = Field(
-        (32, 64), description="VAE widths; each level after the first halves the image"
+        (16, 32, 48), description="VAE widths; each level after the first halves the image"
     )
-    vae_steps: PositiveInt = Field(600, description="VAE training steps")
-    vae_batch: PositiveInt = Field(64, description="images a VAE step")
-    vae_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the VAE, cosine to 0")
-    kl_weight: float = Field(1e-4, ge=0, description="weight of the KL term against the mean squared error")
-    hidden_size: PositiveInt = Field(96, description="DiT width")
+    vae_steps: PositiveInt = Field(300, description="VAE training steps")
+    vae_batch: PositiveInt = Field(32, description="images a VAE step")
+    vae_lr: PositiveFloat = Field(6e-3, description="AdamW learning rate of the VAE, cosine to 0")
+    kl_weight: float = Field(5e-4, ge=0, description="weight of the KL term against the mean squared error")
+    hidden_size: PositiveInt = Field(128, description="DiT width")
     depth: PositiveInt = Field(4, description="DiT blocks")
     num_heads: PositiveInt = Field(4, description="attention heads")
-    patch_size: PositiveInt = Field(1, description="latent pixels per token side")
-    dit_steps: PositiveInt = Field(2000, description="DiT training steps")
-    dit_batch: PositiveInt = Field(128, description="latents a DiT step")
-    dit_lr: PositiveFloat = Field(1e-3, description="AdamW learning rate of the DiT, warm-up then cosine to 0")
-    ema_decay: float = Field(0.995, ge=0, lt=1, description="EMA whose weights are saved")
+    patch_size: PositiveInt = Field(2, description="latent pixels per token side")
+    dit_steps: PositiveInt = Field(1500, description="DiT training steps")
+    dit_batch: PositiveInt = Field(64, description="latents a DiT step")
+    dit_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the DiT, warm-up then cosine to 0")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="EMA whose weights are saved")
     seed: NonNegativeInt = Field(0, description="one prior for the whole suite, whatever the distillation seed")
 
 

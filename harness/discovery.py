@@ -126,7 +126,20 @@ def tree_hash(source: str) -> str:
 
 
 def _source(module: ModuleType) -> str:
-    return module.__dict__.get("__harness_source__") or inspect.getsource(module)
+    try:
+        return module.__dict__.get("__harness_source__") or inspect.getsource(module)
+    except (OSError, TypeError):
+        raise UserError(
+            f"the methods of module {module.__name__!r} have no source file, so their results could not be told from "
+            "those of an edited version. Write them to a file and give it as a plugin."
+        ) from None
+
+
+def plugin_source(cls: type[Method]) -> tuple[str, str] | None:
+    """Return (file name, source text) of the plugin that a method came from; None for installed methods."""
+    module = sys.modules[cls.__module__]
+    source = module.__dict__.get("__harness_source__")
+    return (str(module.__file__), source) if source else None
 
 
 def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) -> list[ModuleType]:

@@ -93,15 +93,15 @@ def _suite(name: str, data_root: str) -> list[tuple[str, str, bool]]:
     from harness.data.class_list import read_class_list
     from harness.data.sources import open_source
 
+    file = load_suite(name)
     try:
-        file = load_suite(name)
         classes = read_class_list(file.class_list)
         source = open_source(file.suite.source, tuple(c.id for c in classes), Path(data_root))
         source.check()
-        rows = [(name, f"data: {source.describe()}", True)]
+        row = (name, f"data: {source.describe()}", True)
     except UserError as error:
-        return [(name, f"data: {error}", False)]
-    return rows + _weights(file, data_root)
+        row = (name, f"data: {error}", False)
+    return [row, *_weights(file, data_root)]
 
 
 def _weights(file: SuiteFile, data_root: str) -> list[tuple[str, str, bool]]:

@@ -94,7 +94,7 @@ def resolve(request: RunRequest) -> Resolved:
     from harness.data.class_list import read_class_list
     from harness.data.sources import open_source
 
-    plugin_sources = tuple(_read_plugin(path) for path in request.plugins)
+    given_plugins = [_read_plugin(path) for path in request.plugins]
     discovery.discover()
     file = load_suite(request.suite)
     suite = _with_budget(file.suite, request)
@@ -119,7 +119,7 @@ def resolve(request: RunRequest) -> Resolved:
         generators=generators,
         generator_labels={kind: _labels(spec, file) for kind, spec in generators.items()},
         device=device,
-        plugins=plugin_sources,
+        plugins=tuple(dict.fromkeys([*given_plugins, *_loaded_plugins(methods)])),
         fresh=request.fresh,
     )
     plan_input = PlanInput(
@@ -146,6 +146,12 @@ def _read_plugin(path: str) -> tuple[str, str]:
     discovery.load_plugin(path)
     file = Path(path)
     return str(file.resolve()), file.read_text(encoding="utf-8")
+
+
+def _loaded_plugins(methods: tuple[MethodPlan, ...]) -> list[tuple[str, str]]:
+    """Return the plugins that were loaded earlier in this process, so that workers know their methods too."""
+    found = [discovery.plugin_source(m.cls) for m in methods if m.cls is not None]
+    return [plugin for plugin in found if plugin is not None]
 
 
 def _with_budget(suite: Suite, request: RunRequest) -> Suite:

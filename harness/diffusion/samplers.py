@@ -59,12 +59,7 @@ def sample_latents(
     Raises:
         UserError: the sampler is unknown, or the steps are out of range.
     """
-    if sampler not in SAMPLERS:
-        raise UserError(
-            f"unknown sampler {sampler!r}.{did_you_mean(sampler, list(SAMPLERS))} Known: {', '.join(SAMPLERS)}."
-        )
-    if not 2 <= steps <= NUM_TIMESTEPS:
-        raise UserError(f"{steps} denoising steps: expected 2 to {NUM_TIMESTEPS}")
+    chain = _chain(sampler, steps)
     assert len(labels_B) == len(seeds_B)
     config, done = model.config, []
     shape = (config.in_channels, config.input_size, config.input_size)
@@ -76,10 +71,7 @@ def sample_latents(
             return guided_output(model, x, t, labels, guidance=guidance, guided_channels=guided_channels).float()
 
         with torch.no_grad():
-            if sampler == "ddpm":
-                done.append(ancestral_chain(denoise, noise(), GaussianDiffusion.respaced(steps), noise))
-            else:
-                done.append(_scheduler_chain(denoise, noise(), _scheduler(sampler), steps))
+            done.append(chain(denoise, noise))
         report("sample", start + len(labels), len(labels_B), "image")
     return torch.cat(done)
 
@@ -118,6 +110,24 @@ def ancestral_chain(
     return x_BCHW
 
 
+def _chain(sampler: str, steps: int) -> Callable[[Denoiser, NoiseStreams], Tensor]:
+    """Return what runs a whole chain of that sampler.
+
+    Raises:
+        UserError: the sampler is unknown, or the steps are out of range.
+    """
+    if sampler not in SAMPLERS:
+        raise UserError(
+            f"unknown sampler {sampler!r}.{did_you_mean(sampler, list(SAMPLERS))} Known: {', '.join(SAMPLERS)}."
+        )
+    if not 2 <= steps <= NUM_TIMESTEPS:
+        raise UserError(f"{steps} denoising steps: expected 2 to {NUM_TIMESTEPS}")
+    if sampler == "ddpm":
+        process = GaussianDiffusion.respaced(steps)
+        return lambda denoise, noise: ancestral_chain(denoise, noise(), process, noise)
+    return lambda denoise, noise: _scheduler_chain(denoise, noise(), _scheduler(sampler), steps)
+
+
 def _scheduler_chain(denoise: Denoiser, x_BCHW: Tensor, scheduler: Any, steps: int) -> Tensor:
     """Run a deterministic diffusers scheduler; it reads the noise channels only."""
     with warnings.catch_warnings():
@@ -131,7 +141,10 @@ def _scheduler_chain(denoise: Denoiser, x_BCHW: Tensor, scheduler: Any, steps: i
 
 
 def _scheduler(sampler: str) -> Any:
-    """Return a fresh scheduler of the training's process; both visit timestep 999, where the chain starts as noise."""
+    """Return a fresh scheduler of the training's process; both start at timestep 999, as the noise does.
+
+    DDIM: "trailing", because diffusers' steps are 1000 // steps long, which no other spacing that starts at 999 matches.
+    """
     from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
     common = {
@@ -139,8 +152,7 @@ def _scheduler(sampler: str) -> Any:
         "beta_start": BETA_START,
         "beta_end": BETA_END,
         "beta_schedule": "linear",
-        "timestep_spacing": "linspace",
     }
     if sampler == "ddim":
-        return DDIMScheduler(**common, clip_sample=False)
-    return DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", solver_order=2)
+        return DDIMScheduler(**common, clip_sample=False, timestep_spacing="trailing")
+    return DPMSolverMultistepScheduler(**common, algorithm_type="dpmsolver++", timestep_spacing="linspace")

@@ -119,13 +119,15 @@ class Scheduler:
         self.status[key] = "done" if outcome.ok else "failed"
         if not outcome.ok:
             self.errors[key] = outcome
-            self._block(key, outcome)
+            self._block(key, key)
         self.view.ended(self.plan.jobs[key], self.status[key], outcome.error)
 
-    def _block(self, key: str, outcome: Outcome) -> None:
+    def _block(self, key: str, failed: str) -> None:
+        """Mark everything that needs `key` as blocked, with the error of the job that failed."""
+        error = f"{self.errors[failed].error} (in {self.plan.jobs[failed].title})"
         for user in self._users[key]:
             if self.status[user] == "waiting":
                 self.status[user] = "blocked"
                 self._queue.remove(user)
-                self.errors[user] = Outcome(user, f"{self.plan.jobs[key].title} failed: {outcome.error}", outcome.trace)
-                self._block(user, outcome)
+                self.errors[user] = Outcome(user, error, self.errors[failed].trace)
+                self._block(user, failed)

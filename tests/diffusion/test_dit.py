@@ -77,7 +77,6 @@ def test_xl_has_the_published_number_of_parameters():
         add_scales(model)
 
     counts = FILE["counts"]["DiT-XL/2"]
-    # The reference carries scales in all 28 blocks where it uses those of 14.
     assert plain == counts["parameters_without_gamma"] == 675_129_632
     assert sum(p.numel() for p in model.parameters()) - plain == counts["gamma_parameters"]
     assert model.pos_embed.numel() == counts["pos_embed"]

@@ -1,6 +1,7 @@
 """An image is its seed and its label, whatever it is drawn with.
 
-Tolerance 1e-4 on latents: matrix products round differently in another batch size, and 10 steps amplify it.
+Tolerance: 2e-6 of the largest latent. Matrix products round differently in another batch size (float32: 1e-7), and 10
+steps add it up; measured 3e-7. The filled network is no denoiser: its latents grow to about 1000.
 """
 
 import pytest
@@ -33,9 +34,11 @@ def test_batch_size_and_company_do_not_matter(model, sampler):
 
     assert together.shape == (5, 4, 8, 8)
     assert torch.isfinite(together).all()
-    torch.testing.assert_close(draw(model, seeds, sampler=sampler, batch_size=2), together, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(draw(model, seeds[:2], sampler=sampler), together[:2], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(together[2], together[3], atol=1e-4, rtol=1e-4)
+    tolerance = 2e-6 * together.abs().max().item()
+    in_pairs, alone = draw(model, seeds, sampler=sampler, batch_size=2), draw(model, seeds[:2], sampler=sampler)
+    torch.testing.assert_close(in_pairs, together, atol=tolerance, rtol=0)
+    torch.testing.assert_close(alone, together[:2], atol=tolerance, rtol=0)
+    torch.testing.assert_close(together[2], together[3], atol=tolerance, rtol=0)
     assert (together[0] - together[1]).abs().max() > 0.1
 
 

@@ -23,6 +23,15 @@ def protocol(epochs, name="idc", **changes):
     return resolve_protocol(name, {**FAST, "epochs": {"up_to": [], "above": epochs}, **changes})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """As in a job; two threads on a busy machine wait for each other most of the time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """scikit-learn's digits at 16 pixels: (train images, train labels, test images, test labels)."""
@@ -38,7 +47,7 @@ def digits():
 def train(digits):
     """Train on the first images of the real digits; keyword arguments change anything."""
 
-    def run(num_train=100, num_test=100, **changes):
+    def run(num_train=40, num_test=100, **changes):
         images, labels, test_images, test_labels = digits
         given = {
             "student": "convnet2",
@@ -110,7 +119,7 @@ def test_the_result_says_what_was_done_and_can_be_written_as_json(train):
     model, result = train(protocol=protocol(5), report=lambda *event: reported.append(event))
 
     assert not model.training
-    assert (result.epochs, result.num_steps) == (5, 5 * math.ceil(100 / 32))
+    assert (result.epochs, result.num_steps) == (5, 5 * math.ceil(40 / 32))
     assert [row["epoch"] for row in result.curve] == [2, 5]
     assert [row["lr"] for row in result.curve] == pytest.approx([0.03, 0.03 * 0.04])
     assert result.train_loss_last == result.curve[-1]["train_loss"]
@@ -159,11 +168,11 @@ def test_evaluation_in_batches_counts_every_image_once(digits, train, monkeypatc
 
 
 def test_the_epochs_follow_the_images_per_class_given_or_counted(train):
-    rule = EpochRule(up_to=((10, 3), (20, 2)), above=1)
+    rule = EpochRule(up_to=((2, 3), (10, 2)), above=1)
     by_ipc = protocol(1).model_copy(update={"epochs": rule, "scale_epochs_at_100_classes": False})
-    assert train(100, protocol=by_ipc)[1].epochs == 3
-    assert train(101, protocol=by_ipc)[1].epochs == 2
-    assert train(100, protocol=by_ipc, ipc=50)[1].epochs == 1
+    assert train(20, protocol=by_ipc)[1].epochs == 3
+    assert train(21, protocol=by_ipc)[1].epochs == 2
+    assert train(20, protocol=by_ipc, ipc=50)[1].epochs == 1
 
 
 def test_the_learning_rate_schedule_reaches_the_optimiser(train, monkeypatch):
@@ -232,8 +241,8 @@ def test_dropout_repeats_too(train):
         ({"train_images": torch.zeros(4, 3, 16, 16), "train_labels": torch.zeros(4).long()}, "expected uint8"),
         ({"train_images": torch.zeros(4, 3, 16, 8, dtype=torch.uint8)}, r"train_images: expected uint8 \[N, 3, 8, 8\]"),
         ({"test_images": torch.zeros(4, 3, 8, 8, dtype=torch.uint8)}, r"test_images: expected uint8 \[N, 3, 16, 16\]"),
-        ({"train_labels": torch.zeros(3).long()}, r"train_labels: expected int64 \[100\]"),
-        ({"train_labels": torch.full((100,), 10)}, r"train_labels span \[10, 10\], expected \[0, 9\]"),
+        ({"train_labels": torch.zeros(3).long()}, r"train_labels: expected int64 \[40\]"),
+        ({"train_labels": torch.full((40,), 10)}, r"train_labels span \[10, 10\], expected \[0, 9\]"),
         ({"test_labels": torch.full((100,), -1)}, "test_labels span"),
         ({"num_test": 0}, "at least one"),
     ],

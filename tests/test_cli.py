@@ -1,0 +1,149 @@
+"""The commands that look and explain: quick, without torch, and true."""
+
+import subprocess
+import sys
+
+import pytest
+
+import harness
+from harness import discovery
+
+
+def test_help_and_lists_import_no_torch():
+    """torch alone takes longer than the 0.8 s that these commands may take."""
+    for arguments in (["--help"], ["list", "methods"], ["list", "suites"], ["list", "students"], ["show", "suite", "digits"]):
+        code = f"""
+import sys, contextlib, io
+sys.argv = ["harness", *{arguments!r}]
+from harness.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main()
+sys.exit("torch" in sys.modules or "pandas" in sys.modules)
+"""
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, arguments
+
+
+def test_every_method_is_listed_with_its_title(cli):
+    code, out, _ = cli("list", "methods")
+    assert code == 0
+    discovery.discover()
+    for name in discovery.methods.names():
+        assert name in out
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("suites", ["digits", "imagewoof"]),
+        ("students", ["convnet", "resnet_ap", "timm:"]),
+        ("protocols", ["idc", "plain"]),
+    ],
+)
+def test_lists_show_what_there_is(cli, what, told):
+    code, out, _ = cli("list", what)
+    assert code == 0
+    assert all(word in out for word in told)
+
+
+def test_show_method_prints_every_option_with_its_default(cli):
+    code, out, _ = cli("show", "method", "minimax")
+    assert code == 0
+    for field in discovery.methods.get("minimax").Config.model_fields:
+        assert f"--set minimax.{field}" in out
+    assert "Gu et al." in out
+    assert "0.008" in out
+
+
+def test_show_suite_prints_what_it_changes_beside_the_default(cli):
+    code, out, _ = cli("show", "suite", "digits")
+    assert code == 0
+    flip = next(line for line in out.splitlines() if line.startswith("flip"))
+    assert flip.split() == ["flip", "False", "True"]
+
+
+def test_unknown_things_to_show_or_list_suggest_the_closest(cli):
+    for arguments, told in (
+        (["show", "method", "minmax"], "Did you mean 'minimax'"),
+        (["list", "method"], "Did you mean 'methods'"),
+        (["show", "metod", "x"], "Known: method, suite"),
+        (["report", "nothing"], "no run 'nothing'"),
+    ):
+        code, _, err = cli(*arguments)
+        assert code == 2
+        assert told in err
+
+
+def test_doctor_says_what_can_run_here(cli, tmp_path):
+    code, out, _ = cli("doctor", "--data-root", tmp_path, "--store", tmp_path)
+    assert code == 0
+    for word in ("torch", "ray", "cpu", "digits", "imagewoof", "facebook/DiT-XL-2-256", "minimax"):
+        assert word in out
+
+
+def test_a_dry_run_shows_the_jobs_and_writes_nothing(cli, tiny_suite, tmp_path):
+    code, out, _ = cli("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--dry-run")
+    assert code == 0
+    assert "fit minimax seed 0" in out
+    assert "nothing was run or written" in out
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_run_prints_the_leaderboard_and_report_prints_it_again(cli, tiny_suite, tmp_path):
+    code, out, err = cli(
+        "run", "--suite", tiny_suite, "--methods", "random_real", "--executor", "local",
+        "--store", tmp_path, "--name", "first",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "Random real" in out
+    assert "2/3 done: train random_real" in err
+    again, listed = cli("report", "--store", tmp_path), cli("list", "runs", "--store", tmp_path)
+    assert again[1] == out
+    assert "first" in listed[1]
+
+
+def test_a_failing_plugin_exits_with_1_and_says_why(cli, tiny_suite, tmp_path):
+    plugin = tmp_path / "p.py"
+    plugin.write_text(
+        "from harness import Method, register_method\n\n@register_method('bad')\nclass Bad(Method):\n"
+        "    title = 'Bad'\n    def synthesize(self, task, state, ipc):\n        raise RuntimeError('no luck')\n"
+    )
+    code, out, err = cli(
+        "run", "--suite", tiny_suite, "--methods", "bad", "--plugin", plugin, "--executor", "local", "--store", tmp_path
+    )
+    assert code == 1
+    assert "no luck" in err
+    assert "failed" in out
+
+
+def test_a_new_method_runs_on_digits_with_its_test(cli, tmp_path):
+    code, out, _ = cli("new", "method", "my_blend", "--to", tmp_path)
+    assert code == 0
+    assert "--plugin" in out
+    lines = (tmp_path / "my_blend.py").read_text().splitlines()
+    assert len([line for line in lines if line.strip()]) <= 25
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_my_blend.py")],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert "1 passed" in ran.stdout, ran.stdout
+
+
+@pytest.mark.parametrize(("name", "told"), [("minimax", "is taken"), ("My-Method", "lower-case Python name")])
+def test_a_new_method_needs_a_name_of_its_own(cli, tmp_path, name, told):
+    code, _, err = cli("new", "method", name, "--to", tmp_path)
+    assert code == 2
+    assert told in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_new_never_overwrites(cli, tmp_path):
+    (tmp_path / "mine.py").write_text("precious")
+    code, _, err = cli("new", "method", "mine", "--to", tmp_path)
+    assert code == 2
+    assert "exists already" in err
+    assert (tmp_path / "mine.py").read_text() == "precious"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_public_names_are_all_there():
+    assert all(getattr(harness, name) is not None for name in harness.__all__)

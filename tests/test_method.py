@@ -1,0 +1,171 @@
+"""One conformance test judges every registered method, and what a method returns is checked before it is kept."""
+
+import inspect
+
+import pytest
+import torch
+
+from harness import discovery
+from harness.data.real import RealImages
+from harness.method import ClassInfo, DistilledSet, Method, Task, repeat_to
+from harness.request import make_request, resolve
+from harness.services import open_split
+
+discovery.discover()
+METHODS = [name for name in discovery.methods.names() if not discovery.methods.get(name).all_data]
+KNOWN_NEEDS = {"class_conditional_generator", "text_to_image_generator", "features"}
+
+
+@pytest.fixture(scope="session")
+def make_task(tiny_suite, tmp_path_factory):
+    """Return a function that makes the task of a job as the engine does, with a generator and a teacher of its own."""
+    from harness.config import Protocol
+    from harness.diffusion.generator import ClassConditionalGenerator
+    from harness.diffusion.prior import train_class_conditional
+    from harness.students.build import build_student
+    from harness.students.features import FeatureExtractor
+
+    context = resolve(make_request(suite=tiny_suite)).context
+    split = open_split(context, "train")
+    folder = tmp_path_factory.mktemp("generator")
+    images, labels = split.tensors(size=16, crop="adm")
+    names = [c.id for c in context.classes]
+    spec = context.generators["class_conditional"].train
+    quiet = {"report": lambda *_: None, "log": lambda *_, **__: None}
+    train_class_conditional(images, labels, spec=spec, class_names=names, out_folder=folder, device="cpu", **quiet)
+    torch.manual_seed(0)
+    student = build_student("convnet3", len(names), 16)
+
+    class Services:
+        def generator(self, kind):
+            labels = {name: i for i, name in enumerate(names)}
+            return ClassConditionalGenerator.load(folder, class_labels=labels, device="cpu")
+
+        def features(self, name):
+            return FeatureExtractor.from_student(student, Protocol(), 16, "cpu")
+
+    def make(kind, name, seed=0, classes=context.classes[:3]):
+        device = torch.device("cpu")
+        real = RealImages(split.restrict([c.id for c in classes]), size=16, device=device)
+        return Task(classes, real, 16, device, seed, (kind, name, classes[0].id), Services())
+
+    return make
+
+
+def quick_config(cls):
+    """The default options, with fewer epochs and denoising steps."""
+    quick = {"sampling_steps": 2, "epochs": 1, "batch": 64}
+    return cls.Config(**{k: v for k, v in quick.items() if k in cls.Config.model_fields})
+
+
+def distil(make_task, name, ipc, seed=0):
+    cls = discovery.methods.get(name)
+    method = cls(quick_config(cls))
+    state = method.fit(make_task("fit", name, seed))
+    task = make_task("synthesize", name, seed)
+    return method.synthesize(task, state, ipc).check(task.classes, ipc, 16).images
+
+
+@pytest.mark.parametrize("name", discovery.methods.names())
+def test_a_method_says_what_it_is(name):
+    cls = discovery.methods.get(name)
+    assert cls.title
+    assert cls.reference
+    assert cls.version >= 1
+    assert set(cls.needs) <= KNOWN_NEEDS
+    assert all(field.description for field in cls.Config.model_fields.values())
+    assert inspect.getdoc(sys_module(cls)), "a method file opens by saying what it does"
+
+
+@pytest.mark.parametrize("name", discovery.methods.names())
+def test_a_method_imports_the_public_api_only(name):
+    import ast
+
+    tree = ast.parse(inspect.getsource(sys_module(discovery.methods.get(name))))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("harness."), f"line {node.lineno}: import from harness itself"
+        if isinstance(node, ast.Import):
+            assert not [a.name for a in node.names if a.name.startswith("harness.")]
+
+
+def sys_module(cls):
+    import sys
+
+    return sys.modules[cls.__module__]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_equal_seeds_give_equal_images_and_torchs_own_generator_is_left_alone(name, make_task):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first = distil(make_task, name, 2)
+    assert torch.equal(torch.get_rng_state(), before), "draw from task.rng(stage) instead"
+    torch.manual_seed(8)
+    second = distil(make_task, name, 2)
+    assert all(torch.equal(first[c], second[c]) for c in first)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_nested_method_makes_the_smaller_set_the_head_of_the_larger(name, make_task):
+    small, large = distil(make_task, name, 1), distil(make_task, name, 3)
+    assert all(len(images) == 3 for images in large.values())
+    if discovery.methods.get(name).nested:
+        for c in small:
+            difference = (small[c].int() - large[c][:1].int()).abs().max()
+            assert difference <= 3, "another batch size may round a few grey levels, no more"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_more_images_than_the_class_has_are_filled_up_and_counted(name, make_task):
+    task = make_task("synthesize", name)
+    count = max(task.real.num_per_class.values()) + 1
+    if "class_conditional_generator" in discovery.methods.get(name).needs:
+        count = 3  # a generator never runs out
+    made = DistilledSet(distil(make_task, name, count))
+    assert all(len(images) == count for images in made.images.values())
+    if count > 3:
+        assert set(made.duplicates()) == {c.id for c in task.classes}
+
+
+def test_a_set_is_checked_against_classes_counts_shapes_and_range():
+    classes = (ClassInfo("a", 0, "a"), ClassInfo("b", 1, "b"))
+
+    def images(**changes):
+        return {"a": torch.zeros(2, 3, 4, 4), "b": torch.zeros(2, 3, 4, 4)} | changes
+
+    checked = DistilledSet(images(a=torch.full((2, 3, 4, 4), 0.5))).check(classes, 2, 4)
+    assert checked.images["a"].dtype == torch.uint8
+    assert checked.images["a"].unique().tolist() == [128]
+    bad = {
+        "no images for class 'b'": {"a": torch.zeros(2, 3, 4, 4)},
+        "classes that the task does not have": images(c=torch.zeros(2, 3, 4, 4)),
+        "3 images, expected 2": images(a=torch.zeros(3, 3, 4, 4)),
+        r"shape \[2, 3, 4\]": images(a=torch.zeros(2, 3, 4)),
+        "NaN": images(a=torch.full((2, 3, 4, 4), torch.nan)),
+        "expected \\[0, 1\\]": images(a=torch.full((2, 3, 4, 4), 2.0)),
+        "expected uint8": images(a=torch.zeros(2, 3, 4, 4, dtype=torch.int64)),
+    }
+    for told, given in bad.items():
+        with pytest.raises(ValueError, match=told):
+            DistilledSet(given).check(classes, 2, 4)
+
+
+def test_random_streams_differ_by_seed_kind_method_and_stage_and_repeat():
+    def first(seed=0, scope=("fit", "m", "0"), stage="x"):
+        task = Task((), None, 16, torch.device("cpu"), seed, scope, None)
+        return torch.rand(1, generator=task.rng(stage)).item()
+
+    values = [first(), first(seed=1), first(scope=("synthesize", "m", "0")), first(scope=("fit", "n", "0")), first(stage="y")]
+    assert len(set(values)) == 5
+    assert first() == values[0]
+
+
+def test_repeating_begins_again_at_the_first():
+    assert repeat_to([4, 2, 7], 2) == [4, 2]
+    assert repeat_to([4, 2, 7], 5) == [4, 2, 7, 4, 2]
+
+
+def test_a_method_without_synthesize_says_so():
+    with pytest.raises(ValueError, match="has no synthesize"):
+        Method().synthesize(None, None, 1)

@@ -1,0 +1,63 @@
+"""Mistakes in a suite file are told with file and line."""
+
+import pytest
+
+from harness.errors import UserError
+from harness.suites import load_suite, parse_suite, suite_names
+
+GOOD = """\
+name: mine
+version: 1
+source: {kind: digits}
+classes: classes.txt
+image_size: 16
+budget:
+  ipc: [1, 10]
+students: [convnet3]
+"""
+
+
+def test_a_minimal_suite_is_read():
+    suite = parse_suite(GOOD, "mine.yaml")
+    assert suite.budget.training_seeds == (0, 1, 2)
+    assert suite.side == 16
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_of_the_project_is_valid_and_has_its_class_list(name):
+    file = load_suite(name)
+    assert file.suite.name == name
+    assert file.class_list.is_file()
+    assert file.suite.title
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("image_size: 16", "image_size: [16", "mine.yaml, line 6: not valid YAML"),
+        ("image_size: 16", "image_sise: 16", "line 5: unknown field 'image_sise'. Did you mean 'image_size'?"),
+        ("image_size: 16", "image_size: big", "line 5: field 'image_size'"),
+        ("  ipc: [1, 10]", "  ipc: [10, 1]", "line 7: field 'budget.ipc': [10, 1] must ascend"),
+        ("  ipc: [1, 10]", "  ipc: [0, 10]", "line 7: field 'budget.ipc.0'"),
+        ("classes: classes.txt\n", "", "field 'classes' is missing"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(old, new, told):
+    with pytest.raises(UserError) as error:
+        parse_suite(GOOD.replace(old, new), "mine.yaml")
+    assert told in str(error.value)
+
+
+def test_a_file_that_is_no_mapping_is_refused():
+    with pytest.raises(UserError, match="line 1: expected fields"):
+        parse_suite("- 1\n- 2\n", "mine.yaml")
+
+
+def test_an_unknown_suite_suggests_the_closest():
+    with pytest.raises(UserError, match="unknown suite 'digit'. Did you mean 'digits'"):
+        load_suite("digit")
+
+
+def test_a_suite_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nothing\.yaml: cannot be read"):
+        load_suite(str(tmp_path / "nothing.yaml"))
