@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -165,9 +166,10 @@ def _print_run(folder: Path) -> None:
     """Print the tables of a run and where its files are."""
     from harness import api
 
-    console = Console()
+    # A pipe or a file has no width of its own: let no table be broken there.
+    console = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=160)
     for table in api.report(folder).values():
-        console.print(table.to_rich())
+        console.print(table.to_rich(console.width), crop=False)
         console.print()
     console.print(f"records  {folder / api.RECORDS}", soft_wrap=True, highlight=False)
     console.print(f"tables   {folder / 'tables'} (Markdown, CSV, JSON)", soft_wrap=True, highlight=False)

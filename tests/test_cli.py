@@ -11,7 +11,13 @@ from harness import discovery
 
 def test_help_and_lists_import_no_torch():
     """torch alone takes longer than the 0.8 s that these commands may take."""
-    for arguments in (["--help"], ["list", "methods"], ["list", "suites"], ["list", "students"], ["show", "suite", "digits"]):
+    for arguments in (
+        ["--help"],
+        ["list", "methods"],
+        ["list", "suites"],
+        ["list", "students"],
+        ["show", "suite", "digits"],
+    ):
         code = f"""
 import sys, contextlib, io
 sys.argv = ["harness", *{arguments!r}]

@@ -47,7 +47,10 @@ def test_a_plugin_file_is_imported_once_and_named(tmp_path):
         ("def broken(:\n", r"syntax error in .*p\.py, line 1"),
         ("import no_such_package\n", "ModuleNotFoundError"),
         ("x = 1\n", "registers nothing"),
-        ("from harness import register_method\nregister_method('z')(3)\n", "expected a class derived from harness.Method"),
+        (
+            "from harness import register_method\nregister_method('z')(3)\n",
+            "expected a class derived from harness.Method",
+        ),
     ],
 )
 def test_a_plugin_that_cannot_be_used_says_why(tmp_path, text, told):

@@ -143,7 +143,7 @@ def test_a_set_is_checked_against_classes_counts_shapes_and_range():
         "3 images, expected 2": images(a=torch.zeros(3, 3, 4, 4)),
         r"shape \[2, 3, 4\]": images(a=torch.zeros(2, 3, 4)),
         "NaN": images(a=torch.full((2, 3, 4, 4), torch.nan)),
-        "expected \\[0, 1\\]": images(a=torch.full((2, 3, 4, 4), 2.0)),
+        r"expected \[0, 1\]": images(a=torch.full((2, 3, 4, 4), 2.0)),
         "expected uint8": images(a=torch.zeros(2, 3, 4, 4, dtype=torch.int64)),
     }
     for told, given in bad.items():
@@ -156,7 +156,13 @@ def test_random_streams_differ_by_seed_kind_method_and_stage_and_repeat():
         task = Task((), None, 16, torch.device("cpu"), seed, scope, None)
         return torch.rand(1, generator=task.rng(stage)).item()
 
-    values = [first(), first(seed=1), first(scope=("synthesize", "m", "0")), first(scope=("fit", "n", "0")), first(stage="y")]
+    values = [
+        first(),
+        first(seed=1),
+        first(scope=("synthesize", "m", "0")),
+        first(scope=("fit", "n", "0")),
+        first(stage="y"),
+    ]
     assert len(set(values)) == 5
     assert first() == values[0]
 

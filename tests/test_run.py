@@ -36,7 +36,7 @@ class MeanImage(Method):
         return DistilledSet(images)
 '''
 
-BROKEN = '''
+BROKEN = """
 import torch
 from harness import DistilledSet, Method, register_method
 
@@ -60,7 +60,7 @@ make("nan", lambda task, ipc: images(task, ipc, 3, 16, 16, value=float("nan")))
 make("out_of_range", lambda task, ipc: images(task, ipc, 3, 16, 16, value=200.0))
 make("no_set", lambda task, ipc: None)
 make("wants_more", lambda task, ipc: task.generator())
-'''
+"""
 
 
 @pytest.fixture(scope="module")

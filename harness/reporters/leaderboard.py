@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.reporters.format import DASH, known, mean_std, shorten, times
+from harness.format import DASH, known, mean_std, shorten, times
 from harness.reporters.records import METRICS, Scope, num_seeds, outcome, prepare, scopes, spread, students
 from harness.reporters.table import Table, register_reporter
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from harness.reporters.format import DAGGER, DASH, known, mean_std, times
+from harness.format import DAGGER, DASH, known, mean_std, times
 from harness.reporters.records import Scope, num_seeds, outcome, prepare, scopes, spread, students
 from harness.reporters.table import Table, register_reporter
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
-from harness.reporters.format import shorten
+from harness.format import shorten
 
 METRICS = ("top1_best", "top1_last", "top5_best", "top5_last")
 """Accuracies in percent."""

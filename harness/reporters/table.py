@@ -32,6 +32,7 @@ class Table:
         display: strings only, one row for each row that a person reads; for terminal and Markdown.
         notes: what a reader must know beyond the caption, such as failures.
         bold: (row position, column) of the cells of `display` to stress.
+        aside: columns of `display` that a narrow terminal can do without; every other form has them.
     """
 
     title: str
@@ -40,27 +41,39 @@ class Table:
     display: pd.DataFrame
     notes: tuple[str, ...] = ()
     bold: frozenset[tuple[int, str]] = frozenset()
+    aside: tuple[str, ...] = ()
 
-    def to_rich(self) -> rich.table.Table:
-        """Return the table for a terminal; cells are taken literally, never as markup."""
+    def to_rich(self, width: int | None = None) -> rich.table.Table:
+        """Return the table for a terminal; cells are taken literally, never as markup, and numbers are never broken.
+
+        Args:
+            width: columns of the terminal; where the whole table is wider, those named in `aside` are left out.
+        """
         import rich.box
         import rich.table
         from rich.text import Text
 
-        caption = Text("\n".join([self.caption, *self.notes]))
+        narrow = width is not None and _natural_width(self.display) > width
+        hidden = set(self.aside) if narrow else set()
         table = rich.table.Table(
             title=Text(self.title),
-            caption=caption,
+            caption=Text("\n".join([self.caption, *self.notes])),
             box=rich.box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
             title_justify="left",
             caption_justify="left",
         )
-        for column in self.display.columns:
+        shown = [c for c in self.display.columns if c not in hidden]
+        for column in shown:
             justify: Literal["left", "right"] = "left" if column in _LEFT else "right"
-            table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=column == "Method")
-        for position, row in enumerate(self.display.itertuples(index=False, name=None)):
-            cells = zip(self.display.columns, row, strict=True)
-            table.add_row(*[Text(cell, style="bold" if (position, c) in self.bold else "") for c, cell in cells])
+            width_of = None if column == "Status" else _width(self.display, column)
+            table.add_column(Text(_header(column)), justify=justify, overflow="fold", min_width=width_of)
+        for position, row in enumerate(self.display[shown].itertuples(index=False, name=None)):
+            cells = zip(shown, row, strict=True)
+            table.add_row(
+                *[Text(_compact(cell), style="bold" if (position, c) in self.bold else "") for c, cell in cells]
+            )
         return table
 
     def to_markdown(self) -> str:
@@ -131,6 +144,26 @@ def build_reports(records: pd.DataFrame, names: Sequence[str] | None = None) -> 
         for name in chosen
         for number, table in enumerate(reporters.get(name)(records), start=1)
     }
+
+
+def _header(column: str) -> str:
+    """Break a long header at spaces and underscores: headers are wider than the numbers below them."""
+    if column in _LEFT or len(column) <= 8:
+        return column
+    return column.replace(" ", "\n").replace("_", "_\n")
+
+
+def _compact(cell: str) -> str:
+    return cell.replace(" ± ", "±")
+
+
+def _natural_width(display: pd.DataFrame) -> int:
+    """Return the columns of a terminal that the table takes unbroken."""
+    return sum(_width(display, column) + 2 for column in display.columns)
+
+
+def _width(display: pd.DataFrame, column: str) -> int:
+    return max(map(len, [*_header(column).split("\n"), *map(_compact, display[column])]))
 
 
 def _cell(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.reporters.format import DASH, byte_size, count, duration, energy, known, shorten
+from harness.format import DASH, byte_size, count, duration, energy, known, shorten
 from harness.reporters.records import COSTS, Scope, outcome, prepare, scopes
 from harness.reporters.table import Table, register_reporter
 
@@ -21,6 +21,9 @@ CAPTION = (
     "never counted. Times, storage and energy are means over n distilled sets, memory is their peak. A nested method "
     "makes its largest set only; smaller ones are parts of it and show its time."
 )
+
+ASIDE = ("Load", "Images", "Per class", "Status")
+"""Columns that a narrow terminal leaves out; a failure stands in the notes too."""
 
 _OPTIONAL = {"Peak device": "peak_device_bytes", "Energy": "energy_j"}
 """Columns shown only where a row knows them, by the column of the frame."""
@@ -54,7 +57,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     measured = f" Measured on {devices[0]}." if len(devices) == 1 else ""
     notes = [f"{line['method_title']}: {line['status']}: {shorten(line['error'])}" for line in lines if line["error"]]
     caption = f"{scope.caption}{measured} {CAPTION}"
-    return Table(f"Distillation time: {scope.title}", caption, frame, display, tuple(dict.fromkeys(notes)))
+    return Table(f"Distillation time: {scope.title}", caption, frame, display, tuple(dict.fromkeys(notes)), aside=ASIDE)
 
 
 def _line(group: pd.DataFrame) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from harness.reporters import format as fmt
+from harness import format as fmt
 
 
 @pytest.mark.parametrize(
