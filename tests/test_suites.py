@@ -54,7 +54,7 @@ def test_a_file_that_is_no_mapping_is_refused():
 
 
 def test_an_unknown_suite_suggests_the_closest():
-    with pytest.raises(UserError, match="unknown suite 'digit'. Did you mean 'digits'"):
+    with pytest.raises(UserError, match=r"unknown suite 'digit'\. Did you mean 'digits'"):
         load_suite("digit")
 
 
