@@ -107,6 +107,7 @@ def resolve(request: RunRequest) -> Resolved:
     classes = read_class_list(file.class_list)
     opened = open_source(source, tuple(c.id for c in classes), Path(request.data_root))
     opened.check()
+    data_fingerprint = opened.fingerprint()
     device = ("cuda" if has_cuda() else "cpu") if request.device == "auto" else request.device
     if device == "cuda" and request.ray_address is None and not has_cuda():
         raise UserError("device 'cuda': no usable CUDA device here; use --device cpu, or a cluster that has one.")
@@ -115,6 +116,7 @@ def resolve(request: RunRequest) -> Resolved:
         store=_absolute(request.store),
         source=source,
         data_root=str(Path(request.data_root).resolve()),
+        data_fingerprint=data_fingerprint,
         classes=classes,
         generators=generators,
         generator_labels={kind: _labels(spec, file) for kind, spec in generators.items()},
@@ -129,7 +131,7 @@ def resolve(request: RunRequest) -> Resolved:
         students=students,
         protocol=protocol,
         teacher_protocol=_protocol(suite, suite.protocol, {}),
-        data_fingerprint=opened.fingerprint(),
+        data_fingerprint=data_fingerprint,
         generator_fingerprints={
             k: _fingerprint(s, context.generator_labels[k]) for k, s in generators.items() if s.weights
         },

@@ -38,6 +38,7 @@ class JobContext:
         store: folder or URI.
         source: the suite's image source.
         data_root: folder under which image folders lie.
+        data_fingerprint: what the plan saw there; images kept in memory are kept for this content only.
         classes: the suite's classes in label order.
         generators: by kind, with `weights` resolved to a folder or hub id.
         device: "cpu" or "cuda".
@@ -48,6 +49,7 @@ class JobContext:
     store: str
     source: dict[str, Any]
     data_root: str
+    data_fingerprint: str
     classes: tuple[ClassInfo, ...]
     generators: dict[str, GeneratorSpec] = field(default_factory=dict)
     generator_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -56,16 +58,31 @@ class JobContext:
     fresh: bool = False
 
 
+@dataclass(frozen=True)
+class _Data:
+    """The parts of a context that name real images; hashable, so that what is loaded can be kept."""
+
+    source: str
+    root: str
+    fingerprint: str
+    class_ids: tuple[str, ...]
+
+
+def _data(context: JobContext) -> _Data:
+    source = json.dumps(context.source, sort_keys=True)
+    return _Data(source, context.data_root, context.data_fingerprint, tuple(c.id for c in context.classes))
+
+
 def open_split(context: JobContext, name: str) -> Split:
     """Return a split of the suite's real images: "train" or "test"."""
-    return _open_split(json.dumps(context.source, sort_keys=True), context.data_root, context.classes, name)
+    return _open_split(_data(context), name)
 
 
 @lru_cache(maxsize=4)
-def _open_split(source: str, data_root: str, classes: tuple[ClassInfo, ...], name: str) -> Split:
+def _open_split(data: _Data, name: str) -> Split:
     from harness.data.sources import open_source
 
-    return open_source(json.loads(source), tuple(c.id for c in classes), Path(data_root)).split(name)
+    return open_source(json.loads(data.source), data.class_ids, Path(data.root)).split(name)
 
 
 def real_tensors(context: JobContext, name: str, side: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,15 +90,12 @@ def real_tensors(context: JobContext, name: str, side: int) -> tuple[torch.Tenso
 
     The last two are kept: dozens of students in one worker share a test split.
     """
-    source = json.dumps(context.source, sort_keys=True)
-    return _real_tensors(source, context.data_root, context.classes, name, side, context.device)
+    return _real_tensors(_data(context), name, side, context.device)
 
 
 @lru_cache(maxsize=2)
-def _real_tensors(
-    source: str, data_root: str, classes: tuple[ClassInfo, ...], name: str, side: int, device: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    images, labels = _open_split(source, data_root, classes, name).tensors(size=side, crop="resize")
+def _real_tensors(data: _Data, name: str, side: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = _open_split(data, name).tensors(size=side, crop="resize")
     return images.to(device), labels.to(device)
 
 
