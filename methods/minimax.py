@@ -57,9 +57,10 @@ class Minimax(Method):
         """Fine-tune; returns the EMA values of what trains."""
         cfg, generator = self.config, task.generator()
         images, labels = task.real.tensors()
+        theirs = labels.clone()
         for c in task.classes:
-            labels = labels.masked_fill(task.real.tensors()[1] == c.label, generator.label_of(c.id))
-        cache = generator.latent_cache(images, labels, flips=cfg.flips, report=task.report)
+            theirs[labels == c.label] = generator.label_of(c.id)
+        cache = generator.latent_cache(images, theirs, flips=cfg.flips, report=task.report)
         tuner = generator.finetune(
             mode=cfg.trainable,
             lr=cfg.lr,
@@ -81,7 +82,8 @@ class Minimax(Method):
                 tuner.step(denoising.mean() + represent + diversity)
                 meter.add(step, denoising.mean(), criteria.cosines)
                 if (step + 1) % cfg.checkpoint_every == 0:
-                    state = {"step": step + 1, "curves": task.curves, **tuner.checkpoint(), **criteria.checkpoint()}
+                    tuning = {f"tuner/{name}": value for name, value in tuner.checkpoint().items()}
+                    state = {"step": step + 1, "curves": task.curves, **tuning, **criteria.checkpoint()}
                     task.checkpoint.save(state)
                 advance(step + 1)
         return tuner.state()
@@ -92,7 +94,7 @@ class Minimax(Method):
         saved = task.checkpoint.load()
         if saved is None:
             return 0
-        tuner.restore(saved)
+        tuner.restore({k.removeprefix("tuner/"): v for k, v in saved.items() if k.startswith("tuner/")})
         criteria.restore(saved)
         task.curves.extend(saved["curves"])
         return saved["step"]

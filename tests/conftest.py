@@ -86,3 +86,45 @@ def cli():
         return process.returncode, out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def make_task(tiny_suite, tmp_path_factory):
+    """Return a function that makes the task of a job as the engine does, with a generator and a teacher of its own."""
+    import torch
+
+    from harness.config import Protocol
+    from harness.data.real import RealImages
+    from harness.diffusion.generator import ClassConditionalGenerator
+    from harness.diffusion.prior import train_class_conditional
+    from harness.method import Task
+    from harness.request import make_request, resolve
+    from harness.services import open_split
+    from harness.students.build import build_student
+    from harness.students.features import FeatureExtractor
+
+    context = resolve(make_request(suite=tiny_suite)).context
+    split = open_split(context, "train")
+    folder = tmp_path_factory.mktemp("generator")
+    images, labels = split.tensors(size=16, crop="adm")
+    names = [c.id for c in context.classes]
+    spec = context.generators["class_conditional"].train
+    quiet = {"report": lambda *_: None, "log": lambda *_, **__: None}
+    train_class_conditional(images, labels, spec=spec, class_names=names, out_folder=folder, device="cpu", **quiet)
+    torch.manual_seed(0)
+    student = build_student("convnet3", len(names), 16)
+
+    class Services:
+        def generator(self, kind):
+            labels = {name: i for i, name in enumerate(names)}
+            return ClassConditionalGenerator.load(folder, class_labels=labels, device="cpu")
+
+        def features(self, name):
+            return FeatureExtractor.from_student(student, Protocol(), 16, "cpu")
+
+    def make(kind, name, seed=0, classes=context.classes[:3]):
+        device = torch.device("cpu")
+        real = RealImages(split.restrict([c.id for c in classes]), size=16, device=device)
+        return Task(classes, real, 16, device, seed, (kind, name, classes[0].id), Services())
+
+    return make

@@ -1,0 +1,99 @@
+"""Minimax fine-tuning: what trains, how it resumes, and what the criteria do to it. The criteria: test_minimax_criteria."""
+
+import pytest
+import torch
+
+from methods.minimax import BatchOrder, Minimax
+
+
+class Memory:
+    """A checkpoint that keeps every state, and may begin with one."""
+
+    def __init__(self, first=None):
+        self.first, self.saved = first, []
+
+    def load(self):
+        return self.first
+
+    def save(self, state):
+        self.saved.append({k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in state.items()})
+
+
+def fit(make_task, checkpoint=None, **options):
+    task = make_task("fit", "minimax")
+    task.checkpoint = checkpoint or Memory()
+    config = Minimax.Config(**{"epochs": 1, "batch": 16, "checkpoint_every": 9, "flips": False, **options})
+    return Minimax(config).fit(task), task
+
+
+def test_a_fit_that_was_killed_and_resumed_equals_one_that_was_not(make_task):
+    checkpoint = Memory()
+    whole, _ = fit(make_task, checkpoint)
+    assert checkpoint.saved[0]["step"] == 9
+    resumed, _ = fit(make_task, Memory(checkpoint.saved[0]))
+    assert set(whole) == set(resumed)
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_a_checkpoint_goes_through_the_store_and_comes_back(make_task, tmp_path):
+    from harness.state import FolderCheckpoint
+
+    whole, _ = fit(make_task, FolderCheckpoint(tmp_path))
+    resumed, _ = fit(make_task, FolderCheckpoint(tmp_path))
+    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+
+
+def test_difffit_trains_biases_classes_and_scales_only(make_task):
+    state, _ = fit(make_task)
+    assert state
+    for name in state:
+        assert any(part in name for part in ("bias", "gamma", "y_embed")), name
+
+
+def test_the_curve_logs_loss_and_both_cosines(make_task):
+    _, task = fit(make_task)
+    assert task.curves[-1].keys() == {"step", "denoising_loss", "min_cosine_to_real", "max_cosine_to_predicted"}
+    assert all(-1 <= row["min_cosine_to_real"] <= 1 for row in task.curves)
+
+
+def test_the_criteria_change_the_weights(make_task):
+    with_criteria, _ = fit(make_task, ema_decay=0.0, lambda_d=0.5)
+    without, _ = fit(make_task, ema_decay=0.0, lambda_r=0.0, lambda_d=0.0)
+    assert any(not torch.equal(with_criteria[k], without[k]) for k in without)
+
+
+def test_the_ema_starts_at_the_pretrained_weights(make_task):
+    still, _ = fit(make_task, ema_decay=0.9999999)
+    moved, _ = fit(make_task, ema_decay=0.0)
+    gammas = [k for k in still if "gamma" in k]
+    assert all((still[k] - 1).abs().max() < 1e-4 for k in gammas)
+    assert any((moved[k] - 1).abs().max() > 1e-3 for k in gammas)
+
+
+def test_batches_are_shuffled_by_epoch_and_the_last_small_one_is_dropped(make_task):
+    order = BatchOrder(make_task("fit", "minimax"), 10, 4)
+    assert order.steps_per_epoch == 2
+    first = torch.cat([order.rows(0), order.rows(1)])
+    second = torch.cat([order.rows(2), order.rows(3)])
+    assert len(set(first.tolist())) == 8
+    assert not torch.equal(first, second)
+    assert torch.equal(order.rows(1), first[4:]), "any step can be asked for again"
+
+
+def test_fewer_images_than_a_batch_make_one_batch(make_task):
+    assert len(BatchOrder(make_task("fit", "minimax"), 3, 8).rows(5)) == 3
+
+
+@pytest.mark.parametrize("field", ["lambda_r", "lambda_d", "lr", "batch", "epochs", "memory", "ema_decay"])
+def test_the_defaults_are_those_of_the_authors(field):
+    import json
+    from pathlib import Path
+
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "minimax_loss.json").read_text())
+    script, command = (golden["finetune_defaults_of_reference"][k] for k in ("train_script", "published_command"))
+    published = {
+        "lambda_r": script["lambda_pos"], "lambda_d": script["lambda_neg"], "lr": script["lr"],
+        "batch": command["global_batch_size"], "epochs": command["epochs"], "memory": script["memory_size"],
+        "ema_decay": script["ema_decay"],
+    }  # fmt: skip
+    assert getattr(Minimax.Config(), field) == published[field]

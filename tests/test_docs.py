@@ -1,0 +1,103 @@
+"""What README and docs tell people to type works, and what they show is true."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import harness
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS = [
+    line.split(" #")[0].strip()
+    for page in PAGES
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.S)
+    for line in block.splitlines()
+    if line.startswith("harness ")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_docs_is_understood(command, cli, tmp_path):
+    """`run` is planned, not run; the other commands run for real, in a folder of their own."""
+    words = shlex.split(command)[1:]
+    if words[:2] == ["new", "method"]:
+        words[words.index("--to") + 1] = str(tmp_path)
+    if "--plugin" in words:
+        cli("new", "method", "my_method", "--to", tmp_path)
+        words[words.index("--plugin") + 1] = str(tmp_path / "my_method.py")
+    if words[0] == "run" and "--dry-run" not in words:
+        words.append("--dry-run")
+    if words[0] == "report":
+        cli("run", "--methods", "random_real", "--ipc", "1", "--students", "convnet3", "--seeds", "0",
+            "--set", "protocol.epochs={up_to: [], above: 1}", "--executor", "local", "--store", tmp_path)  # fmt: skip
+        words += ["--store", str(tmp_path)]
+    code, out, err = cli(*words)
+    assert code == 0, err
+    assert out
+
+
+def test_the_example_method_of_the_readme_runs_in_25_lines(tiny_suite, shared_store, tmp_path):
+    example = next(
+        b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "register" in b
+    )
+    assert len([line for line in example.splitlines() if line.strip()]) <= 25
+    plugin = tmp_path / "mean_image.py"
+    plugin.write_text(example)
+    run = harness.run(methods=["mean_image"], suite=tiny_suite, plugins=[plugin], executor="local", store=shared_store)
+    assert set(harness.load_results(run)["status"]) == {"done"}
+
+
+def test_the_python_example_of_the_readme_names_what_exists():
+    example = next(
+        b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "harness.run" in b
+    )
+    compile(example, "README.md", "exec")
+    for name in re.findall(r"harness\.(\w+)", example):
+        assert hasattr(harness, name)
+
+
+def test_pictures_that_pages_show_exist():
+    for page in PAGES:
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+            assert (page.parent / target).is_file(), f"{page.name}: {target}"
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
+    """Built as a user's pip would, unpacked elsewhere, and asked for its suites."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    wheel = next(Path(tmp_path).glob("*.whl"))
+    code = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
+        "import zipfile; zipfile.ZipFile(sys.path[0]).extractall(sys.argv[1]); sys.path[0] = sys.argv[1]\n"
+        "import harness; from harness.files import data_folder; from harness.suites import load_suite, suite_names\n"
+        "assert harness.__file__.startswith(sys.argv[1]), harness.__file__\n"
+        "published = list(data_folder('results/published').glob('*.csv'))\n"
+        "print(suite_names(), load_suite('digits').class_list.is_file(), len(published))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "unpacked")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout
+    assert "'digits'" in out
+    assert "True 3" in out
