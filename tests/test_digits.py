@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import harness_process
+from support import harness_process
 
 import harness
 from harness.request import make_request, resolve

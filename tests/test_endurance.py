@@ -11,7 +11,7 @@ import time
 
 import pandas as pd
 import pytest
-from conftest import harness_process
+from support import harness_process
 
 import harness
 from harness.store import Store

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import tiny_suite_values
 from PIL import Image
+from support import tiny_suite_values
 
 import harness
 from harness.config import PriorTraining

@@ -1,0 +1,46 @@
+"""What several test files need beside fixtures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY_PRIOR = {
+    "vae_channels": [8, 8],
+    "vae_steps": 10,
+    "hidden_size": 32,
+    "depth": 2,
+    "num_heads": 2,
+    "patch_size": 2,
+    "dit_steps": 10,
+}
+
+
+def tiny_suite_values() -> dict:
+    """The digits suite with a generator and trainings too small to be good, and quick."""
+    values = yaml.safe_load((ROOT / "datasets" / "digits.yaml").read_text())
+    values["name"] = "tiny"
+    values["classes"] = str(ROOT / "datasets" / "classes" / "digits.txt")
+    values["budget"] = {"ipc": [1, 2], "training_seeds": [0]}
+    values["students"] = ["convnet3"]
+    values["teacher"] |= {"epochs": 2, "min_share": 0.2}
+    values["generators"] = {"class_conditional": {"train": TINY_PRIOR}}
+    for protocol in values["protocol_overrides"].values():
+        protocol["epochs"] = {"up_to": [[10, 2]], "above": 1}
+        protocol["num_evaluations"] = 1
+    values["method_overrides"]["minimax"] = {"flips": False, "epochs": 1, "batch": 64, "sampling_steps": 3}
+    values["method_overrides"]["dit"] = {"sampling_steps": 3}
+    return values
+
+
+def harness_process(*args: str | Path, **options: object) -> subprocess.Popen[str]:
+    """Start `harness ARGS` in a process of its own."""
+    env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "harness.cli", *map(str, args)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.Popen(command, env=env, text=True, cwd=ROOT, **pipes)
