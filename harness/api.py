@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
+import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,17 +37,19 @@ class Run:
         folder: run.json, records.json, tables/, images/, errors/.
         executed: jobs that were run now, by how they ended.
         errors: title of each failed job -> one line.
+        num_done: records with a result.
     """
 
     name: str
     folder: Path
     executed: dict[str, int] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    num_done: int = 0
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 when a job failed."""
-        return 1 if self.errors else 0
+        """0, or 1 when a job failed or no requested method could run."""
+        return 1 if self.errors or not self.num_done else 0
 
 
 def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
@@ -59,7 +64,7 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
     Args:
         console: where progress goes; None: standard error.
         **fields: those of `RunRequest`: methods, suite, ipc, students, protocol, seeds, distill_seeds, settings
-            ({"minimax.steps": 25}), plugins, device, executor, workers, store, data_root, name, fresh.
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, name, fresh.
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -80,10 +85,9 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     from harness.progress import make_view
 
     store = Store(resolved.context.store)
-    name = run_name(resolved, store)
+    check_name(resolved.request.name)
     store.check_writable()
     store.sweep()
-    folder = store.runs / name
     fresh = resolved.request.fresh
 
     def has(job: Job) -> bool:
@@ -93,27 +97,31 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     executor = make_executor(resolved, plan, view)
     scheduler = Scheduler(plan, has, executor, view)
     waiting = len(scheduler.to_run())
-    console.print(
-        f"run {name}: {len(plan.jobs)} jobs, {len(plan.jobs) - waiting} already in the store", highlight=False
-    )
-    if waiting:
-        executor.start()
-    folder.mkdir(parents=True)
-    about = describe_run(resolved, plan, name)
+    folder = make_run_folder(resolved, store)
+    about = describe_run(resolved, plan, folder.name)
     _write_run(folder, {**about, "status": "running"})
+    there = f"{len(plan.jobs)} jobs, {len(plan.jobs) - waiting} already in the store"
+    console.print(f"run {folder.name}: {there}", highlight=False)
     status = "interrupted"
     try:
         if waiting:
+            executor.start()
             with view:
                 scheduler.run()
         status = "failed" if scheduler.errors else "done"
+    except UserError:
+        shutil.rmtree(folder)  # the executor cannot run this plan: nothing was begun
+        raise
     finally:
         if waiting:
             executor.stop()
-        finish(resolved, plan, store, scheduler, folder)
-        _write_run(folder, {**about, "status": status, "ended": _now(), "jobs": _outcome_counts(scheduler)})
+        if folder.exists():
+            finish(resolved, plan, store, scheduler, folder)
+            _write_run(folder, {**about, "status": status, "ended": _now(), "jobs": _outcome_counts(scheduler)})
     errors = {plan.jobs[key].title: scheduler.errors[key].error for key in scheduler.errors}
-    return Run(name, folder, {k: v for k, v in _outcome_counts(scheduler).items() if k != "cached"}, errors)
+    counts = {k: v for k, v in _outcome_counts(scheduler).items() if k != "cached"}
+    num_done = sum(row.train is not None and scheduler.status[row.train] in ("done", "cached") for row in plan.rows)
+    return Run(folder.name, folder, counts, errors, num_done)
 
 
 def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
@@ -129,25 +137,35 @@ def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
     return RayExecutor(resolved.context, plan, resolved.request.ray_address, resolved.request.workers)
 
 
-def run_name(resolved: Resolved, store: Store) -> str:
-    """Return a name that no run has yet.
+def check_name(wanted: str | None) -> None:
+    """Refuse what is no plain folder name.
 
     Raises:
-        UserError: the request names a run that exists already, or a name that is no plain folder name.
+        UserError: says so.
+    """
+    if wanted is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", wanted):
+        raise UserError(f"--name {wanted!r}: expected a plain folder name of at most 100 letters, digits, _ . + or -.")
+
+
+def make_run_folder(resolved: Resolved, store: Store) -> Path:
+    """Make and return the folder of a new run; two runs begun in one second get two.
+
+    Raises:
+        UserError: the request names a run that exists already.
     """
     wanted = resolved.request.name
-    if wanted is not None:
-        if not wanted or wanted != Path(wanted).name or wanted.startswith("."):
-            raise UserError(f"--name {wanted!r}: expected a plain folder name, such as {resolved.suite.name}-first.")
-        if (store.runs / wanted).exists():
-            raise UserError(f"--name {wanted!r}: a run of that name exists in {store.runs}. Choose another name.")
-        return wanted
-    stamp = f"{resolved.suite.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    number, name = 1, stamp
-    while (store.runs / name).exists():
-        number += 1
-        name = f"{stamp}-{number}"
-    return name
+    stamp = wanted or f"{resolved.suite.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    for number in itertools.count(1):
+        folder = store.runs / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if wanted:
+                raise UserError(
+                    f"--name {wanted!r}: a run of that name exists in {store.runs}. Choose another name."
+                ) from None
+    raise AssertionError("count never ends")
 
 
 def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def run(
 
     request = make_request(
         suite=suite,
-        methods=_names(methods) or ("all",),
+        methods=_names(methods),
         ipc=_numbers(ipc, "--ipc", 1),
         students=_names(students),
         protocol=protocol,

@@ -6,15 +6,35 @@ An option is declared here once (or in the inner `Config` of the plugin that it 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+UNHASHED: dict[str, Any] = {"in_key": False}
+"""`Field(..., json_schema_extra=UNHASHED)` marks an option that changes speed or memory and never the result."""
 
 
 class Frozen(BaseModel):
-    """Base of every config: immutable, no unknown keys, no silent conversions of the wrong kind."""
+    """Base of every config: immutable, no unknown keys, no infinities, no yes or no taken for a number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and "bool" not in str(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError("expected a value, not yes or no")
+        return value
 
 
 class Source(Frozen):
@@ -134,6 +154,16 @@ class GeneratorSpec(Frozen):
     )
     train: PriorTraining | None = Field(None, description="how the prior job trains it when `weights` is null")
 
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.weights is None) == (self.train is None):
+            raise ValueError(
+                "give either `weights` (a folder or hub id) or `train` (how to train one), not both or none"
+            )
+        if self.train is not None and (self.encoder or self.decoder or self.label_classes):
+            raise ValueError("a generator that is trained has its own encoder, decoder and the suite's classes")
+        return self
+
 
 class Teacher(Frozen):
     """The student architecture trained on the real training split, for features (coresets) and soft labels."""
@@ -157,7 +187,7 @@ class Resources(Frozen):
 class Suite(Frozen):
     """A benchmark suite: data, classes, budget, protocol, students, generators. Read from datasets/NAME.yaml."""
 
-    name: str = Field(description="the suite's name, as on the command line")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the suite's name, as on the command line")
     title: str = Field("", description="one line for `harness list suites`")
     version: PositiveInt = Field(description="+1 whenever older numbers stop being comparable")
     source: dict[str, Any] = Field(description="kind and options of the image source")

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable
 from functools import cache, partial
@@ -17,9 +18,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from harness.config import Frozen
 from harness.errors import UserError
 from harness.method import Method
 from harness.registry import Registry
+from harness.settings import RESERVED
 
 methods: Registry[type[Method]] = Registry("method")
 
@@ -36,10 +39,28 @@ def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
             raise UserError(
                 f"@register_method({name!r}) stands on {cls!r}; expected a class derived from harness.Method"
             )
+        _check_declaration(name, cls)
         cls.name = name
         return methods.register(name)(cls)
 
     return decorate
+
+
+def _check_declaration(name: str, cls: type[Method]) -> None:
+    """Refuse what would break tables, file names or keys later."""
+    problem = ""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("all", *RESERVED):
+        problem = f"the name must be a lower-case word of its own, not {name!r}"
+    elif not isinstance(cls.version, int) or isinstance(cls.version, bool) or cls.version < 1:
+        problem = f"`version` must be a whole number from 1, not {cls.version!r}"
+    elif isinstance(cls.needs, str) or not all(isinstance(need, str) for need in cls.needs):
+        problem = f"`needs` must be a set of names, such as {{'features'}}, not {cls.needs!r}"
+    elif not (isinstance(cls.title, str) and isinstance(cls.reference, str)):
+        problem = "`title` and `reference` must be texts"
+    elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, Frozen)):
+        problem = "`Config` must be derived from Method.Config"
+    if problem:
+        raise UserError(f"method {name!r} (class {cls.__qualname__}): {problem}.")
 
 
 @cache
@@ -57,7 +78,7 @@ def discover() -> None:
 def _import_or_mark(name: str, load: Callable[[], object]) -> None:
     try:
         load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         methods.mark_broken(name, f"cannot be imported: {_brief(error)}")
 
 
@@ -91,11 +112,12 @@ def load_plugin_source(filename: str, source: str) -> list[str]:
         module.__file__ = filename
         module.__dict__["__harness_source__"] = source
         sys.modules[name] = module
-        before = Registry.registrations
+        before, known = Registry.registrations, methods.snapshot()
         try:
             exec(compile(source, filename, "exec"), module.__dict__)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
+            methods.restore(known)
             raise UserError(f"plugin {filename}: {_brief(error)}. Correct the file; nothing was run.") from None
         if Registry.registrations == before:
             del sys.modules[name]
@@ -143,16 +165,27 @@ def plugin_source(cls: type[Method]) -> tuple[str, str] | None:
 
 
 def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) -> list[ModuleType]:
-    """Return the module and those of `methods` that it imports, directly or not."""
+    """Return the module and those of its own package that it imports, directly or not, by any form of import."""
     seen = {} if seen is None else seen
     seen[module.__name__] = module
+    package = module.__name__.partition(".")[0]
     for node in ast.walk(ast.parse(_source(module))):
         names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "methods":
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.ImportFrom):
+            parent = ".".join(module.__name__.split(".")[: -node.level]) if node.level else ""
+            base = ".".join(part for part in (parent, node.module) if part)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names if alias.name.startswith("methods.")]
+            names = [alias.name for alias in node.names]
         for name in names:
-            if name != "methods" and name in sys.modules and name not in seen:
-                _own_modules(sys.modules[name], seen)
+            if name.startswith(f"{package}.") and name not in seen and (found := _module(name)) is not None:
+                _own_modules(found, seen)
     return list(seen.values())
+
+
+def _module(name: str) -> ModuleType | None:
+    """Return a module that a method's file names, imported if need be; None where the name is no module."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None

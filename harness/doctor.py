@@ -73,9 +73,7 @@ def _ray() -> tuple[str, str, bool]:
         import ray
     except ImportError as error:
         return ("ray", f"cannot be imported ({error}); use --executor local", False)
-    address = os.environ.get("RAY_ADDRESS")
-    where = f"RAY_ADDRESS is {address}" if address else "a run starts a local one and stops it"
-    return ("ray", f"{ray.__version__}: {where}", True)
+    return ("ray", f"{ray.__version__}: a run starts a local one and stops it; --ray-address joins a cluster", True)
 
 
 def _store(store: str) -> tuple[str, str, bool]:
@@ -105,7 +103,7 @@ def _suite(name: str, data_root: str) -> list[tuple[str, str, bool]]:
 
 
 def _weights(file: SuiteFile, data_root: str) -> list[tuple[str, str, bool]]:
-    from harness.request import locate
+    from harness.request import hub_revisions, locate
 
     rows = []
     for kind, spec in file.suite.generators.items():
@@ -113,13 +111,8 @@ def _weights(file: SuiteFile, data_root: str) -> list[tuple[str, str, bool]]:
         for part in ("weights", "encoder", "decoder"):
             wanted, path = getattr(spec, part), getattr(found, part)
             if wanted:
-                here = Path(path).exists() or _in_hub_cache(wanted)
+                here = Path(path).exists() or bool(hub_revisions(wanted))
                 rows.append((f"  {kind} {part}", f"{wanted}: {'found' if here else 'not on this machine'}", here))
         if spec.weights is None:
             rows.append((f"  {kind}", "trained by the prior job", True))
     return rows
-
-
-def _in_hub_cache(name: str) -> bool:
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-    return (home / "hub" / f"models--{name.replace('/', '--')}").is_dir()

@@ -19,8 +19,8 @@ from harness.config import Protocol, Teacher
 from harness.errors import UserError
 from harness.measure import Clock, device_name
 from harness.method import ClassInfo, DistilledSet, Method, State, Task
-from harness.plan import Job, class_groups
-from harness.services import JobContext, JobServices, Report, open_split, real_tensors
+from harness.plan import KINDS, Job, class_groups
+from harness.services import JobContext, JobServices, Report, load_generator, open_split, real_tensors
 from harness.state import FolderCheckpoint, load_state, save_state
 from harness.store import Store
 
@@ -50,12 +50,17 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
             return Outcome(job.key)  # another run made it meanwhile
         for name, source in context.plugins:
             discovery.load_plugin_source(name, source)
+        for role, keys in job.deps.items():
+            for key in keys:  # a remote store is copied here as far as it is needed
+                store.manifest(role if role in KINDS else "prior", key)
+        if context.fresh:
+            FolderCheckpoint(store.scratch(job.key)).clear()
         cpu.keep_pages()
         cpu.set_threads(job.resources.cpus)
         store.write(job.kind, job.key, lambda folder: _run(job, context, folder, report), replace=context.fresh)
         FolderCheckpoint(store.scratch(job.key)).clear()
         return Outcome(job.key)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
         return Outcome(job.key, kind + message, traceback.format_exc())
@@ -83,6 +88,8 @@ def run_prior(job: Job, context: JobContext, folder: Path, report: Report, clock
     """Obtain a generator: train a small one on the real training images, or note which weights are used."""
     spec = context.generators[job.spec["generator"]]
     if job.spec["train"] is None:
+        with clock.loading():
+            load_generator(context, job.spec["generator"], folder)  # found or downloaded now, and of the right kind
         return {"weights": spec.weights, "fingerprint": job.spec["weights"]}
     from harness.diffusion.prior import train_class_conditional
 
@@ -160,7 +167,7 @@ def make_task(job: Job, context: JobContext, classes: tuple[ClassInfo, ...], rep
         seed=job.spec["seed"],
         scope=(job.kind, job.spec["method"], classes[0].id),
         services=JobServices(job, context, clock),
-        checkpoint=FolderCheckpoint(scratch),
+        checkpoint=FolderCheckpoint(scratch, clock),
         report=report,
     )
 
@@ -168,8 +175,11 @@ def make_task(job: Job, context: JobContext, classes: tuple[ClassInfo, ...], rep
 def run_fit(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
     """Let the method do the work that all IPCs share, for one class group."""
     group = tuple(c for c in context.classes if c.id in set(job.spec["group"]))
-    task = make_task(job, context, group, report, clock)
-    save_state(folder, load_method(job, context).fit(task))
+    with clock.loading():
+        method, task = load_method(job, context), make_task(job, context, group, report, clock)
+    state = method.fit(task)
+    with clock.paused():
+        save_state(folder, state)
     write_curves(folder / "curves.csv", task.curves)
     return {"classes": [c.id for c in group], "num_real": sum(task.real.num_per_class.values())}
 
@@ -178,7 +188,9 @@ def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, 
     """Let the method make its images, group by group, check them, and save them as an ordinary image folder."""
     from harness.data.distilled_folder import contact_sheet, save_distilled, storage_bytes
 
-    method, ipc, store = load_method(job, context), job.spec["ipc"], Store(context.store)
+    with clock.loading():
+        method, ipc, store = load_method(job, context), job.spec["ipc"], Store(context.store)
+        open_split(context, "train")
     fits = job.deps.get("fit", ())
     images: dict[str, torch.Tensor] = {}
     duplicates: dict[str, list[int]] = {}
@@ -194,9 +206,10 @@ def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, 
         images |= made.images
         duplicates |= made.duplicates()
         notes += made.notes
-    save_distilled(folder, images, context.classes)
-    stored = storage_bytes(folder)
-    contact_sheet(images, context.classes, folder / "contact_sheet.png")
+    with clock.paused():
+        save_distilled(folder, images, context.classes)
+        stored = storage_bytes(folder)
+        contact_sheet(images, context.classes, folder / "contact_sheet.png")
     return {
         "ipc": ipc,
         "classes": [c.id for c in context.classes],

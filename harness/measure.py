@@ -34,6 +34,7 @@ class Clock:
     def __init__(self, device: torch.device, num_devices: float) -> None:
         self.device = device
         self.num_devices = num_devices
+        self._whole_device = float(num_devices).is_integer()  # a shared card's counter holds the others' energy too
         self.load_s = 0.0
         self.result: dict[str, float | None] = {}
 
@@ -59,9 +60,26 @@ class Clock:
         finally:
             self.load_s += self._now() - start
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Do not count the time inside at all: what the harness does with a result."""
+        start = self._now()
+        try:
+            yield
+        finally:
+            self._start += self._now() - start
+
+    def elapsed_s(self) -> float:
+        """Return the working seconds so far, those of a killed run that left a checkpoint included."""
+        return self._now() - self._start - self.load_s
+
+    def add_earlier(self, seconds: float) -> None:
+        """Count the working seconds of a run that was killed and is now resumed."""
+        self._start -= seconds
+
     def __exit__(self, *exc: object) -> None:
-        wall_s = self._now() - self._start - self.load_s
-        energy = _energy_j(self.device)
+        wall_s = self.elapsed_s()
+        energy = _energy_j(self.device) if self._whole_device else None
         self.result = {
             "wall_s": wall_s,
             "device_s": wall_s * self.num_devices,
@@ -111,7 +129,10 @@ def _energy_j(device: torch.device) -> float | None:
         import pynvml
 
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(device.index or 0)
+        import torch
+
+        # By UUID: CUDA_VISIBLE_DEVICES renumbers devices for torch and not for NVML.
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
         return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
     except Exception:
         return None  # no NVML, or a device without the counter: energy is then unknown, never zero
@@ -155,7 +176,7 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.get_device_name(device)
+        return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a GPU of the cluster"
     return cpu_name()
 
 

@@ -78,7 +78,9 @@ class DistilledSet:
             if len(image) != ipc:
                 raise ValueError(f"class {c.id!r}: {len(image)} images, expected {ipc}")
             checked[c.id] = _to_uint8(image, c.id)
-        return DistilledSet(checked, notes=self.notes)
+        if not (isinstance(self.notes, tuple | list) and all(isinstance(note, str) for note in self.notes)):
+            raise ValueError(f"notes are {self.notes!r}; expected a tuple of texts")
+        return DistilledSet(checked, notes=tuple(self.notes))
 
     def duplicates(self) -> dict[str, list[int]]:
         """Return, per class, the positions of images that equal an earlier one of the class; classes without are left out."""

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.config import Protocol, Resources, Suite
+from harness.config import UNHASHED, EpochRule, Protocol, Resources, Suite
+from harness.errors import UserError
 from harness.method import ClassInfo, Method
 from harness.state import as_json
 
@@ -57,6 +58,13 @@ class MethodPlan:
     config: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     skip: str = ""
+
+    def hashed(self) -> dict[str, Any]:
+        """Return what stands for the config in a key: the fields that can change the result (not marked UNHASHED)."""
+        fields = self.cls.Config.model_fields if self.cls else {}
+        extra = {name: info.json_schema_extra for name, info in fields.items()}
+        kept = {k: v for k, v in self.config.items() if extra.get(k) != UNHASHED}
+        return {"config": kept}
 
 
 @dataclass(frozen=True)
@@ -111,8 +119,8 @@ class Planner:
         self.rows: list[Row] = []
         named = [given.data_fingerprint, *([c.id, c.name] for c in given.classes)]
         self._data = hashlib.sha256(as_json(named).encode()).hexdigest()
-        self._protocol = given.protocol.model_dump(mode="json")
-        self._groups = {m.name: self._instance(m).group_size() for m in given.methods if not m.skip}
+        self._protocols = {ipc: _at_ipc(given.protocol, ipc) for ipc in (None, *given.suite.budget.ipc)}
+        self._groups = {m.name: self._group_size(m) for m in given.methods if not m.skip}
 
     def plan(self) -> Plan:
         """Expand methods x IPCs x students x seeds."""
@@ -123,13 +131,21 @@ class Planner:
                 self._method(method)
         return Plan(self.jobs, tuple(self.rows))
 
-    def _add(self, kind: str, title: str, spec: dict[str, Any], deps: dict[str, tuple[str, ...]] | None = None) -> str:
+    def _add(
+        self,
+        kind: str,
+        title: str,
+        spec: dict[str, Any],
+        deps: dict[str, tuple[str, ...]] | None = None,
+        hashed: dict[str, Any] | None = None,
+    ) -> str:
+        """Add a job; `hashed` replaces entries of the specification in the key."""
         deps = deps or {}
         resources = self.suite.job_resources(kind)
         identity = {
             "kind": kind,
             "version": STAGE_VERSIONS[kind],
-            "spec": spec,
+            "spec": spec | (hashed or {}),
             "deps": deps,
             # CPU threads and the kind of device change the last bits of a sum.
             "numerics": {"device": self.given.device.split(":")[0], "cpus": resources.cpus},
@@ -163,7 +179,7 @@ class Planner:
             {
                 "teacher": teacher.model_dump(mode="json"),
                 "full_accuracy": self.suite.full_accuracy,
-                "protocol": self.given.teacher_protocol.model_dump(mode="json"),
+                "protocol": _at_ipc(self.given.teacher_protocol, 1),
                 "side": self.suite.side,
                 "data": self._data,
             },
@@ -188,13 +204,18 @@ class Planner:
         for number, group in enumerate(groups):
             label = f" group {number + 1}/{len(groups)}" if len(groups) > 1 else ""
             spec = {**self._method_spec(method, seed), "group": [c.id for c in group]}
-            keys.append(self._add("fit", f"fit {method.name}{label} seed {seed}", spec, shared))
+            keys.append(self._add("fit", f"fit {method.name}{label} seed {seed}", spec, shared, method.hashed()))
         return tuple(keys)
 
     @staticmethod
-    def _instance(method: MethodPlan) -> Method:
+    def _group_size(method: MethodPlan) -> int | None:
         assert method.cls is not None
-        return method.cls(method.cls.Config.model_validate(method.config))
+        size = method.cls(method.cls.Config.model_validate(method.config)).group_size()
+        if size is not None and (not isinstance(size, int) or size < 1):
+            raise UserError(
+                f"method {method.name!r}: group_size() returned {size!r}; expected a number from 1, or None"
+            )
+        return size
 
     def _method_spec(self, method: MethodPlan, seed: int) -> dict[str, Any]:
         assert method.cls is not None
@@ -214,7 +235,7 @@ class Planner:
         if method.cls.all_data:
             for student in self.given.students:
                 for seed in budget.training_seeds:
-                    key = self._train(method.name, None, student, seed, {})
+                    key = self._train(f"{method.name} all data", None, student, seed, {})
                     self.rows.append(Row(method.name, None, student, 0, seed, key))
             return
         shared = self._shared(method)
@@ -225,7 +246,7 @@ class Planner:
                 for student in self.given.students:
                     for train_seed in budget.training_seeds:
                         deps: dict[str, tuple[str, ...]] = {"synthesize": (synthesize,)}
-                        key = self._train(method.name, ipc, student, train_seed, deps)
+                        key = self._train(f"{method.name} ipc {ipc} set {seed}", ipc, student, train_seed, deps)
                         self.rows.append(Row(method.name, ipc, student, seed, train_seed, key, synthesize, fits))
 
     def _synthesize(
@@ -235,19 +256,18 @@ class Planner:
         made = max(self.suite.budget.ipc) if method.cls.nested else ipc
         spec = {**self._method_spec(method, seed), "ipc": made, "group_size": self._groups[method.name]}
         deps = {**shared, "fit": fits} if fits else shared
-        return self._add("synthesize", f"synthesize {method.name} ipc {made} seed {seed}", spec, deps)
+        return self._add("synthesize", f"synthesize {method.name} ipc {made} seed {seed}", spec, deps, method.hashed())
 
-    def _train(self, method: str, ipc: int | None, student: str, seed: int, deps: dict[str, tuple[str, ...]]) -> str:
+    def _train(self, title: str, ipc: int | None, student: str, seed: int, deps: dict[str, tuple[str, ...]]) -> str:
         spec = {
             "student": student,
             "seed": seed,
             "ipc": ipc,
-            "protocol": self._protocol,
+            "protocol": self._protocols[ipc],
             "side": self.suite.side,
             "data": self._data,
         }
-        budget = "all data" if ipc is None else f"ipc {ipc}"
-        return self._add("train", f"train {method} {budget} {student} seed {seed}", spec, deps)
+        return self._add("train", f"train {title} {student} seed {seed}", spec, deps)
 
     def _skip(self, method: MethodPlan) -> None:
         budget = self.suite.budget
@@ -256,6 +276,16 @@ class Planner:
                 for seed in budget.distillation_seeds:
                     for train_seed in budget.training_seeds:
                         self.rows.append(Row(method.name, ipc, student, seed, train_seed, skip=method.skip))
+
+
+def _at_ipc(protocol: Protocol, ipc: int | None) -> dict[str, Any]:
+    """Return the protocol with the epochs of this IPC only, so that a change for another one changes no key.
+
+    For all data (None) the mean images per class are not known here; the whole rule stays.
+    """
+    if ipc is not None:
+        protocol = protocol.model_copy(update={"epochs": EpochRule(up_to=(), above=protocol.epochs.epochs(ipc))})
+    return protocol.model_dump(mode="json")
 
 
 def class_groups(classes: tuple[ClassInfo, ...], size: int | None) -> list[tuple[ClassInfo, ...]]:

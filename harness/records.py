@@ -36,7 +36,7 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
         "source": resolved.source_text,
         "protocol": given.protocol.name,
         "protocol_version": given.protocol.version,
-        "device": given.device,
+        "device": "",
     }
     about = {m.name: _about(m.name, m.config) for m in given.methods}
     records = []
@@ -46,6 +46,7 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
             assert row.train is not None
             trained = manifest(row.train)
             record |= {name: trained["result"][name] for name in SCORES}
+            record["device"] = trained["measured"]["device_name"]
             record |= {"train_wall_s": trained["measured"]["wall_s"], "num_images": trained["result"]["num_images"]}
             record["cached"] = scheduler.status[row.train] == "cached"
         if row.synthesize and scheduler.status[row.synthesize] in ("done", "cached"):
@@ -97,6 +98,7 @@ def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
     share = 1.0 if row.ipc is None else row.ipc / made["result"]["ipc"]
     classes = max(1, len(made["result"]["classes"]))
     return {
+        "device": made["measured"]["device_name"],
         "fit_wall_s": max((m["wall_s"] for m in fits), default=0.0),
         "fit_device_s": sum(m["device_s"] for m in fits),
         "synthesize_wall_s": made["measured"]["wall_s"],

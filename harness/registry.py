@@ -7,6 +7,7 @@ It never knows what it registers.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -62,6 +63,14 @@ class Registry(Generic[T]):
         """Names that could not be imported, each with its reason."""
         return dict(self._broken)
 
+    def snapshot(self) -> dict[str, T]:
+        """Return what is registered now, for `restore`."""
+        return dict(self._items)
+
+    def restore(self, items: dict[str, T]) -> None:
+        """Forget what was registered since `snapshot`."""
+        self._items = dict(items)
+
     def names(self) -> list[str]:
         """All registered names, sorted; broken ones are not among them."""
         return sorted({*self._items, *self._lazy})
@@ -92,6 +101,6 @@ class Registry(Generic[T]):
 
 
 def _origin(item: Any) -> str:
-    """Module and qualified name; the file decides where two modules were loaded under one name."""
-    code = getattr(item, "__code_origin__", None) or getattr(item, "__module__", type(item).__module__)
-    return f"{code}.{getattr(item, '__qualname__', type(item).__qualname__)}"
+    """Return the file (or module) that an object comes from: a file that is loaded again may replace its own."""
+    module = sys.modules.get(getattr(item, "__module__", ""), None)
+    return str(getattr(module, "__file__", None) or getattr(item, "__module__", type(item).__module__))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +19,10 @@ from harness.config import Budget, Frozen, GeneratorSpec, Protocol, Suite
 from harness.errors import UserError, did_you_mean
 from harness.executors import EXECUTORS
 from harness.measure import has_cuda
-from harness.method import Method
 from harness.plan import MethodPlan, PlanInput
 from harness.services import JobContext
 from harness.settings import RESERVED, parse_settings
+from harness.store import file_sha256
 from harness.suites import SuiteFile, checked, load_suite
 
 
@@ -73,6 +74,9 @@ def make_request(**fields: Any) -> RunRequest:
             fields[name] = (value,)
     fields["plugins"] = tuple(str(p) for p in fields.get("plugins") or ())
     given = {k: v for k, v in fields.items() if v is not None}
+    for name in ("methods", "students", "ipc", "seeds", "distill_seeds"):
+        if name in given and not len(given[name]):
+            raise UserError(f"{name}: the list is empty; name at least one, or leave it out for the suite's.")
     for name in ("store", "data_root", "suite"):
         if name in given:
             given[name] = str(given[name])
@@ -81,6 +85,10 @@ def make_request(**fields: Any) -> RunRequest:
         raise UserError(
             f"unknown executor {request.executor!r}.{did_you_mean(request.executor, list(EXECUTORS))} "
             f"Known: {', '.join(EXECUTORS)}."
+        )
+    if request.executor == "local" and (request.ray_address or request.workers):
+        raise UserError(
+            "--ray-address and --workers belong to --executor ray; the local executor runs one job at a time."
         )
     return request
 
@@ -94,12 +102,13 @@ def resolve(request: RunRequest) -> Resolved:
     from harness.data.class_list import read_class_list
     from harness.data.sources import open_source
 
-    given_plugins = [_read_plugin(path) for path in request.plugins]
     discovery.discover()
+    given_plugins = [_read_plugin(path) for path in request.plugins]
     file = load_suite(request.suite)
     suite = _with_budget(file.suite, request)
     _check_targets(request, suite)
     students = _students(request, suite)
+    check_suite(suite)
     protocol_name = request.protocol or suite.protocol
     protocol = _protocol(suite, protocol_name, request.settings.get("protocol", {}))
     methods = select_methods(request, suite)
@@ -108,6 +117,7 @@ def resolve(request: RunRequest) -> Resolved:
     opened = open_source(source, tuple(c.id for c in classes), Path(request.data_root))
     opened.check()
     data_fingerprint = opened.fingerprint()
+    _check_students(students, len(classes), suite.side)
     device = ("cuda" if has_cuda() else "cpu") if request.device == "auto" else request.device
     if device == "cuda" and request.ray_address is None and not has_cuda():
         raise UserError("device 'cuda': no usable CUDA device here; use --device cpu, or a cluster that has one.")
@@ -173,16 +183,20 @@ def _with_budget(suite: Suite, request: RunRequest) -> Suite:
 
 
 def _check_targets(request: RunRequest, suite: Suite) -> None:
-    known = [*discovery.methods.names(), *RESERVED]
-    for where, targets in (
-        ("--set", request.settings),
-        (f"suite {suite.name}: method_overrides", suite.method_overrides),
+    """Every target of --set and of the suite exists, and its fields fit, also where this request does not use it."""
+    names = discovery.methods.names()
+    for where, targets, known in (
+        ("--set", request.settings, [*names, *RESERVED]),
+        (f"suite {suite.name}: method_overrides", suite.method_overrides, names),
     ):
         for target in targets:
             if target not in known and target not in discovery.methods.broken:
                 raise UserError(
                     f"{where}: unknown target {target!r}.{did_you_mean(target, known)} Known: {', '.join(known)}."
                 )
+    for target, values in request.settings.items():
+        if target in names:
+            _config(target, suite, values)
 
 
 def _students(request: RunRequest, suite: Suite) -> tuple[str, ...]:
@@ -194,6 +208,32 @@ def _students(request: RunRequest, suite: Suite) -> tuple[str, ...]:
     return tuple(dict.fromkeys(students))
 
 
+def _check_students(students: tuple[str, ...], num_classes: int, side: int) -> None:
+    """Build each student once: an unknown timm model or a network too deep for the images is found before any job."""
+    from harness.students.build import build_student
+
+    for name in students:
+        build_student(name, num_classes, side)
+
+
+def check_suite(suite: Suite) -> None:
+    """Check what a suite overrides in protocols and methods, whether this request uses it or not.
+
+    Raises:
+        UserError: an unknown protocol, method or field, or a value that is not allowed.
+    """
+    for name in {suite.protocol, *suite.protocol_overrides}:
+        _protocol(suite, name, {})
+    for name in suite.method_overrides:
+        if name in discovery.methods:
+            _config(name, suite, {})
+
+
+def _config(name: str, suite: Suite, settings: dict[str, Any]) -> Frozen:
+    cls = discovery.methods.get(name)
+    return checked(cls.Config, {**suite.method_overrides.get(name, {}), **settings}, f"method {name}")
+
+
 def _protocol(suite: Suite, name: str, settings: dict[str, Any]) -> Protocol:
     from harness.training.protocols import resolve_protocol
 
@@ -203,6 +243,9 @@ def _protocol(suite: Suite, name: str, settings: dict[str, Any]) -> Protocol:
 def select_methods(request: RunRequest, suite: Suite) -> tuple[MethodPlan, ...]:
     """Return every method of the request, those that cannot run here with the reason."""
     registry = discovery.methods
+    for name in request.methods:
+        if name != "all" and name not in registry.broken:
+            registry.get(name)
     if "all" in request.methods:
         names = sorted({*registry.names(), *registry.broken})
     else:
@@ -215,23 +258,33 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
     if name in discovery.methods.broken:
         return MethodPlan(name, skip=discovery.methods.broken[name])
     cls = discovery.methods.get(name)
-    values = {**suite.method_overrides.get(name, {}), **request.settings.get(name, {})}
-    config = checked(cls.Config, values, f"method {name}")
+    config = _config(name, suite, request.settings.get(name, {}))
+    if cls.__module__ == "__main__" and request.executor == "ray":
+        raise UserError(
+            f"method {name!r} is defined in the script itself, which Ray's workers cannot import. "
+            "Put it into a file of its own and give that as a plugin, or use the local executor."
+        )
     missing = sorted(need for need in cls.needs if not _offers(suite, need))
     if missing:
         return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
-    return MethodPlan(name, cls, config.model_dump(mode="json"), discovery.code_fingerprint(cls))
+    return MethodPlan(name, cls, plain(config.model_dump()), discovery.code_fingerprint(cls))
+
+
+def plain(value: Any) -> Any:
+    """Return a config as JSON values that are equal in every process: sets are sorted."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(v) for v in value), key=str)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _offers(suite: Suite, need: str) -> bool:
     if need == "features":
         return suite.teacher is not None
     return need.endswith("_generator") and need.removesuffix("_generator") in suite.generators
-
-
-def method_config(cls: type[Method], suite: Suite) -> Frozen:
-    """Return a method's options as the suite sets them."""
-    return checked(cls.Config, suite.method_overrides.get(cls.name, {}), f"method {cls.name}")
 
 
 def locate(spec: GeneratorSpec, file: SuiteFile, data_root: str) -> GeneratorSpec:
@@ -258,17 +311,29 @@ def _labels(spec: GeneratorSpec, file: SuiteFile) -> tuple[str, ...]:
 
 
 def _fingerprint(spec: GeneratorSpec, labels: tuple[str, ...]) -> str:
-    """Hash what the weights are, not where: file names, sizes and small files' contents; a hub id by its name."""
+    """Hash what the weights are, not where: names and contents of files; a hub id by its name and cached revisions."""
     digest = hashlib.sha256("\n".join(labels).encode())
     for name in (spec.weights, spec.encoder, spec.decoder):
         path = Path(name) if name else None
         if path is not None and path.exists():
             files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
             for file in files:
-                size = file.stat().st_size
-                digest.update(f"{os.path.relpath(file, path)} {size}\n".encode())
-                with file.open("rb") as handle:
-                    digest.update(handle.read(1 << 20))
+                stat = file.stat()
+                content = _file_hash(str(file), stat.st_size, stat.st_mtime_ns)
+                digest.update(f"{os.path.relpath(file, path)} {content}\n".encode())
         else:
-            digest.update(f"{name}\n".encode())
+            digest.update(f"{name} {hub_revisions(name)}\n".encode())
     return digest.hexdigest()[:32]
+
+
+@lru_cache(maxsize=256)
+def _file_hash(path: str, size: int, mtime_ns: int) -> str:
+    """Hash a file once while its size and time stay; the first tensors of two checkpoints may be equal."""
+    return file_sha256(Path(path))
+
+
+def hub_revisions(name: str | None) -> list[str]:
+    """Return the revisions of a hub repository that this machine's cache holds; none where it is not cached."""
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    snapshots = home / "hub" / f"models--{(name or '').replace('/', '--')}" / "snapshots"
+    return sorted(p.name for p in snapshots.iterdir()) if name and snapshots.is_dir() else []

@@ -43,7 +43,7 @@ class JobContext:
         generators: by kind, with `weights` resolved to a folder or hub id.
         device: "cpu" or "cuda".
         plugins: (file name, source text) of --plugin files.
-        fresh: keys that must be made again although the store has them.
+        fresh: run jobs again although the store has their results.
     """
 
     store: str

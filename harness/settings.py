@@ -15,7 +15,7 @@ def parse_settings(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[
     """Return target -> field -> value.
 
     Args:
-        pairs: "minimax.steps=25" texts as on the command line, or a dict {"minimax.steps": 25}.
+        pairs: "protocol.lr=0.02" texts as on the command line, or a dict {"protocol.lr": 0.02}.
 
     Raises:
         UserError: a text without "=", a key without a dot, a value that is not YAML.
@@ -26,7 +26,8 @@ def parse_settings(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[
         target, dot, field = key.partition(".")
         if not (dot and target and field):
             raise UserError(
-                f"--set {key!r}: expected TARGET.FIELD=VALUE, such as minimax.steps=25 or protocol.lr=0.02."
+                f"--set {key!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02; "
+                "`harness show method NAME` lists a method's fields."
             )
         settings.setdefault(target, {})[field] = value
     return settings
@@ -35,7 +36,7 @@ def parse_settings(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[
 def _split(pair: str) -> tuple[str, Any]:
     key, equals, text = pair.partition("=")
     if not equals:
-        raise UserError(f"--set {pair!r}: expected TARGET.FIELD=VALUE, such as minimax.steps=25.")
+        raise UserError(f"--set {pair!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02.")
     try:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -9,6 +9,8 @@ from harness.method import ClassInfo
 
 SHOWN = 20
 """Images of each class on a sheet, at most."""
+SHOWN_CLASSES = 100
+"""Classes on a sheet, at most; only theirs are read."""
 
 
 def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], folder: Path) -> list[Path]:
@@ -25,9 +27,11 @@ def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], 
     paths = []
     for (method, ipc, seed), (source, size) in sets.items():
         split = Split(FolderStore(source), [c.id for c in classes], labels={c.id: c.label for c in classes})
-        images = {c.id: split.load(c.id, range(min(ipc, SHOWN)), size=size, crop="resize") for c in classes}
+        images = {
+            c.id: split.load(c.id, range(min(ipc, SHOWN)), size=size, crop="resize") for c in classes[:SHOWN_CLASSES]
+        }
         path = folder / f"{method}_ipc{ipc}_seed{seed}.png"
         folder.mkdir(parents=True, exist_ok=True)
-        contact_sheet(images, classes, path, per_row=SHOWN)
+        contact_sheet(images, classes, path, per_row=SHOWN, max_classes=SHOWN_CLASSES)
         paths.append(path)
     return paths

@@ -67,11 +67,8 @@ def _runs(store: str) -> Rows:
         jobs = about.get("jobs", {})
         ended = f"{jobs.get('done', 0)} run, {jobs.get('cached', 0)} cached, {jobs.get('failed', 0)} failed"
         suite = about["suite"]["name"]
-        status = (
-            "stopped"
-            if about["status"] == "running" and not (path.parent / "records.json").exists()
-            else about["status"]
-        )
+        finished = (path.parent / "records.json").is_file()
+        status = about["status"] if finished else "running or killed"
         rows.append((about["name"], suite, status, about["started"], ended if jobs else "-"))
     return ("run", "suite", "status", "started", "jobs"), rows
 

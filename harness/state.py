@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.method import State
+
+if TYPE_CHECKING:
+    from harness.measure import Clock
+
+_ELAPSED = "elapsed_s of the job"
 
 
 def save_state(folder: Path, state: State | None) -> None:
@@ -49,24 +55,39 @@ def load_state(folder: Path) -> State | None:
 
 
 class FolderCheckpoint:
-    """The checkpoint of one job: the newest whole state under `folder`."""
+    """The checkpoint of one job: the newest whole state under `folder`, with the working seconds spent so far.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where states lie.
+        clock: the job's clock, which goes on from a loaded state's seconds.
+    """
+
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self.folder = folder
+        self.clock = clock
 
     def load(self) -> State | None:
         """Return the newest saved state, or None."""
-        saved = self._slots()
-        return load_state(saved[-1]) if saved else None
+        for slot in reversed(self._slots()):
+            try:
+                state = load_state(slot)
+                if state is not None and self.clock is not None:
+                    self.clock.add_earlier(state.pop(_ELAPSED, 0.0))
+                return state
+            except FileNotFoundError:
+                continue  # another run of this job has just replaced it
+        return None
 
     def save(self, state: State) -> None:
-        """Write a state beside the older one, rename it into place, then drop the older."""
+        """Write a state beside the older one, rename it into place, then drop the older.
+
+        Two runs of one job may save here at once: names never collide, and either state is good to go on from.
+        """
         old = self._slots()
         temporary = self.folder / f".{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
-        save_state(temporary, state)
-        number = int(old[-1].name.split("-")[1]) + 1 if old else 0
-        temporary.rename(self.folder / f"slot-{number:08d}")
+        save_state(temporary, state if self.clock is None else {**state, _ELAPSED: self.clock.elapsed_s()})
+        temporary.rename(self.folder / f"slot-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}")
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
 

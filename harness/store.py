@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 import uuid
@@ -22,6 +23,17 @@ from typing import Any
 from harness.errors import UserError
 
 MANIFEST = "manifest.json"
+_HOST = platform.node().replace("-", "_") or "localhost"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it lives and belongs to somebody else
+    return True
 
 
 def file_sha256(path: Path) -> str:
@@ -149,7 +161,7 @@ class Store:
     def _temporary(self, kind: str, key: str) -> Iterator[Path]:
         parent = self.folder / kind
         parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{key[:12]}-", dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{key[:12]}-{_HOST}-{os.getpid()}-", dir=parent))
         try:
             yield folder
         finally:
@@ -175,16 +187,12 @@ class Store:
                     return
         raise OSError(f"artefact {kind}/{key} could not be published into {final}")
 
-    def sweep(self, max_age_s: float = 86_400) -> None:
-        """Remove temporary folders that killed runs left more than `max_age_s` seconds ago."""
-        import time
-
-        for path in self.folder.glob("*/.*"):
-            try:
-                if time.time() - path.stat().st_mtime > max_age_s:
-                    shutil.rmtree(path, ignore_errors=True)
-            except OSError:
-                continue
+    def sweep(self) -> None:
+        """Remove temporary folders whose process, on this machine, is gone: killed runs left them."""
+        for path in self.folder.glob("*/.*-*-*"):
+            _, host, pid, *_ = path.name.rsplit("-", 3)
+            if host == _HOST and pid.isdigit() and not _is_alive(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
 
     def scratch(self, key: str) -> Path:
         """Return the folder for the checkpoints of a job in progress; removed when the job is done."""

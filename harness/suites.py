@@ -71,6 +71,10 @@ def parse_suite(text: str, where: str) -> Suite:
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise UserError(f"suite file {where}{line}: not valid YAML: {problem}.") from None
+    if (repeated := _repeated_key(root)) is not None:
+        raise UserError(
+            f"suite file {where}, line {repeated[0]}: {repeated[1]!r} is given twice; the first would be lost."
+        )
     if not isinstance(values, dict):
         raise UserError(f"suite file {where}, line 1: expected fields (name: ..., source: ...), found {values!r}.")
     try:
@@ -81,6 +85,21 @@ def parse_suite(text: str, where: str) -> Suite:
             for detail in error.errors()
         ]
         raise UserError("\n".join(lines)) from None
+
+
+def _repeated_key(node: Any) -> tuple[int, str] | None:
+    """Return line and name of the first key that stands twice in one mapping; YAML itself would keep the last."""
+    children = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                return key.start_mark.line + 1, key.value
+            seen.add(key.value)
+            children.append(value)
+    elif isinstance(node, yaml.SequenceNode):
+        children = node.value
+    return next((found for child in children if (found := _repeated_key(child)) is not None), None)
 
 
 def _line_of(node: Any, location: tuple[int | str, ...]) -> int:

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness import DistilledSet, Method, Task, register_method
+from harness import UNHASHED, DistilledSet, Method, Task, register_method
 
 
 class Sampling(Method.Config):
     """How images are drawn from a class-conditional generator."""
 
-    sampling_steps: int = Field(50, ge=1, le=1000, description="denoising steps; 50 as in Minimax Diffusion, CVPR 2024")
+    sampling_steps: int = Field(50, ge=2, le=1000, description="denoising steps; 50 as in Minimax Diffusion, CVPR 2024")
     guidance: float = Field(4.0, ge=1.0, description="classifier-free guidance scale; 4.0 as in DiT's samples")
     sampler: Literal["ddpm", "ddim", "dpmsolver++"] = Field("ddpm", description="ddpm: ancestral, as in the paper")
-    sampling_batch: int = Field(100, ge=1, description="images denoised at once; does not change them")
+    sampling_batch: int = Field(100, ge=1, description="images denoised at once", json_schema_extra=UNHASHED)
 
 
 def draw(task: Task, ipc: int, config: Sampling, generator: Any = None) -> DistilledSet:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from harness import DistilledSet, Method, State, Task, register_method
+from harness import UNHASHED, DistilledSet, Method, State, Task, register_method
 from methods.dit import Sampling, draw
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Minimax(Method):
         flips: bool = Field(True, description="random horizontal flips of the real images")
         trainable: Literal["difffit", "bias", "full"] = Field("difffit", description="which parameters train")
         group_size: int = Field(10, ge=1, description="classes fine-tuned together; breaks beyond about 20 (authors)")
-        checkpoint_every: int = Field(2000, ge=1, description="steps between checkpoints of a long fit")
+        checkpoint_every: int = Field(2000, ge=1, description="steps between checkpoints", json_schema_extra=UNHASHED)
 
     def group_size(self) -> int:
         """Return the classes per fit."""
@@ -68,7 +68,7 @@ class Minimax(Method):
             ema_decay=cfg.ema_decay,
             label_dropout=cfg.label_dropout,
         )
-        criteria = Criteria(cache.labels.unique(), cfg.lambda_r, cfg.lambda_d, cfg.memory)
+        criteria = Criteria(cache.labels.unique().to(task.device), cfg.lambda_r, cfg.lambda_d, cfg.memory)
         order = BatchOrder(task, len(cache), cfg.batch)
         total = cfg.epochs * order.steps_per_epoch
         start = self._resume(task, tuner, criteria)
@@ -76,12 +76,13 @@ class Minimax(Method):
         with task.progress(total, "step", "fine-tuning") as advance:
             for step in range(start, total):
                 rows_B, rng = order.rows(step), task.rng(f"step/{step}")
-                x0_BChw, labels_B = cache.draw(rows_B, rng), cache.labels[rows_B.to(cache.labels.device)]
+                x0_BChw, labels_B = cache.draw(rows_B, rng).to(task.device), cache.labels[rows_B].to(task.device)
                 denoising, predicted_BChw = tuner.loss(x0_BChw, labels_B, rng)
                 represent, diversity = criteria(x0_BChw, predicted_BChw, labels_B)
                 tuner.step(denoising.mean() + represent + diversity)
                 meter.add(step, denoising.mean(), criteria.cosines)
                 if (step + 1) % cfg.checkpoint_every == 0:
+                    meter.flush(step)
                     tuning = {f"tuner/{name}": value for name, value in tuner.checkpoint().items()}
                     state = {"step": step + 1, "curves": task.curves, **tuning, **criteria.checkpoint()}
                     task.checkpoint.save(state)
@@ -225,7 +226,7 @@ def _cosine(one_BD: Tensor, many_BMD: Tensor) -> Tensor:
 
 @dataclass
 class Meter:
-    """Log the mean of the losses and cosines over `every` steps; values stay on the device until then."""
+    """Log the mean of the losses and cosines over the steps since the last entry; values stay on the device until then."""
 
     task: Task
     every: int
@@ -236,6 +237,11 @@ class Meter:
         assert cosines is not None
         self.values.append((denoising.detach(), *cosines))
         if (step + 1) % self.every == 0:
+            self.flush(step)
+
+    def flush(self, step: int) -> None:
+        """Write what has gathered; a checkpoint does so, so that a resumed fit has the same curve."""
+        if self.values:
             denoise, least, most = (sum(v[i] for v in self.values) / len(self.values) for i in range(3))
             self.task.log(
                 step + 1,

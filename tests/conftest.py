@@ -30,10 +30,9 @@ def _forget_plugins():
     from harness import discovery
 
     discovery.discover()
-    items, modules = dict(discovery.methods._items), set(sys.modules)
+    items, modules = discovery.methods.snapshot(), set(sys.modules)
     yield
-    discovery.methods._items.clear()
-    discovery.methods._items.update(items)
+    discovery.methods.restore(items)
     for name in set(sys.modules) - modules:
         if name.startswith("harness_plugin_"):
             del sys.modules[name]

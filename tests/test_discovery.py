@@ -89,3 +89,49 @@ def test_a_method_built_on_another_changes_with_it():
     discovery.discover()
     modules = discovery._own_modules(sys.modules["methods.minimax"])
     assert {module.__name__ for module in modules} == {"methods.minimax", "methods.dit"}
+
+
+BAD_DECLARATIONS = {
+    "name": ("my/method", "", "lower-case word"),
+    "reserved name": ("all", "", "lower-case word"),
+    "version": ("fine", "version = '1.0'", "`version` must be a whole number"),
+    "needs": ("fine", "needs = 'features'", "`needs` must be a set"),
+    "title": ("fine", "title = 3", "must be texts"),
+    "config": ("fine", "Config = dict", "derived from Method.Config"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DECLARATIONS)
+def test_a_declaration_that_would_break_tables_or_keys_is_refused(tmp_path, case):
+    name, line, told = BAD_DECLARATIONS[case]
+    path = tmp_path / "p.py"
+    path.write_text(PLUGIN.format(name=name).replace("title = ", f"{line}\n    other = "))
+    with pytest.raises(UserError, match=told):
+        discovery.load_plugin(path)
+
+
+def test_a_plugin_may_not_take_the_name_of_a_method_that_exists(tmp_path):
+    path = tmp_path / "p.py"
+    path.write_text(PLUGIN.format(name="minimax"))
+    with pytest.raises(UserError, match="registered twice"):
+        discovery.load_plugin(path)
+    assert discovery.methods.get("minimax").__module__ == "methods.minimax"
+
+
+def test_an_edited_plugin_replaces_itself_in_one_session(tmp_path):
+    path = tmp_path / "p.py"
+    path.write_text(PLUGIN.format(name="edited"))
+    discovery.load_plugin(path)
+    before = discovery.code_fingerprint(discovery.methods.get("edited"))
+    path.write_text(PLUGIN.format(name="edited").replace("zeros", "ones"))
+    assert discovery.load_plugin(path) == ["edited"]
+    assert discovery.code_fingerprint(discovery.methods.get("edited")) != before
+
+
+@pytest.mark.parametrize("end", ["raise RuntimeError('late')", "raise SystemExit(4)"])
+def test_a_plugin_that_fails_after_registering_leaves_nothing(tmp_path, end):
+    path = tmp_path / "p.py"
+    path.write_text(PLUGIN.format(name="half_done") + f"\n{end}\n")
+    with pytest.raises(UserError, match=r"p\.py"):
+        discovery.load_plugin(path)
+    assert "half_done" not in discovery.methods

@@ -20,6 +20,15 @@ BAD_REQUESTS = {
     "ipc word": (["--ipc", "ten"], "--ipc 'ten': 'ten' is no whole number"),
     "seed": (["--seeds", "-3"], "--seeds '-3': -3 is too small"),
     "plugin": (["--plugin", "nowhere.py"], "plugin nowhere.py: cannot be read"),
+    "timm student": (["--students", "timm:resnett18"], "resnet18"),
+    "student too deep": (["--students", "convnet9"], "convnet9"),
+    "a second method": (["--methods", "all,nonsense"], "unknown method 'nonsense'"),
+    "no method": (["--methods", ","], "methods: the list is empty"),
+    "setting of a method not run": (["--methods", "dit", "--set", "minimax.nonsense=1"], "unknown field 'nonsense'"),
+    "infinite setting": (["--set", "protocol.lr=.inf"], "lr"),
+    "yes for a number": (["--set", "minimax.epochs=yes"], "expected a value, not yes or no"),
+    "workers": (["--workers", "2"], "--workers belong to --executor ray"),
+    "long name": (["--name", "a" * 300], "at most 100"),
     "name": (["--name", "a/b"], "--name 'a/b'"),
 }
 

@@ -59,6 +59,8 @@ make("wrong_shape", lambda task, ipc: images(task, ipc, 1, 16, 16))
 make("nan", lambda task, ipc: images(task, ipc, 3, 16, 16, value=float("nan")))
 make("out_of_range", lambda task, ipc: images(task, ipc, 3, 16, 16, value=200.0))
 make("no_set", lambda task, ipc: None)
+make("leaves", lambda task, ipc: __import__("sys").exit(3))
+make("odd_notes", lambda task, ipc: DistilledSet(images(task, ipc, 3, 16, 16).images, notes=(5,)))
 make("wants_more", lambda task, ipc: task.generator())
 """
 
@@ -159,6 +161,8 @@ def test_a_failed_method_keeps_its_row_and_the_others_finish(tiny_suite, shared_
         "nan": "NaN",
         "out_of_range": "expected [0, 1]",
         "no_set": "expected a harness.DistilledSet",
+        "leaves": "SystemExit: 3",
+        "odd_notes": "expected a tuple of texts",
         "wants_more": "without declaring it",
     }
     for method, text in told.items():
@@ -179,6 +183,57 @@ def test_a_method_that_the_suite_cannot_serve_is_skipped_with_the_reason(tiny_su
     assert set(rows.loc["dit", "status"]) == {"skipped"}
     assert "class_conditional_generator" in rows.loc["dit", "error"].iloc[0]
     assert run.exit_code == 0
+    alone = harness.run(methods=["dit"], suite=suite, executor="local", store=shared_store)
+    assert alone.exit_code == 1, "nothing that was asked for could run"
+
+
+def test_an_option_that_only_changes_speed_keeps_the_results(all_methods, tiny_suite, shared_store):
+    run = harness.run(
+        methods=["minimax"], suite=tiny_suite, executor="local", store=shared_store,
+        settings={"minimax.checkpoint_every": 5, "minimax.sampling_batch": 3},
+    )  # fmt: skip
+    assert run.executed["done"] == 0
+
+
+def test_epochs_of_another_ipc_change_no_key(all_methods, tiny_suite, shared_store):
+    run = harness.run(
+        methods=["random_real"], suite=tiny_suite, executor="local", store=shared_store,
+        settings={"protocol.epochs": {"up_to": [[1, 2], [2, 3]], "above": 9}},
+    )  # fmt: skip
+    assert run.executed["done"] == 1
+
+
+def test_two_runs_begun_in_one_second_get_two_folders(tiny_suite, tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from harness.api import make_run_folder, prepare
+    from harness.request import make_request
+    from harness.store import Store
+
+    resolved, _ = prepare(make_request(suite=tiny_suite, methods=["full"]))
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(lambda _: make_run_folder(resolved, Store(tmp_path)), range(8)))
+    assert len(set(folders)) == 8
+
+
+def test_a_job_on_a_remote_store_fetches_what_it_needs(tiny_suite, tmp_path):
+    """A worker on another node has none of the artefacts that the driver made."""
+    import shutil
+
+    from harness.api import prepare
+    from harness.jobs import execute
+    from harness.request import make_request
+    from harness.store import Store
+
+    uri = f"memory://worker-{tmp_path.name}"
+    resolved, plan = prepare(
+        make_request(suite=tiny_suite, methods=["random_real"], ipc=[1], executor="local", store=uri)
+    )
+    for job in plan.jobs.values():
+        shutil.rmtree(Store(uri).root, ignore_errors=True)
+        outcome = execute(job, resolved.context, lambda *_: None)
+        assert outcome.ok, outcome.trace
+    shutil.rmtree(Store(uri).root)
 
 
 def test_an_unusable_teacher_fails_what_needs_it_and_names_the_classes(tiny_suite, shared_store, tmp_path):

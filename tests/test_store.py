@@ -1,6 +1,7 @@
 """An artefact is there whole or not at all, whoever writes it and whenever it is killed."""
 
 import json
+import os
 import threading
 
 import pytest
@@ -124,13 +125,22 @@ def test_a_store_below_a_file_is_refused_before_anything_is_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_leftovers_of_killed_runs_are_swept_when_old(tmp_path):
+def test_leftovers_of_killed_runs_are_swept_and_the_folder_of_a_live_job_is_not(tmp_path):
+    import multiprocessing
+
     store = Store(tmp_path)
-    store.write("fit", KEY, fill)
-    (tmp_path / "store" / "fit" / ".0123-left").mkdir()
-    store.sweep(max_age_s=3600)
-    assert (tmp_path / "store" / "fit" / ".0123-left").exists()
-    store.sweep(max_age_s=-1)
+    gone = multiprocessing.get_context("spawn").Process(target=print)
+    gone.start()
+    gone.join()
+
+    def fill_while_another_run_sweeps(folder):
+        left = folder.with_name(folder.name.replace(f"-{os.getpid()}-", f"-{gone.pid}-"))
+        left.mkdir()
+        Store(tmp_path).sweep()
+        assert not left.exists()
+        return fill(folder)
+
+    store.write("fit", KEY, fill_while_another_run_sweeps)
     assert [p.name for p in (tmp_path / "store" / "fit").iterdir()] == [KEY]
 
 

@@ -39,6 +39,14 @@ def test_every_suite_of_the_project_is_valid_and_has_its_class_list(name):
         ("image_size: 16", "image_size: big", "line 5: field 'image_size'"),
         ("  ipc: [1, 10]", "  ipc: [10, 1]", "line 7: field 'budget.ipc': [10, 1] must ascend"),
         ("  ipc: [1, 10]", "  ipc: [0, 10]", "line 7: field 'budget.ipc.0'"),
+        ("version: 1", "version: 1\nname: again", "line 3: 'name' is given twice"),
+        ("name: mine", "name: ../../evil", "line 1: field 'name'"),
+        ("image_size: 16", "image_size: yes", "line 5: field 'image_size': expected a value, not yes or no"),
+        (
+            "students:",
+            "generators: {class_conditional: {encoder: x}}\nstudents:",
+            "give either `weights` (a folder or hub id) or `train`",
+        ),
         ("classes: classes.txt\n", "", "field 'classes' is missing"),
     ],
 )

@@ -70,6 +70,7 @@ class RayExecutor:
         self.plan = plan
         self.address = address
         self.num_workers = num_workers
+        self._ray: Any = None
         self._running: dict[Any, Job] = {}
         self._board: Any = None
         self._stages: dict[str, Stage] = {}
@@ -99,6 +100,8 @@ class RayExecutor:
         self._check_fit()
         self._board = ray.remote(num_cpus=0)(ProgressBoard).remote()
         self._task = ray.remote(max_retries=0)(run_remote_job)
+        # Peak memory is read from the process, so what it is reported of gets a process of its own.
+        self._measured_task = ray.remote(max_retries=0, max_calls=1)(run_remote_job)
 
     def _check_fit(self) -> None:
         """A task that no node can hold would wait for ever."""
@@ -129,7 +132,8 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task."""
-        reference = self._task.options(**self._options(job)).remote(job, self.context, self._board)
+        task = self._measured_task if job.kind in ("fit", "synthesize") else self._task
+        reference = task.options(**self._options(job)).remote(job, self.context, self._board)
         self._running[reference] = job
 
     def wait(self, timeout_s: float) -> list[Outcome]:
@@ -156,4 +160,5 @@ class RayExecutor:
 
     def stop(self) -> None:
         """Shut the local Ray down, or leave the cluster."""
-        self._ray.shutdown()
+        if self._ray is not None:
+            self._ray.shutdown()

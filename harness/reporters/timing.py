@@ -17,9 +17,10 @@ from harness.reporters.table import Table, register_reporter
 CAPTION = (
     "Distillation time: fit (shared by all IPCs and counted in each row) plus synthesize, as measured when the work "
     "was done, also where a later run reused it. A wall time is that of the longest shard of fit plus synthesize; "
-    "device time is summed over shards. Loading of weights and data stands apart. The shared generator (prior) is "
-    "never counted. Times, storage and energy are means over n distilled sets, memory is their peak. A nested method "
-    "makes its largest set only; smaller ones are parts of it and show its time."
+    "device time is summed over shards. Loading of weights stands apart; reading the real images is part of the work. "
+    "What methods share, the generator (prior) and the teacher, is never counted. Times, storage and energy are means "
+    "over n distilled sets, memory is the peak of the process. A nested method makes its largest set only; smaller ones "
+    "are parts of it and show its time."
 )
 
 ASIDE = ("Load", "Images", "Per class", "Status")
