@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.discovery import register_method
 from harness.errors import UserError
-from harness.method import ClassInfo, DistilledSet, Method, State, Task, repeat_to
+from harness.method import ClassInfo, DistilledSet, Method, State, Stored, Task, repeat_to
 
 if TYPE_CHECKING:
     from harness.api import Run, load_results, report, run
@@ -29,6 +29,7 @@ __all__ = [
     "Method",
     "Run",
     "State",
+    "Stored",
     "Task",
     "UserError",
     "load_results",
