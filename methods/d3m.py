@@ -124,9 +124,7 @@ class D3M(Method):
             texts = [text.replace("{}", token) for text in cfg.prompts]
             prompts += [texts[i % len(texts)] for i in range(count)]
             seeds += [seed + i for i in range(count)]
-            files[f"{c.id}.safetensors"] = generator.text.token_file(
-                token, {"seed": str(seed), "prompts": "\n".join(texts)}
-            )
+            files[f"{c.id}.safetensors"] = generator.text.token_file(token, {"seed": seed, "prompts": texts})
         images = generator.sample(
             prompts,
             seeds,

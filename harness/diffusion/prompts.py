@@ -83,7 +83,7 @@ class PromptEncoder:
         start = self.tokenizer.convert_tokens_to_ids(name) - self.embedding.first
         return self.embedding.rows[start : start + len(self._tokens[name])]
 
-    def token_file(self, name: str, about: Mapping[str, str]) -> bytes:
+    def token_file(self, name: str, about: Mapping[str, Any]) -> bytes:
         """Return an added token as the file that diffusers' `load_textual_inversion` reads; see `embedding_file`."""
         return embedding_file(name, self.token_rows(name), about)
 

@@ -9,6 +9,7 @@ Source: Gal et al., An Image is Worth One Word, ICLR 2023 (textual inversion).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -130,12 +131,14 @@ class TokenLearner:
         self._optimizer.load_state_dict({"state": {0: state} if self.num_steps else {}, "param_groups": groups})
 
 
-def embedding_file(token: str, rows_VD: Tensor, about: Mapping[str, str]) -> bytes:
+def embedding_file(token: str, rows_VD: Tensor, about: Mapping[str, Any]) -> bytes:
     """Return one learned token as the safetensors file that diffusers' `load_textual_inversion` reads.
 
     The key is the token; diffusers calls the rows after the first TOKEN_1, TOKEN_2 and so on, as we do. `about` goes
-    into the file's metadata, which diffusers ignores.
+    into the file's metadata, which diffusers ignores: as JSON under one key, since safetensors writes several in an
+    order that changes from call to call.
     """
     from safetensors.torch import save
 
-    return save({token: rows_VD.detach().cpu().contiguous()}, metadata=dict(about))
+    metadata = {"about": json.dumps(dict(about), sort_keys=True)}
+    return save({token: rows_VD.detach().cpu().contiguous()}, metadata=metadata)
