@@ -110,7 +110,7 @@ def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
         "duplicates": sum(p < (row.ipc or 0) for places in made["result"]["duplicates"].values() for p in places),
         "notes": "; ".join(made["result"]["notes"]),
         "storage_bytes": _storage(row.ipc, made) if share < 1 else made["result"]["storage_bytes"],
-        "shared_bytes": made["result"]["shared_bytes"],
+        "shared_bytes": made["result"]["shared_bytes"] or None,
         "draws": made["result"]["draws"],
         "distilled_key": row.synthesize,
         "image_size": made["spec"]["image_size"],
