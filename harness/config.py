@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+
+from harness.errors import did_you_mean
 
 
 class Frozen(BaseModel):
@@ -189,10 +200,17 @@ class Teacher(Frozen):
     min_share: float = Field(0.5, ge=0, le=1, description="refused below this share of the suite's full-data accuracy")
 
 
-def _with_training(kind: type[VaeTraining], spec: Any) -> Any:
+def _with_training(kind: str, spec: Any) -> Any:
     if not isinstance(spec, Mapping) or not isinstance(spec.get("train"), Mapping):
         return spec
-    return {**spec, "train": kind.model_validate(spec["train"])}
+    model = GENERATOR_TRAINING[kind]
+    try:
+        return {**spec, "train": model.model_validate(spec["train"])}
+    except ValidationError as error:
+        detail = error.errors()[0]
+        field = ".".join(map(str, detail["loc"]))
+        close = did_you_mean(field, list(model.model_fields)) if detail["type"] == "extra_forbidden" else ""
+        raise ValueError(f"{kind}.train.{field}: {detail['msg']}.{close}") from None
 
 
 class Resources(Frozen):
@@ -242,7 +260,7 @@ class Suite(Frozen):
         unknown = sorted(set(generators) - set(GENERATOR_TRAINING))
         if unknown:
             raise ValueError(f"unknown kind of generator {unknown[0]!r}; known: {', '.join(GENERATOR_TRAINING)}")
-        return {kind: _with_training(GENERATOR_TRAINING[kind], spec) for kind, spec in generators.items()}
+        return {kind: _with_training(kind, spec) for kind, spec in generators.items()}
 
     def job_resources(self, kind: str) -> Resources:
         """Return what a job of that kind asks for."""
