@@ -271,3 +271,45 @@ def test_a_pool_begins_with_the_fixed_set(tiny_suite, prior):
     assert all((pool.images[c][:2].int() - fixed.images[c].int()).abs().max() <= 3 for c in fixed.images)
     assert pool.stored.files == fixed.stored.files
     assert sorted(pool.stored.files) == ["0.safetensors", "1.safetensors", "2.safetensors"]
+
+
+@pytest.mark.slow
+def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
+    """A classifier trained on real digits judges images of "a photo of a digit" before, of each class's token after."""
+    from pathlib import Path
+
+    from harness.data import load_distilled
+    from harness.services import load_generator, real_tensors
+    from harness.store import Store
+    from harness.training.trainer import evaluate, train_student
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    given = {"suite": "digits", "methods": "d3m", "students": "convnet3", "seeds": 0, "device": "cpu"}
+    run = harness.run(**given, ipc=20, executor="local", store=tmp_path)
+    resolved = resolve(make_request(**given, store=str(tmp_path)))
+    context, protocol = resolved.context, resolved.plan_input.protocol
+    (train, train_labels), (test, test_labels) = (real_tensors(context, part, 16) for part in ("train", "test"))
+    model, _ = train_student(
+        student="convnet3",
+        protocol=protocol,
+        train_images=train,
+        train_labels=train_labels,
+        test_images=test,
+        test_labels=test_labels,
+        num_classes=10,
+        seed=0,
+    )
+    folder = Path(harness.load_results(run)["image_folder"].iloc[0])
+    images, labels = load_distilled(folder, context.classes, 16)
+    (prior,) = (tmp_path / "store" / "prior").iterdir()
+    neutral = load_generator(context, "text_to_image", Store(str(tmp_path)).path("prior", prior.name)).sample(
+        ["a photo of a digit"] * 200, list(range(200)), steps=20, guidance=1.5
+    )
+    torch.set_num_threads(threads)
+
+    before = evaluate(model, neutral, labels, protocol, 10)[0]
+    after = evaluate(model, images, labels, protocol, 10)[0]
+    print(f"recognised: {before:.1f} % before, {after:.1f} % after")
+    assert before < 20
+    assert after >= 85
