@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.config import UNHASHED
 from harness.discovery import register_method
 from harness.errors import UserError
-from harness.method import ClassInfo, DistilledSet, Method, State, Task, repeat_to
+from harness.method import ClassInfo, DistilledSet, Method, State, Stored, Task, repeat_to
 
 if TYPE_CHECKING:
     from harness.api import Run, load_results, report, run
@@ -31,6 +31,7 @@ __all__ = [
     "Method",
     "Run",
     "State",
+    "Stored",
     "Task",
     "UserError",
     "load_results",

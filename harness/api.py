@@ -276,7 +276,8 @@ def load_results(run: Run | Path | str | None = None, store: str | Path = "resul
 
 INTEGERS = (
     "suite_version", "method_version", "protocol_version", "ipc", "distillation_seed", "training_seed", "best_epoch",
-    "epochs", "num_images", "synthesized_ipc", "duplicates", "storage_bytes", "peak_host_bytes", "peak_device_bytes",
+    "epochs", "num_images", "draws", "synthesized_ipc", "duplicates", "storage_bytes", "shared_bytes",
+    "peak_host_bytes", "peak_device_bytes",
 )  # fmt: skip
 
 

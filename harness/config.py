@@ -6,6 +6,7 @@ An option is declared here once (or in the inner `Config` of the plugin that it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import (
@@ -15,10 +16,13 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
+
+from harness.errors import did_you_mean
 
 UNHASHED: dict[str, Any] = {"in_key": False}
 """`Field(..., json_schema_extra=UNHASHED)` marks an option that changes speed or memory and never the result."""
@@ -120,8 +124,8 @@ class Protocol(Frozen):
     )
 
 
-class PriorTraining(Frozen):
-    """How the `prior` job trains a small generator from scratch where no weights exist (the embedded suite)."""
+class VaeTraining(Frozen):
+    """How the `prior` job trains a small autoencoder, whichever generator stands on it."""
 
     vae_channels: tuple[PositiveInt, ...] = Field(
         (16, 32, 48), description="VAE widths; each level after the first halves the image"
@@ -130,6 +134,12 @@ class PriorTraining(Frozen):
     vae_batch: PositiveInt = Field(32, description="images a VAE step")
     vae_lr: PositiveFloat = Field(6e-3, description="AdamW learning rate of the VAE, cosine to 0")
     kl_weight: float = Field(5e-4, ge=0, description="weight of the KL term against the mean squared error")
+    seed: NonNegativeInt = Field(0, description="one prior for the whole suite, whatever the distillation seed")
+
+
+class PriorTraining(VaeTraining):
+    """How the `prior` job trains a small class-conditional generator where no weights exist (the embedded suite)."""
+
     hidden_size: PositiveInt = Field(128, description="DiT width")
     depth: PositiveInt = Field(4, description="DiT blocks")
     num_heads: PositiveInt = Field(4, description="attention heads")
@@ -138,7 +148,33 @@ class PriorTraining(Frozen):
     dit_batch: PositiveInt = Field(64, description="latents a DiT step")
     dit_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the DiT, warm-up then cosine to 0")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="EMA whose weights are saved")
-    seed: NonNegativeInt = Field(0, description="one prior for the whole suite, whatever the distillation seed")
+
+
+class TextPriorTraining(VaeTraining):
+    """How the `prior` job trains a small text-to-image generator on captioned images, where no weights exist."""
+
+    text_width: PositiveInt = Field(64, description="width of the text encoder")
+    text_depth: PositiveInt = Field(2, description="layers of the text encoder")
+    prompt_length: PositiveInt = Field(16, ge=6, description="tokens of a prompt, the two marks included")
+    unet_channels: tuple[PositiveInt, ...] = Field(
+        (64,), description="UNet widths; each level after the first halves the latent"
+    )
+    unet_steps: PositiveInt = Field(500, description="training steps of UNet and text encoder together")
+    unet_batch: PositiveInt = Field(32, description="latents a step")
+    unet_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of both, warm-up then cosine to 0")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="EMA whose weights are saved")
+    prediction: Literal["epsilon", "v_prediction"] = Field(
+        "v_prediction",
+        description="what the UNet predicts; epsilon learns to heed the text in three times as many steps",
+    )
+    captions: tuple[str, ...] = Field(
+        ("{}", "a photo of a {}", "a photo of the {}", "a picture of a {}", "an image of the {}"),
+        min_length=1,
+        description="templates of captions; {} is the class's word, or the neutral one",
+    )
+    neutral_word: str = Field("digit", description="a word that is true of every class")
+    neutral_share: float = Field(0.15, ge=0, lt=1, description="share of captions with the neutral word")
+    empty_share: float = Field(0.1, ge=0, lt=1, description="share of empty captions, for guidance")
 
 
 class GeneratorSpec(Frozen):
@@ -152,7 +188,12 @@ class GeneratorSpec(Frozen):
     label_classes: str | None = Field(
         None, description="class list in the generator's label order; null: the suite's own"
     )
-    train: PriorTraining | None = Field(None, description="how the prior job trains it when `weights` is null")
+    class_words: tuple[str, ...] | None = Field(
+        None, description="text_to_image: the word of each class in prompts, in label order; null: the class names"
+    )
+    train: PriorTraining | TextPriorTraining | None = Field(
+        None, description="how the prior job trains it when `weights` is null; its fields depend on the kind"
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -165,6 +206,13 @@ class GeneratorSpec(Frozen):
         return self
 
 
+GENERATOR_TRAINING: dict[str, type[VaeTraining]] = {
+    "class_conditional": PriorTraining,
+    "text_to_image": TextPriorTraining,
+}
+"""Kinds of generator, each with the options of its training."""
+
+
 class Teacher(Frozen):
     """The student architecture trained on the real training split, for features (coresets) and soft labels."""
 
@@ -172,6 +220,19 @@ class Teacher(Frozen):
     epochs: PositiveInt = Field(description="epochs over the real training split")
     holdout: float = Field(0.1, gt=0, lt=1, description="share of the training split kept to score the teacher")
     min_share: float = Field(0.5, ge=0, le=1, description="refused below this share of the suite's full-data accuracy")
+
+
+def _with_training(kind: str, spec: Any) -> Any:
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("train"), Mapping):
+        return spec
+    model = GENERATOR_TRAINING[kind]
+    try:
+        return {**spec, "train": model.model_validate(spec["train"])}
+    except ValidationError as error:
+        detail = error.errors()[0]
+        field = ".".join(map(str, detail["loc"]))
+        close = did_you_mean(field, list(model.model_fields)) if detail["type"] == "extra_forbidden" else ""
+        raise ValueError(f"{kind}.train.{field}: {detail['msg']}.{close}") from None
 
 
 class Resources(Frozen):
@@ -211,6 +272,17 @@ class Suite(Frozen):
     resources: dict[Literal["prior", "teacher", "fit", "synthesize", "train"], Resources] = Field(
         default_factory=dict, description="per kind of job; missing kinds get the defaults"
     )
+
+    @field_validator("generators", mode="before")
+    @classmethod
+    def _training_by_kind(cls, generators: Any) -> Any:
+        """Read `train` with the options of the generator's kind: `train: {}` alone would not tell which."""
+        if not isinstance(generators, Mapping):
+            return generators
+        unknown = sorted(set(generators) - set(GENERATOR_TRAINING))
+        if unknown:
+            raise ValueError(f"unknown kind of generator {unknown[0]!r}; known: {', '.join(GENERATOR_TRAINING)}")
+        return {kind: _with_training(kind, spec) for kind, spec in generators.items()}
 
     def job_resources(self, kind: str) -> Resources:
         """Return what a job of that kind asks for."""

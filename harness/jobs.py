@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     import torch
 
 
+STORED = "stored"
+"""Folder of an artefact with what a generative set must keep, where that is not its images."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How one job ended. `error` is one line for people; `trace` the whole traceback for the log."""
@@ -91,21 +95,21 @@ def run_prior(job: Job, context: JobContext, folder: Path, report: Report, clock
         with clock.loading():
             load_generator(context, job.spec["generator"], folder)  # found or downloaded now, and of the right kind
         return {"weights": spec.weights, "fingerprint": job.spec["weights"]}
-    from harness.diffusion.prior import train_class_conditional
+    from harness.diffusion.kinds import GENERATOR_KINDS, PriorInputs
 
-    assert spec.train is not None
-    size = job.spec["image_size"]
-    images, labels = open_split(context, "train").tensors(size=size, crop="adm")
+    images, labels = open_split(context, "train").tensors(size=job.spec["image_size"], crop="adm")
     curves: list[dict[str, float]] = []
-    metrics = train_class_conditional(
-        images,
-        labels,
-        spec=spec.train,
-        class_names=[c.id for c in context.classes],
-        out_folder=folder / "pipeline",
-        device=context.device,
-        report=report,
-        log=lambda step, **values: curves.append({"step": step, **values}),
+    metrics = GENERATOR_KINDS[job.spec["generator"]].train(
+        PriorInputs(
+            images,
+            labels,
+            spec=spec,
+            classes=context.classes,
+            out_folder=folder / "pipeline",
+            device=context.device,
+            report=report,
+            log=lambda step, **values: curves.append({"step": step, **values}),
+        )
     )
     write_curves(folder / "curves.csv", curves)
     return {"metrics": metrics}
@@ -195,6 +199,8 @@ def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, 
     images: dict[str, torch.Tensor] = {}
     duplicates: dict[str, list[int]] = {}
     notes: list[str] = []
+    kept: dict[str, bytes] = {}
+    draws, shared = 1, 0
     for number, group in enumerate(class_groups(context.classes, job.spec["group_size"] if fits else None)):
         with clock.loading():
             state: State | None = load_state(store.path("fit", fits[number])) if fits else None
@@ -206,9 +212,17 @@ def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, 
         images |= made.images
         duplicates |= made.duplicates()
         notes += made.notes
+        draws = made.draws
+        if made.stored is not None:
+            kept |= made.stored.files
+            shared = made.stored.shared_bytes
     with clock.paused():
         save_distilled(folder, images, context.classes)
-        stored = storage_bytes(folder)
+        for name, content in kept.items():
+            path = folder / STORED / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        stored = sum(map(len, kept.values())) if kept else storage_bytes(folder)
         contact_sheet(images, context.classes, folder / "contact_sheet.png")
     return {
         "ipc": ipc,
@@ -216,7 +230,10 @@ def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, 
         "num_images": sum(len(v) for v in images.values()),
         "duplicates": duplicates,
         "notes": notes,
+        "draws": draws,
+        "generative": bool(kept),
         "storage_bytes": stored,
+        "shared_bytes": shared,
     }
 
 
@@ -225,14 +242,15 @@ def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock
     from harness.data.distilled_folder import load_distilled
     from harness.training.trainer import train_student
 
-    side, ipc = job.spec["side"], job.spec["ipc"]
+    side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
     with clock.loading():
         test_images, test_labels = real_tensors(context, "test", side)
         if ipc is None:
             images, labels = real_tensors(context, "train", side)
         else:
-            source = Store(context.store).path("synthesize", job.deps["synthesize"][0])
-            images, labels = load_distilled(source, context.classes, side, ipc=ipc)
+            store, key = Store(context.store), job.deps["synthesize"][0]
+            draws = store.manifest("synthesize", key)["result"]["draws"]
+            images, labels = load_distilled(store.path("synthesize", key), context.classes, side, ipc=ipc * draws)
     _, scored = train_student(
         student=job.spec["student"],
         protocol=Protocol.model_validate(job.spec["protocol"]),
@@ -244,6 +262,7 @@ def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock
         seed=job.spec["seed"],
         device=context.device,
         ipc=ipc,
+        draws=draws,
         report=report,
     )
     result = asdict(scored)

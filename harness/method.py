@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import torch
 
     from harness.data.real import RealImages
-    from harness.diffusion.generator import ClassConditionalGenerator
     from harness.students.features import FeatureExtractor
 
 State = dict[str, Any]
@@ -41,17 +40,42 @@ class ClassInfo:
     name: str
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What a generative set must keep in place of its images.
+
+    Attributes:
+        files: name -> content; exactly this is counted as the set's size. Names differ between class groups.
+        shared_bytes: size of the generator that turns it into images; shared by all sets, reported apart.
+    """
+
+    files: dict[str, bytes]
+    shared_bytes: int
+
+
 class DistilledSet:
     """Images by class with hard labels: what a method returns.
 
     Args:
         images: class id -> [n, 3, S, S], uint8, or float in [0, 1] (rounded to uint8).
         notes: anything that a reader of the result should know; kept in the record.
+        stored: for generative budgets, what is kept in place of the images; None: the images themselves.
+        draws: k: the images are a pool of k x IPC per class, of which each epoch of a student sees IPC. Above 1 only
+            for generative budgets: a pool of images would break the budget.
     """
 
-    def __init__(self, images: dict[str, torch.Tensor], *, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        images: dict[str, torch.Tensor],
+        *,
+        notes: tuple[str, ...] = (),
+        stored: Stored | None = None,
+        draws: int = 1,
+    ) -> None:
         self.images = images
         self.notes = notes
+        self.stored = stored
+        self.draws = draws
 
     def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int) -> DistilledSet:
         """Return the set as uint8 in class order, or say what the method returned that it should not.
@@ -62,6 +86,9 @@ class DistilledSet:
         """
         import torch
 
+        if self.draws > 1 and self.stored is None:
+            raise ValueError(f"draws = {self.draws} without `stored`: a pool of images is more than the budget allows")
+        ipc *= self.draws
         unknown = sorted(set(self.images) - {c.id for c in classes})
         if unknown:
             raise ValueError(f"the distilled set has images for classes that the task does not have: {unknown[:5]}")
@@ -80,7 +107,7 @@ class DistilledSet:
             checked[c.id] = _to_uint8(image, c.id)
         if not (isinstance(self.notes, tuple | list) and all(isinstance(note, str) for note in self.notes)):
             raise ValueError(f"notes are {self.notes!r}; expected a tuple of texts")
-        return DistilledSet(checked, notes=tuple(self.notes))
+        return DistilledSet(checked, notes=tuple(self.notes), stored=self.stored, draws=self.draws)
 
     def duplicates(self) -> dict[str, list[int]]:
         """Return, per class, the positions of images that equal an earlier one of the class; classes without are left out."""
@@ -125,7 +152,7 @@ def _to_uint8(image: torch.Tensor, class_id: str) -> torch.Tensor:
 class Services(Protocol):
     """What a task fetches on demand; the jobs provide it, so that a method never handles paths or keys."""
 
-    def generator(self, kind: str) -> ClassConditionalGenerator: ...
+    def generator(self, kind: str) -> Any: ...
 
     def features(self, name: str) -> FeatureExtractor: ...
 
@@ -176,8 +203,10 @@ class Task:
         """Return a fresh CPU random stream for `stage`, derived from the seed, the kind of job and the method."""
         return seeds.generator(self.seed, *self.scope, stage)
 
-    def generator(self, kind: str = "class_conditional") -> ClassConditionalGenerator:
+    def generator(self, kind: str = "class_conditional") -> Any:
         """Return the suite's pre-trained generator of that kind, its own copy for this job.
+
+        "class_conditional" gives a `ClassConditionalGenerator`, "text_to_image" a `TextToImageGenerator`.
 
         The time that loading takes is not counted as distillation time.
         """

@@ -158,6 +158,7 @@ class Planner:
         spec = self.suite.generators[kind]
         weights = self.given.generator_fingerprints.get(kind)
         training = spec.train.model_dump(mode="json") if spec.train and not weights else None
+        words = {"class_words": spec.class_words} if spec.class_words else {}
         return self._add(
             "prior",
             f"prior {kind}",
@@ -167,6 +168,7 @@ class Planner:
                 "train": training,
                 "image_size": self.suite.image_size,
                 "data": self._data if training else None,
+                **words,
             },
         )
 

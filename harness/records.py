@@ -112,6 +112,8 @@ def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
         "duplicates": sum(p < (row.ipc or 0) for places in made["result"]["duplicates"].values() for p in places),
         "notes": "; ".join(made["result"]["notes"]),
         "storage_bytes": _storage(row.ipc, made) if share < 1 else made["result"]["storage_bytes"],
+        "shared_bytes": made["result"]["shared_bytes"] or None,
+        "draws": made["result"]["draws"],
         "distilled_key": row.synthesize,
         "image_size": made["spec"]["image_size"],
         "image_folder": str(store.path("synthesize", row.synthesize)),
@@ -119,7 +121,9 @@ def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
 
 
 def _storage(ipc: int | None, made: dict[str, Any]) -> int:
-    """Return the bytes of the first `ipc` images of each class of a larger nested set."""
+    """Return the bytes of the first `ipc` images of each class of a larger nested set; a generative set is one size."""
+    if made["result"]["generative"]:
+        return made["result"]["storage_bytes"]
     total = 0
     for name, info in made["files"].items():
         stem = name.rsplit("/", 1)[-1].removesuffix(".png")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import torch
 
     from harness.data.split import Split
-    from harness.diffusion.generator import ClassConditionalGenerator
     from harness.students.features import FeatureExtractor
 
 Report = Callable[[str, int, int, str], None]
@@ -116,7 +115,7 @@ class JobServices:
             )
         return keys[0]
 
-    def generator(self, kind: str) -> ClassConditionalGenerator:
+    def generator(self, kind: str) -> Any:
         """Load the suite's generator of that kind; loading is not counted as distillation time."""
         key = self._dependency(kind, f"a {kind} generator (needs = {{'{kind}_generator'}})")
         with self.clock.loading():
@@ -135,20 +134,14 @@ class JobServices:
             return load_teacher_features(self.store.path("teacher", key), self.context.device)
 
 
-def load_generator(context: JobContext, kind: str, prior: Path) -> ClassConditionalGenerator:
+def load_generator(context: JobContext, kind: str, prior: Path) -> Any:
     """Open a generator: the folder that the prior job trained, or the weights that it found."""
-    from harness.diffusion.generator import ClassConditionalGenerator
+    from harness.diffusion.kinds import GENERATOR_KINDS
 
-    spec = context.generators[kind]
-    labels = context.generator_labels.get(kind) or tuple(c.id for c in context.classes)
-    trained = prior / "pipeline"
-    return ClassConditionalGenerator.load(
-        str(trained) if trained.is_dir() else str(spec.weights),
-        encoder=spec.encoder,
-        decoder=spec.decoder,
-        class_labels={class_id: label for label, class_id in enumerate(labels)},
-        device=context.device,
-    )
+    spec, trained = context.generators[kind], prior / "pipeline"
+    place = str(trained) if trained.is_dir() else str(spec.weights)
+    labels = context.generator_labels.get(kind, ())
+    return GENERATOR_KINDS[kind].load(place, spec, context.classes, labels, context.device)
 
 
 def load_teacher_features(folder: Path, device: str) -> FeatureExtractor:

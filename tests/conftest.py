@@ -57,11 +57,10 @@ def make_task(tiny_suite, tmp_path_factory):
 
     from harness.config import Protocol
     from harness.data.real import RealImages
-    from harness.diffusion.generator import ClassConditionalGenerator
-    from harness.diffusion.prior import train_class_conditional
+    from harness.diffusion.kinds import GENERATOR_KINDS, PriorInputs
     from harness.method import Task
     from harness.request import make_request, resolve
-    from harness.services import open_split
+    from harness.services import load_generator, open_split
     from harness.students.build import build_student
     from harness.students.features import FeatureExtractor
 
@@ -70,16 +69,16 @@ def make_task(tiny_suite, tmp_path_factory):
     folder = tmp_path_factory.mktemp("generator")
     images, labels = split.tensors(size=16, crop="adm")
     names = [c.id for c in context.classes]
-    spec = context.generators["class_conditional"].train
-    quiet = {"report": lambda *_: None, "log": lambda *_, **__: None}
-    train_class_conditional(images, labels, spec=spec, class_names=names, out_folder=folder, device="cpu", **quiet)
+    for kind, spec in context.generators.items():
+        out = folder / kind / "pipeline"
+        quiet = {"report": lambda *_: None, "log": lambda *_, **__: None}
+        GENERATOR_KINDS[kind].train(PriorInputs(images, labels, spec, context.classes, out, "cpu", **quiet))
     torch.manual_seed(0)
     student = build_student("convnet3", len(names), 16)
 
     class Services:
         def generator(self, kind):
-            labels = {name: i for i, name in enumerate(names)}
-            return ClassConditionalGenerator.load(folder, class_labels=labels, device="cpu")
+            return load_generator(context, kind, folder / kind)
 
         def features(self, name):
             return FeatureExtractor.from_student(student, Protocol(), 16, "cpu")

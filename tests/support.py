@@ -19,6 +19,15 @@ TINY_PRIOR = {
     "patch_size": 2,
     "dit_steps": 10,
 }
+TINY_TEXT_PRIOR = {
+    "vae_channels": [8, 8],
+    "vae_steps": 10,
+    "text_width": 16,
+    "text_depth": 1,
+    "unet_channels": [16],
+    "unet_steps": 5,
+    "unet_batch": 8,
+}
 
 
 def tiny_suite_values() -> dict:
@@ -29,11 +38,13 @@ def tiny_suite_values() -> dict:
     values["budget"] = {"ipc": [1, 2], "training_seeds": [0]}
     values["students"] = ["convnet3"]
     values["teacher"] |= {"epochs": 2, "min_share": 0.2}
-    values["generators"] = {"class_conditional": {"train": TINY_PRIOR}}
+    values["generators"]["class_conditional"]["train"] = TINY_PRIOR
+    values["generators"]["text_to_image"]["train"] = TINY_TEXT_PRIOR
     for protocol in values["protocol_overrides"].values():
         protocol["epochs"] = {"up_to": [[10, 2]], "above": 1}
         protocol["num_evaluations"] = 1
     values["method_overrides"]["minimax"] = {"flips": False, "epochs": 1, "batch": 64, "sampling_steps": 3}
+    values["method_overrides"]["d3m"] |= {"steps": 3, "sampling_steps": 3}
     values["method_overrides"]["dit"] = {"sampling_steps": 3}
     return values
 

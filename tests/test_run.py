@@ -90,7 +90,9 @@ def test_storage_is_what_lies_on_disk_for_the_smaller_set_of_a_nested_method_too
     rows = harness.load_results(all_methods)
     for _, row in rows[~rows["reference_row"]].iterrows():
         images = [p for p in Path(row["image_folder"]).glob("*/*.png") if int(p.stem) < row["ipc"]]
-        assert row["storage_bytes"] == sum(p.stat().st_size for p in images)
+        stored = list(Path(row["image_folder"]).glob("stored/*"))  # of a generative set, in place of its images
+        assert row["storage_bytes"] == sum(p.stat().st_size for p in stored or images)
+        assert pd.notna(row["shared_bytes"]) == bool(stored), "the generator that a generative set needs, apart"
 
 
 def test_a_run_leaves_records_tables_sheets_and_provenance(all_methods):

@@ -61,6 +61,28 @@ def test_a_file_that_is_no_mapping_is_refused():
         parse_suite("- 1\n- 2\n", "mine.yaml")
 
 
+@pytest.mark.parametrize(
+    ("generators", "told"),
+    [
+        ("{text_to_video: {}}", "unknown kind of generator 'text_to_video'; known: class_conditional, text_to_image"),
+        ("{text_to_image: {train: {unet_step: 3}}}", "text_to_image.train.unet_step: Extra inputs are not permitted."),
+        ("{text_to_image: {train: {unet_step: 3}}}", "Did you mean 'unet_steps'?"),
+        ("{class_conditional: {train: {unet_steps: 3}}}", "class_conditional.train.unet_steps: Extra inputs"),
+        ("{text_to_image: {trian: {}}}", "unknown field"),
+    ],
+)
+def test_a_generators_training_is_read_by_its_kind(generators, told):
+    suite = parse_suite(GOOD + "generators: {class_conditional: {train: {}}, text_to_image: {train: {}}}", "mine.yaml")
+    assert {kind: type(spec.train).__name__ for kind, spec in suite.generators.items()} == {
+        "class_conditional": "PriorTraining",
+        "text_to_image": "TextPriorTraining",
+    }
+    assert type(suite).model_validate(suite.model_dump(mode="json")) == suite
+    with pytest.raises(UserError) as error:
+        parse_suite(f"{GOOD}generators: {generators}", "mine.yaml")
+    assert told in str(error.value)
+
+
 def test_an_unknown_suite_suggests_the_closest():
     with pytest.raises(UserError, match=r"unknown suite 'digit'\. Did you mean 'digits'"):
         load_suite("digit")

@@ -50,8 +50,12 @@ def load_autoencoder(place: str | Path) -> Autoencoder:
         raise UserError(f"{folder}: the VAE cannot be loaded: {error}") from error
 
 
-def locate(place: str | Path) -> Path:
+def locate(place: str | Path, *, files: list[str] = _HUB_FILES) -> Path:
     """Return the place on disk, downloading it first when it is a hub id and no such folder exists.
+
+    Args:
+        place: a file, a folder or a hub id.
+        files: patterns of the files that are downloaded.
 
     Raises:
         UserError: nothing is there.
@@ -64,7 +68,7 @@ def locate(place: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(place, allow_patterns=_HUB_FILES))
+        return Path(snapshot_download(place, allow_patterns=files))
     except Exception as error:  # the hub client raises many kinds: offline, not found, gated, disk full
         raise UserError(
             f"{place}: there is no such folder, and the model hub gave no model of that name "

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness import seeds
-from harness.config import PriorTraining
+from harness.config import PriorTraining, VaeTraining
 from harness.diffusion.checkpoints import diffusers_config, to_diffusers
 from harness.diffusion.dit import DiT, DiTConfig, build_dit
 from harness.diffusion.ema import Ema
@@ -76,7 +76,7 @@ def train_class_conditional(
     with torch.random.fork_rng(devices=[]):
         # diffusers' modules start from the CPU's global stream; torch.manual_seed would seed the GPUs as well.
         torch.random.default_generator.manual_seed(seeds.derive("prior", spec.seed, "modules"))
-        vae, metrics = _train_vae(images_u8, spec, device, report, log)
+        vae, metrics = train_vae(images_u8, spec, device, report, log)
         autoencoder = Autoencoder(vae)
         cache = LatentCache.encode(autoencoder.encode_moments, images_u8, labels, flips=False, report=report)
         config = DiTConfig(
@@ -130,16 +130,16 @@ def _check(images: Tensor, spec: PriorTraining, class_names: list[str]) -> None:
         raise UserError(f"hidden_size {spec.hidden_size} must be a multiple of 4 and of num_heads {spec.num_heads}")
 
 
-def _train_vae(
-    images_u8: Tensor, spec: PriorTraining, device: torch.device, report: Report, log: Log
+def train_vae(
+    images_u8: Tensor, spec: VaeTraining, device: torch.device, report: Report, log: Log
 ) -> tuple[Vae, dict[str, float]]:
     """Train the autoencoder on mean squared error and KL; its scaling factor gives latents of unit std."""
     vae = _new_vae(spec, images_u8.shape[-1]).to(device)
     rng = seeds.generator("prior", spec.seed, "vae")
-    optimizer = _adamw(vae.parameters(), spec.vae_lr)
+    optimizer = adamw(vae.parameters(), spec.vae_lr)
     errors = []
     for step in range(spec.vae_steps):
-        _set_lr(optimizer, spec.vae_lr, step, spec.vae_steps)
+        set_lr(optimizer, spec.vae_lr, step, spec.vae_steps)
         batch = torch.randint(0, len(images_u8), (spec.vae_batch,), generator=rng)
         pixels = _pixels(images_u8[batch], device)
         posterior = vae.encode(pixels).latent_dist
@@ -150,14 +150,14 @@ def _train_vae(
         (error + spec.kl_weight * kl).backward()
         optimizer.step()
         errors.append(error.detach())
-        _tell("vae", step, spec.vae_steps, report, log, vae_mse=errors[-1])
+        tell("vae", step, spec.vae_steps, report, log, vae_mse=errors[-1])
     vae.eval().requires_grad_(False)
     std = _latent_std(vae, images_u8, device)
     vae.register_to_config(scaling_factor=1.0 / std)
-    return vae, {"vae_mse": _tail_mean(errors), "scaling_factor": 1.0 / std}
+    return vae, {"vae_mse": tail_mean(errors), "scaling_factor": 1.0 / std}
 
 
-def _new_vae(spec: PriorTraining, side: int) -> Vae:
+def _new_vae(spec: VaeTraining, side: int) -> Vae:
     from diffusers import AutoencoderKL
 
     levels = len(spec.vae_channels)
@@ -189,10 +189,10 @@ def _train_dit(
     rng = seeds.generator("prior", spec.seed, "dit")
     model = build_dit(config, rng).to(device)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer, ema, process = _adamw(parameters, spec.dit_lr), Ema(parameters, spec.ema_decay), GaussianDiffusion()
+    optimizer, ema, process = adamw(parameters, spec.dit_lr), Ema(parameters, spec.ema_decay), GaussianDiffusion()
     losses = []
     for step in range(spec.dit_steps):
-        _set_lr(optimizer, spec.dit_lr, step, spec.dit_steps)
+        set_lr(optimizer, spec.dit_lr, step, spec.dit_steps)
         batch = torch.randint(0, len(cache), (spec.dit_batch,), generator=rng)
         x0, labels = cache.draw(batch, rng).to(device), cache.labels[batch].to(device)
         t = torch.randint(0, NUM_TIMESTEPS, (len(batch),), generator=rng).to(device)
@@ -204,16 +204,16 @@ def _train_dit(
         optimizer.step()
         ema.update()
         losses.append(loss.detach())
-        _tell("dit", step, spec.dit_steps, report, log, dit_loss=losses[-1])
+        tell("dit", step, spec.dit_steps, report, log, dit_loss=losses[-1])
     ema.copy_to_parameters()
-    return model.requires_grad_(False).eval(), _tail_mean(losses)
+    return model.requires_grad_(False).eval(), tail_mean(losses)
 
 
-def _adamw(parameters: Iterable[Tensor], lr: float) -> torch.optim.AdamW:
+def adamw(parameters: Iterable[Tensor], lr: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
 
 
-def _set_lr(optimizer: torch.optim.Optimizer, peak: float, step: int, total: int) -> None:
+def set_lr(optimizer: torch.optim.Optimizer, peak: float, step: int, total: int) -> None:
     """Linear warm-up, then a cosine to 0."""
     share = (step + 1) / total
     factor = share / WARM_UP if share < WARM_UP else 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
@@ -225,12 +225,12 @@ def _pixels(images_u8: Tensor, device: torch.device) -> Tensor:
     return images_u8.to(device).float() / 127.5 - 1.0
 
 
-def _tail_mean(values: list[Tensor]) -> float:
+def tail_mean(values: list[Tensor]) -> float:
     """Mean over the last tenth."""
     return float(torch.stack(values[-max(1, len(values) // 10) :]).mean())
 
 
-def _tell(stage: str, step: int, total: int, report: Report, log: Log, **values: Any) -> None:
+def tell(stage: str, step: int, total: int, report: Report, log: Log, **values: Any) -> None:
     report(stage, step + 1, total, "step")
     if (step + 1) % LOG_EVERY == 0 or step + 1 == total:
         log(step + 1, **{name: float(value) for name, value in values.items()})

@@ -22,8 +22,8 @@ _TEXT = ("suite", "source", "method", "method_title", "student", "protocol", "st
 _INT = ("suite_version", "protocol_version", "method_version", "ipc", "distillation_seed", "training_seed")
 _OPTIONAL_TEXT = ("method_title", "error", "device", "config")
 COSTS = (
-    "num_images", "storage_bytes", "fit_wall_s", "fit_device_s", "synthesize_wall_s", "synthesize_device_s", "load_s",
-    "peak_host_bytes", "peak_device_bytes", "energy_j",
+    "num_images", "storage_bytes", "shared_bytes", "fit_wall_s", "fit_device_s", "synthesize_wall_s",
+    "synthesize_device_s", "load_s", "peak_host_bytes", "peak_device_bytes", "energy_j",
 )  # fmt: skip
 """What a distilled set cost; equal in all rows of one distilled set."""
 

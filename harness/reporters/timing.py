@@ -20,13 +20,14 @@ CAPTION = (
     "device time is summed over shards. Loading of weights stands apart; reading the real images is part of the work. "
     "What methods share, the generator (prior) and the teacher, is never counted. Times, storage and energy are means "
     "over n distilled sets, memory is the peak of the process. A nested method makes its largest set only; smaller ones "
-    "are parts of it and show its time."
+    "are parts of it and show its time. Storage is what must be kept to train a student; a generative set keeps no "
+    "images and needs its generator besides (shared)."
 )
 
 ASIDE = ("Load", "Images", "Per class", "Status")
 """Columns that a narrow terminal leaves out; a failure stands in the notes too."""
 
-_OPTIONAL = {"Peak device": "peak_device_bytes", "Energy": "energy_j"}
+_OPTIONAL = {"Peak device": "peak_device_bytes", "Shared": "shared_bytes", "Energy": "energy_j"}
 """Columns shown only where a row knows them, by the column of the frame."""
 
 
@@ -48,7 +49,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     groups = [group for _, group in rows.groupby([*place, "device"], sort=False, dropna=False)]
     lines = sorted((_line(group) for group in groups), key=_order)
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
-    for column in ("ipc", "num_images", "storage_bytes", "peak_host_bytes", "peak_device_bytes"):
+    for column in ("ipc", "num_images", "storage_bytes", "shared_bytes", "peak_host_bytes", "peak_device_bytes"):
         frame[column] = frame[column].astype("Float64").round().astype("Int64")
     devices = [d for d in dict.fromkeys(rows["device"]) if d]
     unused = [name for name, column in _OPTIONAL.items() if not frame[column].notna().any()]
@@ -90,6 +91,7 @@ def _line(group: pd.DataFrame) -> dict[str, Any]:
         "num_images": kept["num_images"],
         "storage_bytes": kept["storage_bytes"],
         "storage_bytes_per_class": per_class,
+        "shared_bytes": mean["shared_bytes"],
         "energy_j": mean["energy_j"],
         "status": status,
         "error": error,
@@ -133,6 +135,7 @@ def _display(line: dict[str, Any]) -> dict[str, str]:
         "Images": count(line["num_images"]),
         "Storage": byte_size(line["storage_bytes"]),
         "Per class": byte_size(line["storage_bytes_per_class"]),
+        "Shared": byte_size(line["shared_bytes"]),
         "Energy": energy(line["energy_j"]),
         "n": str(line["num_sets"]),
         "Device": line["device"] or DASH,

@@ -22,6 +22,7 @@ from harness.errors import UserError
 from harness.students.build import build_student
 from harness.training.augment import Augmenter, draw
 from harness.training.cutmix import Mix, draw_mix, paste
+from harness.training.pool import Pool
 from harness.training.recipe import Recipe, resolve
 
 Report = Callable[[str, int, int, str], None]
@@ -67,6 +68,7 @@ def train_student(
     seed: int,
     device: torch.device | str = "cpu",
     ipc: float | None = None,
+    draws: int = 1,
     report: Report = lambda stage, done, total, unit: None,
 ) -> tuple[nn.Module, TrainResult]:
     """Train a student from scratch and score it at the protocol's evaluations.
@@ -88,6 +90,7 @@ def train_student(
         seed: the training seed.
         device: where to train; all images are kept there as uint8.
         ipc: images per class that the epochs are chosen by; None: N / num_classes.
+        draws: k: the images are a pool, dealt anew in every k epochs so that each epoch sees 1/k of every class.
         report: called after every epoch.
 
     Returns:
@@ -104,7 +107,7 @@ def train_student(
     recipe = resolve(protocol, len(train_images) / num_classes if ipc is None else ipc, num_classes)
     with _own_randomness(seeds.derive(seed, "train", "init"), device):
         model = build_student(student, num_classes, train_images.shape[-1]).to(device)
-        run = _Run(model, protocol, recipe, train_images, train_labels, seed, device)
+        run = _Run(model, protocol, recipe, train_images, train_labels, seed, device, draws)
         test = (test_images.to(device), test_labels.to(device))
         curve = []
         for epoch in range(1, recipe.epochs + 1):
@@ -130,6 +133,7 @@ class _Run:
         labels: Tensor,
         seed: int,
         device: torch.device,
+        draws: int = 1,
     ) -> None:
         self.model, self.protocol, self.recipe, self.device = model, protocol, recipe, device
         self.images, self.labels = images.to(device), labels.to(device)
@@ -142,6 +146,7 @@ class _Run:
         )
         self.eval_epochs = frozenset(recipe.eval_epochs)
         self.num_steps = 0
+        self.pool = Pool(labels.cpu(), draws, seeds.generator(seed, "train", "pool")) if draws > 1 else None
 
     def train_epoch(self, epoch: int) -> float:
         """Pass once over the images and return the mean loss, nats.
@@ -150,8 +155,9 @@ class _Run:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(epoch)
-        num, side = len(self.images), self.images.shape[-1]
-        order = torch.randperm(num, generator=self.shuffle_rng).to(self.device)
+        rows = torch.arange(len(self.images)) if self.pool is None else self.pool.rows(epoch)
+        num, side = len(rows), self.images.shape[-1]
+        order = rows[torch.randperm(num, generator=self.shuffle_rng)].to(self.device)
         draws = draw(self.protocol, num, side, self.augment_rng).to(self.device)
         total = torch.zeros((), device=self.device)
         self.model.train()

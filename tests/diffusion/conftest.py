@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.config import PriorTraining
+from harness.config import PriorTraining, TextPriorTraining
 from harness.diffusion.generator import ClassConditionalGenerator
 from harness.diffusion.prior import train_class_conditional
+from harness.diffusion.text_prior import train_text_to_image
+from harness.diffusion.text_to_image import TextToImageGenerator
 
 NAMES = ["zero", "one", "two"]
 
@@ -48,3 +50,30 @@ def generator(folder) -> ClassConditionalGenerator:
         if "adaLN" in name or "final_layer" in name:
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=rng)
     return loaded
+
+
+TINY_TEXT = TextPriorTraining(
+    vae_channels=(8, 16),
+    vae_steps=3,
+    vae_batch=4,
+    text_width=16,
+    text_depth=1,
+    unet_channels=(16,),
+    unet_steps=3,
+    unet_batch=4,
+)
+
+
+@pytest.fixture(scope="session")
+def text_folder(tmp_path_factory) -> Path:
+    """A saved StableDiffusionPipeline."""
+    out = tmp_path_factory.mktemp("text_prior") / "pipeline"
+    images, labels = tiny_images()
+    train_text_to_image(images, labels, spec=TINY_TEXT, class_words=NAMES, out_folder=out, device="cpu")
+    return out
+
+
+@pytest.fixture
+def text_generator(text_folder) -> TextToImageGenerator:
+    """A fresh copy of it."""
+    return TextToImageGenerator.load(text_folder, class_words={n: n for n in NAMES}, device="cpu")

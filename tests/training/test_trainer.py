@@ -263,3 +263,12 @@ def test_a_gpu_trains_from_the_same_draws(train):
 def test_a_protocol_can_be_given_without_a_suite(train):
     changes = {"epochs": EpochRule(up_to=(), above=1), "num_evaluations": 1}
     assert len(train(protocol=Protocol().model_copy(update=changes))[1].curve) == 1
+
+
+def test_a_pool_of_one_draw_is_the_plain_set_and_a_larger_one_takes_as_many_steps(train):
+    plain, once = train(num_train=40, protocol=protocol(2)), train(num_train=40, protocol=protocol(2), draws=1)
+    pool = train(num_train=80, protocol=protocol(2), ipc=4, draws=2)
+
+    assert asdict(plain[1]) == asdict(once[1])
+    assert pool[1].num_steps == plain[1].num_steps
+    assert pool[1].epochs == 2

@@ -1,0 +1,139 @@
+"""Find and open the parts of a text-to-image pipeline: on disk (never touching the network), or by hub id.
+
+In: a folder as `StableDiffusionPipeline.save_pretrained` writes it. Out: its parts on a device, checked to fit each
+other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.diffusion.loading import load_autoencoder, locate
+from harness.diffusion.vae import Autoencoder
+from harness.errors import UserError
+
+PIPELINE = "StableDiffusionPipeline"
+PREDICTIONS = ("epsilon", "v_prediction")
+_FILES = [
+    "model_index.json",
+    "*/config.json",
+    "scheduler/*",
+    "tokenizer/*",
+    "text_encoder/model.safetensors",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+]
+
+
+@dataclass(frozen=True)
+class TextParts:
+    """What a text-to-image generator is made of; the modules are diffusers' and transformers', on one device.
+
+    Attributes:
+        tokenizer: CLIPTokenizer.
+        text_encoder: CLIPTextModel.
+        unet: UNet2DConditionModel, conditioned on the text encoder's states.
+        autoencoder: the VAE, with the scaling of its latents.
+        scheduler_config: defines the diffusion process; "prediction_type" is always there.
+    """
+
+    tokenizer: Any
+    text_encoder: Any
+    unet: Any
+    autoencoder: Autoencoder
+    scheduler_config: dict[str, Any]
+
+
+def load_text_parts(
+    place: str | Path, *, vae: str | Path | None = None, device: torch.device, dtype: torch.dtype = torch.float32
+) -> TextParts:
+    """Open a pipeline's parts.
+
+    Args:
+        place: a pipeline folder, or a hub id ("owner/name").
+        vae: folder or hub id of another VAE; None: the pipeline's own.
+        device: where the modules go.
+        dtype: of the text encoder and the UNet.
+
+    Raises:
+        UserError: nothing is there, it is another kind of pipeline, or the parts do not fit each other.
+    """
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    folder = locate(place, files=_FILES)
+    _check_kind(folder)
+    try:
+        with no_progress_bars():
+            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+            text_encoder: Any = CLIPTextModel.from_pretrained(
+                folder / "text_encoder", local_files_only=True, dtype=dtype
+            )
+            unet: Any = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True, torch_dtype=dtype)
+            scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{folder}: a part of the pipeline cannot be loaded: {error}") from error
+    autoencoder = load_autoencoder(vae or folder)
+    scheduler["prediction_type"] = scheduler.get("prediction_type") or "epsilon"
+    _check_fit(folder, text_encoder, unet, autoencoder, scheduler)
+    return TextParts(tokenizer, text_encoder.to(device), unet.to(device), autoencoder.to(device), scheduler)
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers and diffusers from drawing bars into the run's own display."""
+    import diffusers.utils.logging as of_diffusers
+    import transformers.utils.logging as of_transformers
+
+    for logging in (of_diffusers, of_transformers):
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging in (of_diffusers, of_transformers):
+            logging.enable_progress_bar()
+
+
+def _check_kind(folder: Path) -> None:
+    """Refuse what is no text-to-image pipeline before any weights are read."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise UserError(f"{folder}: no model_index.json; expected a diffusers {PIPELINE} folder")
+    try:
+        listed = json.loads(index.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{index}: not JSON ({error})") from error
+    found = listed.get("_class_name")
+    if found != PIPELINE:
+        raise UserError(
+            f"{folder}: is a {found}, expected a {PIPELINE} (Stable Diffusion 1.x or 2.x). "
+            "Name such a folder or hub id in generators.text_to_image.weights of the suite"
+        )
+    for part, expected in (("text_encoder", "CLIPTextModel"), ("unet", "UNet2DConditionModel")):
+        kind = (listed.get(part) or [None, None])[1]
+        if kind != expected:
+            raise UserError(f"{folder}: its {part} is a {kind}, expected a {expected}")
+
+
+def _check_fit(folder: Path, text_encoder: Any, unet: Any, autoencoder: Autoencoder, scheduler: dict[str, Any]) -> None:
+    if unet.config.in_channels != autoencoder.latent_channels:
+        raise UserError(
+            f"{folder}: the UNet takes {unet.config.in_channels} channels, the VAE's latents have "
+            f"{autoencoder.latent_channels}; inpainting and depth models are not supported"
+        )
+    if unet.config.cross_attention_dim != text_encoder.config.hidden_size:
+        raise UserError(
+            f"{folder}: the UNet attends to states of width {unet.config.cross_attention_dim}, the text encoder's "
+            f"have {text_encoder.config.hidden_size}"
+        )
+    if scheduler["prediction_type"] not in PREDICTIONS:
+        raise UserError(
+            f"{folder}: the model predicts {scheduler['prediction_type']!r}; supported: {', '.join(PREDICTIONS)}"
+        )

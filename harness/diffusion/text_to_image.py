@@ -1,0 +1,288 @@
+"""A pre-trained text-to-image generator (CLIP text encoder, UNet, VAE): sample it, encode for it, add tokens to it.
+
+In: a diffusers `StableDiffusionPipeline` folder or hub id; prompts; seeds. Out: uint8 images, latents, denoising
+losses. It never knows which method uses it. Each image depends on its prompt and its seed only: not on the batch, the
+order or the device that it is drawn in (but for rounding).
+
+Shapes: B images, L prompt length, D width of the text encoder, V rows of a token, C h w latent, S image side.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from harness import seeds
+from harness.diffusion.latents import Images, LatentCache, Report
+from harness.diffusion.prompts import PromptEncoder
+from harness.diffusion.samplers import NoiseStreams
+from harness.diffusion.text_parts import TextParts, load_text_parts
+from harness.diffusion.tokens import TokenLearner
+from harness.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.method import ClassInfo
+
+TEXT_SAMPLERS = ("ddim", "dpmsolver++", "ddpm")
+
+
+class TextToImageGenerator:
+    """A frozen text-to-image diffusion model and the words of the suite's classes.
+
+    Args:
+        parts: tokenizer, text encoder, UNet, autoencoder and the scheduler's config.
+        class_words: suite class id -> the word or words that name it in a prompt.
+    """
+
+    def __init__(self, parts: TextParts, class_words: Mapping[str, str]) -> None:
+        self.text = PromptEncoder(parts.tokenizer, parts.text_encoder)
+        self.unet = parts.unet
+        self.autoencoder = parts.autoencoder
+        self.scheduler_config = parts.scheduler_config
+        self.class_words = dict(class_words)
+        self.unet.eval().requires_grad_(False)
+        self._alphas_cumprod = _scheduler("ddpm", self.scheduler_config).alphas_cumprod.float()
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path,
+        *,
+        class_words: Mapping[str, str],
+        encoder: str | Path | None = None,
+        decoder: str | Path | None = None,
+        device: torch.device | str,
+    ) -> TextToImageGenerator:
+        """Load a generator; a folder on disk is read without any network access.
+
+        Args:
+            weights: a `StableDiffusionPipeline` folder, or a hub id ("owner/name").
+            class_words: suite class id -> the words that name it.
+            encoder: a VAE in place of the pipeline's own; one VAE serves both directions here.
+            decoder: the same place as `encoder`, or None.
+            device: where everything runs.
+
+        Raises:
+            UserError: the place does not exist or holds another kind of pipeline, or encoder and decoder differ.
+        """
+        if decoder not in (None, encoder):
+            raise UserError(
+                f"a text-to-image generator uses one VAE; encoder is {encoder}, decoder {decoder}: name one place"
+            )
+        return cls(load_text_parts(weights, vae=encoder, device=torch.device(device)), class_words)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return self.unet.device
+
+    @property
+    def image_size(self) -> int:
+        """Side of the generator's own images, pixels."""
+        return self.latent_shape[1] * self.autoencoder.downscale
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Shape of one latent (C, h, w)."""
+        side = self.unet.config.sample_size
+        return int(self.unet.config.in_channels), int(side), int(side)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all weights in memory, bytes: what is shared by all classes and sets; learned tokens not included."""
+        modules = (self.text.text_encoder, self.unet, self.autoencoder.vae)
+        total = sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
+        return total - self.text.embedding.rows.numel() * self.text.embedding.rows.element_size()
+
+    def word_of(self, c: ClassInfo) -> str:
+        """Return the word or words that name a class in a prompt."""
+        return self.class_words.get(c.id, c.name)
+
+    def learn_tokens(
+        self, names: Sequence[str], words: Sequence[str], *, rows: int = 1, lr: float, weight_decay: float = 0.01
+    ) -> TokenLearner:
+        """Add tokens, each started from its word, and return what trains them.
+
+        Args:
+            names: the new tokens.
+            words: per token the initialiser, a single token of the text encoder.
+            rows: embeddings per token.
+            lr: AdamW learning rate.
+            weight_decay: AdamW weight decay; 0.01 as in diffusers' textual-inversion example.
+
+        Raises:
+            UserError: a token exists, or an initialiser is several tokens.
+        """
+        initial = {name: self.text.word_rows(word, rows) for name, word in zip(names, words, strict=True)}
+        if len(initial) < len(names):
+            raise UserError(f"several classes share a token name: {', '.join(names)}")
+        return TokenLearner(self, initial, lr=lr, weight_decay=weight_decay)
+
+    def encode_moments(self, images_B3SS: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and std [B, C, h, w] of the latents of uint8 images, in units of the denoiser."""
+        return self.autoencoder.encode_moments(images_B3SS)
+
+    def latent_cache(
+        self,
+        images_u8: Images,
+        labels: Tensor,
+        *,
+        flips: bool,
+        report: Report = lambda *_: None,
+        batch_size: int = 64,
+        file: Path | None = None,
+    ) -> LatentCache:
+        """Encode real images once; images of another size are resized first. See `LatentCache.encode`.
+
+        Args:
+            images_u8: [N, 3, s, s] of any side; anything sliced like a tensor.
+            labels: [N] numbers that the caller tells classes by.
+            flips: True for photographs, False for digits.
+            report: told the images encoded.
+            batch_size: images per call of the encoder.
+            file: keep the moments in this memory-mapped file; None: in memory.
+        """
+
+        def encode(images: Tensor) -> tuple[Tensor, Tensor]:
+            return self.encode_moments(resize(images, self.image_size))
+
+        return LatentCache.encode(
+            encode, images_u8, labels, flips=flips, report=report, batch_size=batch_size, file=file
+        )
+
+    def denoising_loss(self, latents_BChw: Tensor, states_BLD: Tensor, rng: torch.Generator) -> Tensor:
+        """Return the mean squared error [B] of the predicted noise (or velocity, as the scheduler's config says).
+
+        Args:
+            latents_BChw: clean latents, on any device.
+            states_BLD: of `text.encode`.
+            rng: CPU generator; draws timesteps, then noise, the same on every device.
+        """
+        t_B = torch.randint(0, len(self._alphas_cumprod), (len(latents_BChw),), generator=rng)
+        noise = torch.randn(latents_BChw.shape, generator=rng).to(self.device)
+        signal = self._alphas_cumprod[t_B].sqrt().view(-1, 1, 1, 1).to(self.device)
+        sigma = (1 - self._alphas_cumprod[t_B]).sqrt().view(-1, 1, 1, 1).to(self.device)
+        clean = latents_BChw.to(self.device)
+        velocity = self.scheduler_config["prediction_type"] == "v_prediction"
+        target = signal * noise - sigma * clean if velocity else noise
+        noisy = (signal * clean + sigma * noise).to(self.unet.dtype)
+        predicted = self.unet(noisy, t_B.to(self.device), encoder_hidden_states=states_BLD).sample
+        return (predicted.float() - target).square().flatten(1).mean(1)
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seeds_B: Sequence[int],
+        *,
+        steps: int,
+        guidance: float,
+        sampler: str = "ddim",
+        negative: str = "",
+        batch_size: int = 64,
+        side: int | None = None,
+        report: Report = lambda *_: None,
+    ) -> Tensor:
+        """Return one image per prompt: uint8 [B, 3, S, S] on the CPU.
+
+        Args:
+            prompts: one per image; they may differ.
+            seeds_B: one per image; equal prompt and seed give an equal image (but for rounding in another batch size).
+            steps: denoising steps.
+            guidance: classifier-free guidance scale; 1.0: none, and half the time.
+            sampler: one of `TEXT_SAMPLERS`.
+            negative: what guidance leads away from; "" as usual.
+            batch_size: images at a time.
+            side: images are resized to it; None: the generator's own `image_size`.
+            report: told the images drawn.
+
+        Raises:
+            UserError: the sampler is unknown, or the steps are out of range.
+        """
+        if not 1 <= steps <= len(self._alphas_cumprod):
+            raise UserError(f"{steps} denoising steps: expected 1 to {len(self._alphas_cumprod)}")
+        _scheduler(sampler, self.scheduler_config)
+        assert len(prompts) == len(seeds_B) > 0
+        side = side or self.image_size
+        images: list[Tensor] = []
+        with torch.no_grad():
+            for start in range(0, len(prompts), batch_size):
+                here = slice(start, start + batch_size)
+                states = self.text.encode(prompts[here])
+                away = self.text.encode([negative] * len(states)) if guidance != 1.0 else None
+                latents = self._chain(states, away, seeds_B[here], steps, guidance, sampler)
+                images.append(resize(self.autoencoder.decode(latents, batch_size=batch_size), side))
+                report("sample", start + len(states), len(prompts), "image")
+        return torch.cat(images)
+
+    def _chain(
+        self, states: Tensor, away: Tensor | None, chosen: Sequence[int], steps: int, guidance: float, sampler: str
+    ) -> Tensor:
+        """Run one whole denoising chain; returns latents [B, C, h, w]."""
+        scheduler = _scheduler(sampler, self.scheduler_config)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=DeprecationWarning)  # of numpy, inside diffusers' timesteps
+            scheduler.set_timesteps(steps, device=self.device)
+        x = NoiseStreams(chosen, self.latent_shape, self.device)() * scheduler.init_noise_sigma
+        # Ancestral noise: one generator per image, which diffusers draws each image's own noise from.
+        noise = [torch.Generator().manual_seed(seeds.derive("ancestral", seed)) for seed in chosen]
+        more = {"generator": noise} if sampler == "ddpm" else {}
+        for t in scheduler.timesteps:
+            inputs = scheduler.scale_model_input(x, t).to(self.unet.dtype)
+            if away is None:
+                output = self.unet(inputs, t, encoder_hidden_states=states).sample.float()
+            else:
+                both = torch.cat([away, states])
+                output = self.unet(torch.cat([inputs, inputs]), t, encoder_hidden_states=both).sample.float()
+                empty, full = output.chunk(2)
+                output = empty + guidance * (full - empty)
+            x = scheduler.step(output, t, x, **more).prev_sample
+        return x
+
+
+def resize(images_u8: Tensor, side: int) -> Tensor:
+    """Return uint8 images [B, 3, side, side]: antialiased bicubic; the same tensor where the side fits already."""
+    if images_u8.shape[-1] == side:
+        return images_u8
+    from torch.nn.functional import interpolate
+
+    pixels = interpolate(images_u8.float(), (side, side), mode="bicubic", antialias=True, align_corners=False)
+    return pixels.round().clamp(0, 255).to(torch.uint8)
+
+
+def _scheduler(sampler: str, config: Mapping[str, Any]) -> Any:
+    """Return a fresh scheduler of the pipeline's own process. Latents are never clipped, whatever the default.
+
+    Raises:
+        UserError: the sampler is unknown.
+    """
+    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+
+    if sampler not in TEXT_SAMPLERS:
+        raise UserError(
+            f"unknown sampler {sampler!r}.{did_you_mean(sampler, list(TEXT_SAMPLERS))} Known: {', '.join(TEXT_SAMPLERS)}."
+        )
+    if sampler == "dpmsolver++":
+        return DPMSolverMultistepScheduler(
+            **_process_options(config), algorithm_type="dpmsolver++", timestep_spacing="trailing"
+        )
+    kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
+    return kind(**_process_options(config), clip_sample=False, timestep_spacing="trailing")
+
+
+def _process_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a scheduler's config that define the process, whichever sampler runs it."""
+    names = (
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "prediction_type",
+        "rescale_betas_zero_snr",
+    )
+    return {name: config[name] for name in names if config.get(name) is not None}

@@ -1,0 +1,144 @@
+"""New tokens for a frozen text encoder: the table that holds them, how they train, and the files that diffusers reads.
+
+In: names, an initialiser word, latents with prompts. Out: learned rows by token. Everything else stays as it was, bit
+for bit: the frozen table is never written, and only the new rows get gradients.
+
+Shapes: B batch, L prompt length, K new rows, V rows of one token, D width of the text encoder, C h w of a latent.
+Source: Gal et al., An Image is Worth One Word, ICLR 2023 (textual inversion).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from harness.diffusion.text_to_image import TextToImageGenerator
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class ExtendedEmbedding(nn.Module):
+    """A frozen embedding table with new rows behind it.
+
+    Args:
+        table: the pre-trained table; kept, never changed.
+        first: the id of the first new row: the size of the tokenizer's vocabulary, which may be below the table's.
+    """
+
+    def __init__(self, table: nn.Embedding, first: int) -> None:
+        super().__init__()
+        self.table = table.requires_grad_(False)
+        self.first = first
+        self.rows = nn.Parameter(table.weight.new_empty(0, table.embedding_dim), requires_grad=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """The pre-trained table."""
+        return self.table.weight
+
+    def append(self, rows_KD: Tensor) -> None:
+        """Add rows; their ids follow the last one's."""
+        rows = torch.cat([self.rows.detach(), rows_KD.to(self.rows)])
+        self.rows = nn.Parameter(rows, requires_grad=False)
+
+    def forward(self, ids_BL: Tensor) -> Tensor:
+        """Return the embeddings [B, L, D]."""
+        known = self.table(ids_BL.clamp(max=len(self.table.weight) - 1))
+        if not len(self.rows):
+            return known
+        new = functional.embedding((ids_BL - self.first).clamp(min=0), self.rows)
+        return torch.where((ids_BL >= self.first)[..., None], new, known)
+
+
+class TokenLearner:
+    """Trains new tokens of a text-to-image generator with AdamW; all else is frozen. Several classes share a batch.
+
+    Args:
+        generator: gets the tokens; they stay in it.
+        initial: token name -> its first rows [V, D], see `PromptEncoder.word_rows`.
+        lr: constant AdamW learning rate.
+        weight_decay: AdamW weight decay, which pulls rows towards zero.
+
+    Raises:
+        UserError: a token of that name exists.
+        ValueError: the generator has learned tokens already.
+    """
+
+    def __init__(
+        self, generator: TextToImageGenerator, initial: Mapping[str, Tensor], *, lr: float, weight_decay: float
+    ) -> None:
+        if len(generator.text.embedding.rows):
+            raise ValueError("this generator has tokens already; learn from a fresh copy, so that only new rows train")
+        for name, rows_VD in initial.items():
+            generator.text.add_token(name, rows_VD)
+        self.generator = generator
+        self.names = tuple(initial)
+        self._rows = generator.text.embedding.rows.requires_grad_(True)
+        self._optimizer = torch.optim.AdamW([self._rows], lr=lr, weight_decay=weight_decay, fused=True)
+        self.num_steps = 0
+
+    def loss(self, latents_BChw: Tensor, prompts: Sequence[str], rng: torch.Generator) -> Tensor:
+        """Return the denoising loss [B] of clean latents under their prompts; see the generator's `denoising_loss`."""
+        return self.generator.denoising_loss(latents_BChw, self.generator.text.encode(prompts), rng)
+
+    def step(self, loss: Tensor) -> None:
+        """Go one optimiser step down the scalar `loss`.
+
+        AdamW moves all rows, those of classes outside the batch by their momentum, as in diffusers' example.
+        """
+        loss.backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.num_steps += 1
+
+    def embeddings(self) -> dict[str, Tensor]:
+        """Return the learned rows [V, D] of every token, on the CPU."""
+        return {name: self.generator.text.token_rows(name).detach().cpu().clone() for name in self.names}
+
+    def finish(self) -> dict[str, Tensor]:
+        """Freeze the tokens and return them as `embeddings` does."""
+        self._rows.requires_grad_(False)
+        return self.embeddings()
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return all that `restore` needs: tensors on the CPU, and "num_steps"."""
+        moments = self._optimizer.state[self._rows]
+        zeros = torch.zeros_like(self._rows, device="cpu")
+        kept = {f"tokens/{key}": moments[key].cpu().clone() if moments else zeros for key in _MOMENTS}
+        return {"num_steps": self.num_steps, "tokens/rows": self._rows.detach().cpu().clone(), **kept}
+
+    @torch.no_grad()
+    def restore(self, checkpoint: Mapping[str, Any]) -> None:
+        """Continue where `checkpoint` was taken; on a CPU the continuation is bit-equal to an uninterrupted run.
+
+        Raises:
+            ValueError: the checkpoint is of other tokens.
+        """
+        rows = checkpoint["tokens/rows"]
+        if rows.shape != self._rows.shape:
+            raise ValueError(f"the checkpoint has token rows {list(rows.shape)}; here train {list(self._rows.shape)}")
+        self.num_steps = int(checkpoint["num_steps"])
+        self._rows.copy_(rows)
+        state = {key: checkpoint[f"tokens/{key}"].clone() for key in _MOMENTS}
+        state["step"] = torch.tensor(float(self.num_steps))
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": {0: state} if self.num_steps else {}, "param_groups": groups})
+
+
+def embedding_file(token: str, rows_VD: Tensor, about: Mapping[str, Any]) -> bytes:
+    """Return one learned token as the safetensors file that diffusers' `load_textual_inversion` reads.
+
+    The key is the token; diffusers calls the rows after the first TOKEN_1, TOKEN_2 and so on, as we do. `about` goes
+    into the file's metadata, which diffusers ignores: as JSON under one key, since safetensors writes several in an
+    order that changes from call to call.
+    """
+    from safetensors.torch import save
+
+    metadata = {"about": json.dumps(dict(about), sort_keys=True)}
+    return save({token: rows_VD.detach().cpu().contiguous()}, metadata=metadata)
