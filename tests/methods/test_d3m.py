@@ -1,6 +1,7 @@
 """D3M: learned tokens are all that is kept; a killed fit resumes; Stable Diffusion's own format runs from end to end."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from harness.request import make_request, resolve
 from harness.services import open_split
 from harness.state import FolderCheckpoint
 
+ROOT = Path(__file__).parents[2]
 CLASSES = [line.split()[0] for line in (ROOT / "datasets" / "classes" / "imagewoof.txt").read_text().splitlines()]
 
 
@@ -128,8 +130,6 @@ def test_stable_diffusions_format_runs_from_images_to_students(woof_run, imagene
 
 
 def test_only_tokens_seeds_and_prompts_are_kept_whatever_the_ipc(woof_run):
-    from pathlib import Path
-
     rows = harness.load_results(woof_run)
     folder = Path(rows["image_folder"].iloc[0])
     files = sorted((folder / "stored").iterdir())
@@ -145,8 +145,6 @@ def test_only_tokens_seeds_and_prompts_are_kept_whatever_the_ipc(woof_run):
 
 def test_the_kept_files_give_the_images_again_in_diffusers(woof_run, imagenet):
     """Token and seed are enough: the same first image from diffusers' own pipeline."""
-    from pathlib import Path
-
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     folder = Path(harness.load_results(woof_run)["image_folder"].iloc[0])
@@ -276,8 +274,6 @@ def test_a_pool_begins_with_the_fixed_set(tiny_suite, prior):
 @pytest.mark.slow
 def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
     """A classifier trained on real digits judges images of "a photo of a digit" before, of each class's token after."""
-    from pathlib import Path
-
     from harness.data import load_distilled
     from harness.services import load_generator, real_tensors
     from harness.store import Store
