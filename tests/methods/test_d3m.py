@@ -21,7 +21,6 @@ from harness.request import make_request, resolve
 from harness.services import open_split
 from harness.state import FolderCheckpoint
 
-ROOT = Path(__file__).parents[2]
 CLASSES = [line.split()[0] for line in (ROOT / "datasets" / "classes" / "imagewoof.txt").read_text().splitlines()]
 
 
