@@ -144,7 +144,7 @@ class PriorTraining(VaeTraining):
     depth: PositiveInt = Field(4, description="DiT blocks")
     num_heads: PositiveInt = Field(4, description="attention heads")
     patch_size: PositiveInt = Field(2, description="latent pixels per token side")
-    dit_steps: PositiveInt = Field(1500, description="DiT training steps")
+    dit_steps: PositiveInt = Field(1300, description="DiT training steps")
     dit_batch: PositiveInt = Field(64, description="latents a DiT step")
     dit_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the DiT, warm-up then cosine to 0")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="EMA whose weights are saved")

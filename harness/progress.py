@@ -23,7 +23,7 @@ SHOWN_STAGES = 8
 
 
 class TimeLeft:
-    """Estimate the seconds left from the mean time of finished jobs of each kind; unknown kinds take the overall mean."""
+    """Estimate the seconds left from the mean time of finished jobs of each kind; unknown until each kind has ended once."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -40,15 +40,13 @@ class TimeLeft:
         self.spent.setdefault(job.kind, []).append(time.monotonic() - begun)
 
     def seconds(self, status: dict[str, Status]) -> float | None:
-        """Return the estimate, or None before the first job has ended."""
-        ended = [s for spent in self.spent.values() for s in spent]
-        if not ended:
-            return None
+        """Return the estimate, or None while a kind is to come that has not been timed."""
         mean = {kind: sum(spent) / len(spent) for kind, spent in self.spent.items()}
-        overall = sum(ended) / len(ended)
-        todo = [key for key, state in status.items() if state in ("waiting", "running")]
+        todo = [self.plan.jobs[key].kind for key, state in status.items() if state in ("waiting", "running")]
+        if not all(kind in mean for kind in todo):
+            return None
         parallel = max(1, sum(state == "running" for state in status.values()))
-        return sum(mean.get(self.plan.jobs[key].kind, overall) for key in todo) / parallel
+        return sum(mean[kind] for kind in todo) / parallel
 
 
 class PlainView:

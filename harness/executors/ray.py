@@ -127,8 +127,9 @@ class RayExecutor:
         }
 
     def capacity(self) -> int:
-        """Two jobs beyond the CPUs wait inside Ray, so that no worker idles between two."""
-        return int(self._ray.cluster_resources().get("CPU", 1)) + 2
+        """As many jobs as the CPUs hold. None waits inside Ray, which would run all of one kind before any other."""
+        least = min((job.resources.cpus for job in self.plan.jobs.values()), default=1)
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // least)
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task."""
