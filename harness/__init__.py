@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.config import AFTER_FIT, UNHASHED
 from harness.discovery import register_method
 from harness.errors import UserError
+from harness.frozen import AFTER_FIT, UNHASHED
 from harness.method import ClassInfo, DistilledSet, Method, State, Stored, Task, repeat_to
 
 if TYPE_CHECKING:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from harness.errors import UserError
-from harness.plan import Job, Plan, make_plan
+from harness.plan import Job, Plan
+from harness.planner import make_plan
 from harness.preflight import check_disk, check_weights
-from harness.request import Resolved, RunRequest, make_request, resolve
+from harness.request import RunRequest, make_request
+from harness.resolve import Resolved, resolve
 from harness.results import RECORDS, Run, report, write_page
 from harness.store import Store, write_text_atomically
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from harness.cli_data import DataRoot, data_app
-from harness.cli_options import Plugins, Store, WeightsRoot, names, numbers
+from harness import cli_options as options
+from harness.cli_data import data_app
 from harness.cli_output import plain, print_paths, print_tables, stdout, tell_run
 from harness.cli_sets import evaluate, export
 from harness.errors import UserError
@@ -76,38 +76,23 @@ def run(
             help="Budgets in bytes in place of IPCs, with commas: `8kB,75KiB`. As many images as fit, uncompressed.",
         ),
     ] = None,
-    students: Annotated[str | None, typer.Option(help="Students, with commas; `timm:NAME` works.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Training protocol; default: the suite's.")] = None,
-    seeds: Annotated[
-        str | None, typer.Option(help="Training seeds, with commas: one student per seed and set.")
-    ] = None,
-    distill_seeds: Annotated[str | None, typer.Option(help="Distillation seeds: one distilled set per seed.")] = None,
-    executor: Annotated[str, typer.Option(help="`ray`, or `local`: one job at a time in this process.")] = "ray",
-    ray_address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster; default: a local Ray for this run.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="CPUs that the local Ray may use; default: all.")] = None,
-    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")] = "auto",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="Override a field: `minimax.epochs=4`, `protocol.lr=0.02`; repeatable. See `harness show`."
-        ),
-    ] = None,
-    plugin: Plugins = None,
-    store: Store = "results",
-    data_root: DataRoot = "data",
-    weights_root: WeightsRoot = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the jobs and run nothing.")] = False,
-    scores: Annotated[
-        bool,
-        typer.Option(
-            "--scores",
-            help="Label- and augmentation-robust scores beside the accuracy; trains the students more that they need.",
-        ),
-    ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run every job again, whatever the store has.")] = False,
-    name: Annotated[str | None, typer.Option(help="Name of the run; default: suite and time.")] = None,
+    students: options.Students = None,
+    protocol: options.ProtocolName = None,
+    seeds: options.Seeds = None,
+    distill_seeds: options.DistillSeeds = None,
+    executor: options.Executor = "ray",
+    ray_address: options.RayAddress = None,
+    workers: options.Workers = None,
+    device: options.Device = "auto",
+    settings: options.Settings = None,
+    plugin: options.Plugins = None,
+    store: options.Store = "results",
+    data_root: options.DataRoot = "data",
+    weights_root: options.WeightsRoot = None,
+    dry_run: options.DryRun = False,
+    scores: options.Scores = False,
+    fresh: options.Fresh = False,
+    name: options.RunName = None,
 ) -> int:
     """Distil with each method, train students on each distilled set, and show the leaderboard.
 
@@ -122,13 +107,13 @@ def run(
 
     request = make_request(
         suite=suite,
-        methods=names(methods),
-        ipc=numbers(ipc, "--ipc", 1),
-        bytes=names(size),
-        students=names(students),
+        methods=options.names(methods),
+        ipc=options.numbers(ipc, "--ipc", 1),
+        bytes=options.names(size),
+        students=options.names(students),
         protocol=protocol,
-        seeds=numbers(seeds, "--seeds", 0),
-        distill_seeds=numbers(distill_seeds, "--distill-seeds", 0),
+        seeds=options.numbers(seeds, "--seeds", 0),
+        distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
         executor=executor,
         ray_address=ray_address,
         workers=workers,
@@ -187,7 +172,7 @@ def report(
     html: Annotated[
         bool, typer.Option("--html", help="Write the run's page, index.html, again: tables, figures, images, errors.")
     ] = False,
-    store: Store = "results",
+    store: options.Store = "results",
     layout: Annotated[
         str | None,
         typer.Option(help="One kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
@@ -240,13 +225,13 @@ def report(
 @app.command()
 def inspect(
     run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
-    store: Store = "results",
+    store: options.Store = "results",
     features: Annotated[str, typer.Option(help="`teacher`, that of the run, or `timm:NAME`, pretrained.")] = "teacher",
     projection: Annotated[str, typer.Option(help="Of the maps: `pca`, or `tsne`, which takes longer.")] = "pca",
     data_root: Annotated[
         str | None, typer.Option("--data-root", help="Folder of the images; default: where they lay for the run.")
     ] = None,
-    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")] = "auto",
+    device: options.Device = "auto",
 ) -> int:
     """Compare distilled with real training images in a feature space: coverage, representativeness, maps of features."""
     from harness import results
@@ -262,10 +247,10 @@ def inspect(
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="methods, suites, students, protocols or runs")],
-    plugin: Plugins = None,
-    store: Store = "results",
-    data_root: DataRoot = "data",
-    weights_root: WeightsRoot = None,
+    plugin: options.Plugins = None,
+    store: options.Store = "results",
+    data_root: options.DataRoot = "data",
+    weights_root: options.WeightsRoot = None,
 ) -> int:
     """List methods, suites, students, protocols or runs."""
     from harness.show import LISTS, Places, print_list
@@ -282,7 +267,7 @@ def list_(
 def show(
     kind: Annotated[str, typer.Argument(help="method or suite")],
     name: Annotated[str, typer.Argument(help="its name")],
-    plugin: Plugins = None,
+    plugin: options.Plugins = None,
 ) -> int:
     """Explain a method with all its options, or a suite with all that it overrides."""
     from harness.show import print_method, print_suite
@@ -297,7 +282,9 @@ def show(
 
 
 @app.command()
-def doctor(data_root: DataRoot = "data", store: Store = "results", weights_root: WeightsRoot = None) -> int:
+def doctor(
+    data_root: options.DataRoot = "data", store: options.Store = "results", weights_root: options.WeightsRoot = None
+) -> int:
     """Check this machine: devices, versions, Ray, and which suites' data and weights are found."""
     from harness.doctor import print_report
 

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from harness.cli_options import DataRoot
 from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.data.check import Findings
 
-DataRoot = Annotated[
-    str, typer.Option("--data-root", help="Folder under which image folders lie.", envvar="HARNESS_DATA")
-]
 SuiteName = Annotated[str, typer.Argument(help="Suite name (`harness list suites`) or path of a suite YAML.")]
 
 data_app = typer.Typer(

@@ -12,6 +12,9 @@ from harness.errors import UserError
 Store = Annotated[
     str, typer.Option("--store", help="Folder (or fsspec URI) for artefacts and runs.", envvar="HARNESS_STORE")
 ]
+DataRoot = Annotated[
+    str, typer.Option("--data-root", help="Folder under which image folders lie.", envvar="HARNESS_DATA")
+]
 WeightsRoot = Annotated[
     str | None,
     typer.Option(
@@ -23,6 +26,36 @@ WeightsRoot = Annotated[
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Python file with a method of your own; repeatable.")
 ]
+Students = Annotated[str | None, typer.Option("--students", help="Students, with commas; `timm:NAME` works.")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Training protocol; default: the suite's.")]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", help="Training seeds, with commas: one student per seed and set.")
+]
+DistillSeeds = Annotated[
+    str | None, typer.Option("--distill-seeds", help="Distillation seeds: one distilled set, or one pick, per seed.")
+]
+Executor = Annotated[str, typer.Option("--executor", help="`ray`, or `local`: one job at a time in this process.")]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="A running Ray cluster; default: a local Ray for this run.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="CPUs that the local Ray may use; default: all.")]
+Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override a field: `minimax.epochs=4`, `protocol.lr=0.02`; repeatable. See `harness show`."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the jobs and run nothing.")]
+Scores = Annotated[
+    bool,
+    typer.Option(
+        "--scores",
+        help="Label- and augmentation-robust scores beside the accuracy; trains the students more that they need.",
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, whatever the store has.")]
+RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; default: suite and time.")]
 
 
 def names(text: str | None) -> tuple[str, ...] | None:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from harness.cli_data import DataRoot
-from harness.cli_options import Plugins, Store, WeightsRoot, names, numbers
+from harness import cli_options as options
 from harness.cli_output import tell_run
 
 
@@ -44,31 +43,23 @@ def evaluate(
         typer.Option(help="MEAN/STD that float tensors were normalised with: `0.485,0.456,0.406/0.229,0.224,0.225`."),
     ] = None,
     methods: Annotated[str | None, typer.Option(help="Further methods for the same tables, with commas.")] = None,
-    students: Annotated[str | None, typer.Option(help="Students, with commas; `timm:NAME` works.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Training protocol; default: the suite's.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Training seeds, with commas: one student per seed.")] = None,
-    distill_seeds: Annotated[str | None, typer.Option(help="Distillation seeds: one random pick per seed.")] = None,
-    executor: Annotated[str, typer.Option(help="`ray`, or `local`: one job at a time in this process.")] = "ray",
-    ray_address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster; default: a local Ray for this run.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="CPUs that the local Ray may use; default: all.")] = None,
-    device: Annotated[str, typer.Option(help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")] = "auto",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a field: `protocol.lr=0.02`; repeatable.")
-    ] = None,
-    plugin: Plugins = None,
-    store: Store = "results",
-    data_root: DataRoot = "data",
-    weights_root: WeightsRoot = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the images, show the jobs and run nothing.")
-    ] = False,
-    scores: Annotated[
-        bool, typer.Option("--scores", help="Label- and augmentation-robust scores beside the accuracy.")
-    ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Run every job again, whatever the store has.")] = False,
-    name: Annotated[str | None, typer.Option(help="Name of the run; default: suite and time.")] = None,
+    students: options.Students = None,
+    protocol: options.ProtocolName = None,
+    seeds: options.Seeds = None,
+    distill_seeds: options.DistillSeeds = None,
+    executor: options.Executor = "ray",
+    ray_address: options.RayAddress = None,
+    workers: options.Workers = None,
+    device: options.Device = "auto",
+    settings: options.Settings = None,
+    plugin: options.Plugins = None,
+    store: options.Store = "results",
+    data_root: options.DataRoot = "data",
+    weights_root: options.WeightsRoot = None,
+    dry_run: options.DryRun = False,
+    scores: options.Scores = False,
+    fresh: options.Fresh = False,
+    name: options.RunName = None,
 ) -> int:
     """Score images that were made elsewhere, as a method of their own: students, protocol and tables as for any other.
 
@@ -85,16 +76,16 @@ def evaluate(
         as_name=as_name,
         title=title,
         suite=suite,
-        ipc=numbers(ipc, "--ipc", 1),
+        ipc=options.numbers(ipc, "--ipc", 1),
         pick=pick,
         class_order=class_order,
         normalised=normalised,
         labels=labels,
-        methods=names(methods),
-        students=names(students),
+        methods=options.names(methods),
+        students=options.names(students),
         protocol=protocol,
-        seeds=numbers(seeds, "--seeds", 0),
-        distill_seeds=numbers(distill_seeds, "--distill-seeds", 0),
+        seeds=options.numbers(seeds, "--seeds", 0),
+        distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
         executor=executor,
         ray_address=ray_address,
         workers=workers,
@@ -133,7 +124,7 @@ def export(
     distill_seed: Annotated[
         int | None, typer.Option("--distill-seed", help="Which set, where the run made several.")
     ] = None,
-    store: Store = "results",
+    store: options.Store = "results",
 ) -> int:
     """Write a distilled set of a run for other tools; nothing that exists is overwritten.
 

@@ -18,8 +18,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from harness.config import Frozen
 from harness.errors import UserError
+from harness.frozen import Frozen
 from harness.method import Method
 from harness.registry import Registry
 from harness.settings import RESERVED

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import discovery, measure, weights
-from harness.config import GeneratorSpec
 from harness.errors import UserError
+from harness.generator_config import GeneratorSpec
 from harness.suites import SuiteFile, load_suite, suite_names
 
 GB = 10**9

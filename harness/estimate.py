@@ -20,7 +20,7 @@ from harness.store import Store
 from harness.trial import try_denoiser, try_student
 
 if TYPE_CHECKING:
-    from harness.request import Resolved
+    from harness.resolve import Resolved
 
 FORWARD_SHARE = 1 / 3
 """Cost of an image that is only scored, as a share of one that is trained on (one pass forward, two backward)."""

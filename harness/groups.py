@@ -15,16 +15,17 @@ import yaml
 from pydantic import Field
 from rich.console import Console
 
-from harness.config import Frozen
 from harness.errors import UserError
 from harness.files import data_folder
+from harness.frozen import Frozen
 from harness.suites import checked, suite_names
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.plan import Plan
-    from harness.request import Resolved, RunRequest
+    from harness.request import RunRequest
+    from harness.resolve import Resolved
     from harness.results import Run
 
 ALL = "all"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from harness import seeds
-from harness.config import Frozen
 from harness.errors import UserError
+from harness.frozen import Frozen
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from harness import weights
 from harness.errors import UserError
 from harness.format import byte_size
 from harness.plan import Plan
-from harness.request import Resolved
+from harness.resolve import Resolved
 from harness.store import Store
 
 SPARE = 64 * 2**20

@@ -12,9 +12,9 @@ from typing import Literal
 import yaml
 from pydantic import Field, NonNegativeFloat, PositiveInt, ValidationError, field_validator
 
-from harness.config import Frozen
 from harness.errors import UserError
 from harness.files import data_folder
+from harness.frozen import Frozen
 from harness.suites import checked, explain
 
 UNSTATED = "unstated"

@@ -14,7 +14,7 @@ from harness import discovery
 from harness.class_scores import score_fields
 from harness.executors.scheduler import Scheduler
 from harness.plan import Plan, Row
-from harness.request import Resolved
+from harness.resolve import Resolved
 from harness.store import Store
 
 SCORES = ("top1_last", "top1_best", "best_epoch", "top5_last", "top5_best", "epochs")

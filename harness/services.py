@@ -12,8 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config import GeneratorSpec, Teacher
+from harness.config import Teacher
 from harness.errors import UserError
+from harness.generator_config import GeneratorSpec
 from harness.measure import Clock
 from harness.method import ClassInfo
 from harness.plan import Job

@@ -18,7 +18,7 @@ from harness.config import Protocol
 from harness.format import byte_size
 from harness.method import Method
 from harness.plan import KINDS, Plan
-from harness.request import Resolved
+from harness.resolve import Resolved
 from harness.store import Store
 from harness.suite_list import COLUMNS, budget_text, suite_rows
 from harness.suites import load_suite

@@ -17,7 +17,7 @@ from harness.store import Store
 if TYPE_CHECKING:
     import torch
 
-    from harness.request import Resolved
+    from harness.resolve import Resolved
 
 TRIAL_S = 0.5
 """A trial goes on for so long, seconds; one epoch of a few batches, or one pass, at least."""

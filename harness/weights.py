@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from harness.config import GeneratorSpec
 from harness.errors import UserError
+from harness.generator_config import GeneratorSpec
 from harness.method import ClassInfo
 from harness.store import file_sha256
 from harness.suites import SuiteFile

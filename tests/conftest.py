@@ -59,7 +59,8 @@ def make_task(tiny_suite, tmp_path_factory):
     from harness.data.real import RealImages
     from harness.diffusion.kinds import GENERATOR_KINDS, PriorInputs
     from harness.method import Task
-    from harness.request import make_request, resolve
+    from harness.request import make_request
+    from harness.resolve import resolve
     from harness.services import load_generator, open_split
     from harness.students.build import build_student
     from harness.students.features import FeatureExtractor

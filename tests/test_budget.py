@@ -7,7 +7,8 @@ from support import tiny_suite_values
 import harness
 from harness.errors import UserError
 from harness.format import parse_bytes
-from harness.request import make_request, resolve
+from harness.request import make_request
+from harness.resolve import resolve
 
 PER_IPC = 10 * 3 * 16 * 16
 """Bytes of one uncompressed image for each class of the tiny suite."""
@@ -95,7 +96,7 @@ def test_the_table_shows_what_must_be_kept_and_what_is_needed_besides(soft):
 
 
 def test_hard_labels_need_no_teacher(tiny_suite):
-    from harness.plan import make_plan
+    from harness.planner import make_plan
 
     def kinds(protocol):
         return make_plan(

@@ -13,7 +13,8 @@ from support import harness_process
 
 import harness
 from harness.reporters import build_reports
-from harness.request import make_request, resolve
+from harness.request import make_request
+from harness.resolve import resolve
 from harness.services import real_tensors
 from harness.training.protocols import resolve_protocol
 from harness.training.scoring import predict

@@ -6,9 +6,11 @@ import pytest
 from pydantic import Field
 
 from harness import AFTER_FIT, UNHASHED, DistilledSet, Method
-from harness.config import Budget, GeneratorSpec, PriorTraining, Protocol, Resources, Suite, Teacher
+from harness.config import Budget, Protocol, Resources, Suite, Teacher
+from harness.generator_config import GeneratorSpec, PriorTraining
 from harness.method import ClassInfo
-from harness.plan import MethodPlan, PlanInput, class_groups, make_plan
+from harness.plan import MethodPlan, PlanInput, class_groups
+from harness.planner import make_plan
 
 CLASSES = tuple(ClassInfo(str(i), i, str(i)) for i in range(4))
 
@@ -161,7 +163,7 @@ def test_the_last_class_group_is_the_rest():
 def test_planning_imports_no_torch(cli):
     import subprocess
 
-    code = "import sys, harness.plan, harness.request, harness.executors.scheduler; sys.exit('torch' in sys.modules)"
+    code = "import sys, harness.planner, harness.resolve, harness.executors.scheduler; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -5,8 +5,11 @@ import pytest
 from harness.config import Protocol
 from harness.data import read_class_list
 from harness.errors import UserError
-from harness.plan import PlanInput, make_plan
-from harness.request import check_suite, make_request, select_methods
+from harness.method_choice import select_methods
+from harness.plan import PlanInput
+from harness.planner import make_plan
+from harness.request import make_request
+from harness.resolve import check_suite
 from harness.suites import load_suite, parse_suite, suite_names
 
 GOOD = """\

@@ -10,10 +10,11 @@ from support import ROOT, tiny_suite_values
 
 import harness
 from harness import weights
-from harness.config import GeneratorSpec, PriorTraining
 from harness.errors import UserError
+from harness.generator_config import GeneratorSpec, PriorTraining
 from harness.method import ClassInfo
-from harness.request import make_request, resolve
+from harness.request import make_request
+from harness.resolve import resolve
 from harness.suites import SuiteFile, load_suite
 
 NAME = "someone/tiny-dit"

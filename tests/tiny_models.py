@@ -54,8 +54,8 @@ def stable_diffusion(folder: Path) -> None:
 
 def dit(folder: Path, classes: list[str], side: int = 32) -> None:
     """Write a class-conditional DiT pipeline of `classes`, for images of `side` pixels."""
-    from harness.config import PriorTraining
     from harness.diffusion.prior import train_class_conditional
+    from harness.generator_config import PriorTraining
 
     spec = PriorTraining(
         vae_channels=(8, 8), vae_steps=3, hidden_size=32, depth=2, num_heads=2, dit_steps=3, dit_batch=8, vae_batch=8

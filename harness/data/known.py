@@ -15,10 +15,10 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, PositiveInt, model_validator
 
-from harness.config import Frozen
 from harness.data.class_list import read_class_list
 from harness.errors import UserError, did_you_mean
 from harness.files import data_folder
+from harness.frozen import Frozen
 from harness.suites import checked
 
 UNKNOWN = "none of the known"

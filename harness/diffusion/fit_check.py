@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import weights
-from harness.config import GeneratorSpec
 from harness.diffusion.checkpoints import check_dit
 from harness.diffusion.loading import is_complete, transformer_path, vae_path
 from harness.diffusion.text_parts import check_text_folder
 from harness.errors import UserError
+from harness.generator_config import GeneratorSpec
 from harness.method import ClassInfo
 
 

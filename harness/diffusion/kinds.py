@@ -1,7 +1,7 @@
 """The kinds of generator that a suite may offer: how the `prior` job trains one, and how a task opens one.
 
 A method names a kind in `needs` ("text_to_image_generator"), a suite offers it under `generators`; the engine knows
-both by this table only. The options of each kind's training are in `harness.config.GENERATOR_TRAINING`.
+both by this table only. The options of each kind's training are in `harness.generator_config.GENERATOR_TRAINING`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.config import GeneratorSpec, PriorTraining, TextPriorTraining
 from harness.errors import UserError
+from harness.generator_config import GeneratorSpec, PriorTraining, TextPriorTraining
 from harness.method import ClassInfo
 
 if TYPE_CHECKING:

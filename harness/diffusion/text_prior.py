@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from harness import seeds
-from harness.config import TextPriorTraining
 from harness.diffusion.ema import Ema
 from harness.diffusion.latents import LatentCache, Report
 from harness.diffusion.loading import no_progress_bars
@@ -32,6 +31,7 @@ from harness.diffusion.text_to_image import TextToImageGenerator
 from harness.diffusion.vae import Autoencoder
 from harness.diffusion.word_tokenizer import word_tokenizer
 from harness.errors import UserError
+from harness.generator_config import TextPriorTraining
 
 MAX_GRAD_NORM = 1.0
 

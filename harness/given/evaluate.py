@@ -23,7 +23,8 @@ from harness.errors import UserError
 from harness.given.sets import GivenSet, Rows, open_given
 from harness.method import ClassInfo
 from harness.plan import Plan
-from harness.request import Resolved, make_request
+from harness.request import make_request
+from harness.resolve import Resolved
 from harness.results import Run
 from harness.settings import RESERVED, parse_settings
 from harness.suites import load_suite

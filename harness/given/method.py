@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from harness.config import UNHASHED
 from harness.errors import UserError
+from harness.frozen import UNHASHED
 from harness.given.sets import Rows, open_given
 from harness.method import DistilledSet, Method, Task
 

@@ -12,7 +12,8 @@ import torch
 from harness import Method
 from harness.config import Budget, Protocol, Suite
 from harness.method import ClassInfo
-from harness.plan import MethodPlan, PlanInput, make_plan
+from harness.plan import MethodPlan, PlanInput
+from harness.planner import make_plan
 from methods.minimax import Criteria
 
 

@@ -17,7 +17,8 @@ from harness import discovery
 from harness.data.real import RealImages
 from harness.errors import UserError
 from harness.method import Task
-from harness.request import make_request, resolve
+from harness.request import make_request
+from harness.resolve import resolve
 from harness.services import open_split
 from harness.state import FolderCheckpoint
 

@@ -118,7 +118,8 @@ def test_the_teacher_labels_each_image_once_and_the_labels_are_counted(labelled)
 
 def test_stored_labels_are_the_teachers_logits_of_the_images_as_they_are(labelled, tiny_suite):
     from harness.data.distilled_folder import load_distilled
-    from harness.request import make_request, resolve
+    from harness.request import make_request
+    from harness.resolve import resolve
     from harness.services import load_teacher
 
     store, _, rows = labelled

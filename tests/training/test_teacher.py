@@ -14,8 +14,9 @@ import harness
 from harness.config import Protocol, Teacher
 from harness.errors import UserError
 from harness.method import ClassInfo
-from harness.plan import make_plan
-from harness.request import make_request, resolve
+from harness.planner import make_plan
+from harness.request import make_request
+from harness.resolve import resolve
 from harness.training.teacher import TeacherScores, check_teacher, exchanged
 from harness.training.teacher_weights import TeacherFolder, in_suite_order, open_weights, write_teacher
 
