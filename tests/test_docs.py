@@ -4,34 +4,57 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import test_method
+import yaml
 from support import ROOT
 
 import harness
+from harness.config import Suite
 from harness.groups import load_groups
 from harness.suites import suite_names
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
+
+
+def prose(page):
+    """The page without its blocks of code."""
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+
+
 COMMANDS = list(
     dict.fromkeys(
         line.split(" #")[0].strip()
         for page in PAGES
-        for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.S)
+        for block in blocks(page, "bash")
         for line in block.splitlines()
         if line.startswith("harness ")
     )
 )
 
-
 ABSENT = tuple({*suite_names(), *load_groups()} - {"digits", "all"})
 """Suites and groups whose data are not on this machine."""
 
 
-@pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if any(suite in c.split() for suite in ABSENT) and "show" not in c]
-)
+def wants_absent_data(command):
+    return any(suite in command.split() for suite in ABSENT) and "show" not in command
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if wants_absent_data(c)])
 def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli, tmp_path):
     """All is understood but for the images; a fetch is given an archive that is not there, so that it asks no network."""
     words = [*shlex.split(command)[1:], "--data-root", str(tmp_path)]
@@ -45,43 +68,66 @@ def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli, 
 
 @pytest.fixture(scope="module")
 def a_store(tmp_path_factory):
-    """A store with a small run, for the commands that report."""
-    store = tmp_path_factory.mktemp("reported")
-    harness.run(methods=["random_real"], suite="digits", ipc=[1], students=["convnet3"], seeds=[0], executor="local",
-                settings={"protocol.epochs": {"up_to": [], "above": 1}}, store=store)  # fmt: skip
-    return store
+    """A store with small runs of the names that the pages use, and the set of one of them.
+
+    "cell" and "table1" are runs on digits under the name of the suite that has published numbers.
+    """
+    folder = tmp_path_factory.mktemp("a_store")
+    woof = folder / "imagewoof.yaml"
+    woof.write_text(yaml.safe_dump({"include": str(ROOT / "datasets" / "digits.yaml"), "name": "imagewoof"}))
+    quick = {"methods": ["random_real"], "ipc": [10], "students": ["convnet3"], "seeds": [0], "settings": QUICK}
+    for name, suite in {"cell": woof, "table1": woof, "first": "digits"}.items():
+        harness.run(**quick, suite=suite, name=name, executor="local", store=folder)
+    harness.export("first", method="random_real", ipc=10, to=folder / "exported", store=folder)
+    return folder
+
+
+def code_of(page, language, holding):
+    """The one block of a page that holds a text."""
+    return next(b for b in blocks(DOCS / page, language) if holding in b)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """A store with a quick run called "first", and its set."""
-    store = tmp_path_factory.mktemp("first")
-    harness.run(
-        suite="digits", methods=["random_real"], ipc=[10], students=["convnet3"], seeds=[0], executor="local", name="first",
-        settings={"protocol.epochs": {"up_to": [], "above": 1}}, store=store,
-    )  # fmt: skip
-    return store, harness.export("first", method="random_real", ipc=10, to=store / "exported", store=store)
+def examples(tmp_path_factory):
+    """A folder with the files that the pages tell a reader to write: two plugins, and a suite with its photographs."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("examples")
+    (folder / "eigenimages.py").write_text(code_of("add_a_method.md", "python", "@register_method"))
+    (folder / "pets.yaml").write_text(code_of("add_a_suite.md", "yaml", "name: pets"))
+    (folder / "pets.txt").write_text(code_of("add_a_suite.md", "text", "dog"))
+    rng = np.random.default_rng(0)
+    for split, num in {"train": 10, "val": 4}.items():
+        for colour, name in enumerate(("cat", "dog", "owl")):
+            place = folder / "photos" / "pets" / split / name
+            place.mkdir(parents=True)
+            for i in range(num):
+                pixels = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
+                pixels[..., colour] += 150
+                Image.fromarray(pixels).save(place / f"{i}.jpg")
+    return folder
 
 
-@pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if not any(suite in c.split() for suite in ABSENT) or "show" in c]
-)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not wants_absent_data(c)])
 def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
     """`run` and `evaluate` are planned, not run; the other commands run for real, in a folder of their own."""
     words = shlex.split(command)[1:]
     if words[:2] == ["new", "method"]:
         words[words.index("--to") + 1] = str(tmp_path)
-    if "--plugin" in words:
+    if "plugins/my_method.py" in words:
         cli("new", "method", "my_method", "--to", tmp_path)
-        words[words.index("--plugin") + 1] = str(tmp_path / "my_method.py")
-    if words[0] == "export":
-        words[words.index("--to") + 1] = str(tmp_path / "out")
-        words += ["--store", str(request.getfixturevalue("exported")[0])]
+        words[words.index("plugins/my_method.py")] = str(tmp_path / "my_method.py")
+    if {"eigenimages.py", "pets.yaml", "photos"} & set(words):
+        folder = request.getfixturevalue("examples")
+        words = [str(folder / w) if w in ("eigenimages.py", "pets.yaml", "photos") else w for w in words]
     if words[0] == "evaluate":
-        words[1] = str(request.getfixturevalue("exported")[1])
+        words[1] = str(request.getfixturevalue("a_store") / "exported")
     if words[0] in ("run", "evaluate") and "--dry-run" not in words:
         words.append("--dry-run")
-    if words[0] == "report":
+    if words[0] == "export":
+        words[words.index("--to") + 1] = str(tmp_path / "out")
+    if words[0] in ("report", "export", "inspect"):
         words += ["--store", str(request.getfixturevalue("a_store"))]
     code, out, err = cli(*words)
     assert code == 0, err
@@ -89,9 +135,7 @@ def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
 
 
 def test_the_example_method_of_the_readme_runs_in_25_lines(tiny_suite, shared_store, tmp_path):
-    example = next(
-        b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "register" in b
-    )
+    example = next(b for b in blocks(ROOT / "README.md", "python") if "register" in b)
     assert len([line for line in example.splitlines() if line.strip()]) <= 25
     plugin = tmp_path / "mean_image.py"
     plugin.write_text(example)
@@ -100,18 +144,183 @@ def test_the_example_method_of_the_readme_runs_in_25_lines(tiny_suite, shared_st
 
 
 def test_the_python_example_of_the_readme_names_what_exists():
-    example = next(
-        b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S) if "harness.run" in b
-    )
+    example = next(b for b in blocks(ROOT / "README.md", "python") if "harness.run" in b)
     compile(example, "README.md", "exec")
     for name in re.findall(r"harness\.(\w+)", example):
         assert hasattr(harness, name)
 
 
-def test_pictures_that_pages_show_exist():
+@pytest.fixture
+def eigenimages(examples):
+    """The example method, known in this process for one test."""
+    from harness import discovery
+
+    discovery.load_plugin(examples / "eigenimages.py")
+    return "eigenimages"
+
+
+def test_the_example_method_passes_the_conformance_tests(eigenimages, make_task):
+    test_method.test_a_method_says_what_it_is(eigenimages)
+    test_method.test_equal_seeds_give_equal_images_and_torchs_own_generator_is_left_alone(eigenimages, make_task)
+    test_method.test_a_nested_method_makes_the_smaller_set_the_head_of_the_larger(eigenimages, make_task)
+    test_method.test_more_images_than_the_class_has_are_filled_up_and_counted(eigenimages, make_task)
+
+
+def test_the_example_method_goes_on_from_a_checkpoint(eigenimages, make_task):
+    """A fit of ten steps, and one that takes up its checkpoint, end where a fit of twenty steps ends."""
+    import torch
+
+    from harness import discovery
+
+    class Kept:
+        state = None
+
+        def load(self):
+            return self.state
+
+        def save(self, state):
+            self.state = dict(state)
+
+    def fit(steps, checkpoint):
+        method = discovery.methods.get(eigenimages)
+        task = make_task("fit", eigenimages)
+        task.checkpoint = checkpoint
+        return method(method.Config(steps=steps)).fit(task)
+
+    kept = Kept()
+    fit(10, kept)
+    assert kept.state["step"] == 10
+    whole, resumed = fit(20, Kept()), fit(20, kept)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def plan_of(plugin, tiny_suite, **settings):
+    """Return kind -> keys of the jobs that the example method plans."""
+    from harness.api import prepare
+    from harness.request import make_request
+
+    named = {f"eigenimages.{name}": value for name, value in settings.items()}
+    request = make_request(
+        methods=["eigenimages"], suite=tiny_suite, ipc=[1], plugins=[plugin], settings=named, executor="local"
+    )
+    jobs = prepare(request)[1].jobs.values()
+    return {kind: {job.key for job in jobs if job.kind == kind} for kind in ("fit", "synthesize")}
+
+
+def test_what_the_page_says_runs_again_does(examples, tiny_suite, tmp_path):
+    """docs/add_a_method.md, "What is computed again, and what not"."""
+    plugin, text = tmp_path / "eigenimages.py", (examples / "eigenimages.py").read_text()
+    plugin.write_text(text)
+    before = plan_of(plugin, tiny_suite)
+    assert plan_of(plugin, tiny_suite, checkpoint_every=3) == before
+    after_fit = plan_of(plugin, tiny_suite, spread=0.5)
+    assert after_fit["fit"] == before["fit"]
+    assert after_fit["synthesize"].isdisjoint(before["synthesize"])
+    assert plan_of(plugin, tiny_suite, steps=3)["fit"].isdisjoint(before["fit"])
+    plugin.write_text(text.replace('"""Eigenimages: draw', '"""Another docstring: draw') + "\n# and a comment\n")
+    assert plan_of(plugin, tiny_suite) == before
+    plugin.write_text(text.replace(".clamp(0, 1)", ".clamp(0, 0.5)"))
+    assert plan_of(plugin, tiny_suite)["fit"].isdisjoint(before["fit"])
+
+
+def test_the_example_suite_runs_on_photographs(examples, shared_store):
+    run = harness.run(
+        suite=examples / "pets.yaml", data_root=examples / "photos", methods=["random_real", "dit"], ipc=[1], seeds=[0],
+        settings=QUICK, executor="local", store=shared_store,
+    )  # fmt: skip
+    rows = harness.load_results(run).set_index("method")
+    assert rows.loc["random_real", "status"] == "done"
+    assert rows.loc["dit", "status"] == "skipped"
+    assert "offers no class_conditional_generator" in rows.loc["dit", "error"]
+
+
+def test_the_page_on_suites_names_every_field():
+    table = (DOCS / "add_a_suite.md").read_text().split("## Field by field")[1].split("\n## ")[0]
+    named = {name for cell in re.findall(r"^\| (`[^|]*) \|", table, re.M) for name in re.findall(r"`(\w+)`", cell)}
+    assert named == {*Suite.model_fields, "include"}
+
+
+def test_the_page_on_tables_names_every_column():
+    """Those of the tables of a run; students are columns of their own."""
+    from harness.reporters import equal_bytes, timing
+
+    text = (DOCS / "read_the_tables.md").read_text()
+    line = {"method_title": "m", "ipc": 1, "reference_row": False, "device": "", "status": "done", "num_sets": 1}
+    absent = dict.fromkeys(
+        ("fit_wall_s", "synthesize_wall_s", "total_wall_s", "device_s", "load_s", "peak_host_bytes", "peak_device_bytes",
+         "num_images", "storage_bytes", "storage_bytes_per_class", "shared_bytes", "energy_j"), 1.0)  # fmt: skip
+    budget = {"budget_bytes": 1, "method_title": "m", "ipc": 1, "status": "done", "kept_bytes": 1, "label_bytes": 1,
+              "shared_bytes": 1, "teacher_bytes": 1}  # fmt: skip
+    columns = [*timing._display(line | absent), *equal_bytes._display(budget, [])]
+    assert [c for c in columns if not re.search(rf"\b{c}\b", text)] == []
+
+
+def slug(heading):
+    """The anchor that GitHub gives a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+@cache
+def anchors(page):
+    return {slug(line.lstrip("#")) for line in prose(page).splitlines() if re.match(r"#+ ", line)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    """To a file of the repository, and to a heading that is there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_index_names_every_page():
+    linked = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", (DOCS / "index.md").read_text())}
+    assert {page for page in DOCS.rglob("*.md") if page.name != "index.md"} <= linked
+
+
+def options_of(command):
+    """Every option of a command and of those below it."""
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return own.union(*(options_of(c) for c in getattr(command, "commands", {}).values()))
+
+
+def test_options_that_the_prose_names_exist():
+    import typer
+
+    from harness.cli import app
+
+    known = options_of(typer.main.get_command(app)) | {"--help", "--constraint"}  # the last is pip's
     for page in PAGES:
-        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
-            assert (page.parent / target).is_file(), f"{page.name}: {target}"
+        for code in re.findall(r"`([^`]+)`", prose(page)):
+            if code.startswith(("pip ", "ray ")):
+                continue
+            for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code):
+                assert option in known, f"{name_of(page)}: {code}"
+
+
+def test_make_targets_that_pages_name_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for page in PAGES:
+        lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+        for line in [*lines, *re.findall(r"`([^`]+)`", prose(page))]:
+            if line.startswith("make "):
+                assert line.split()[1] in targets, f"{name_of(page)}: {line}"
+
+
+def test_the_errors_that_a_page_shows_are_the_real_ones(cli):
+    """docs/first_run.md, "Make a mistake"; the list of known methods may grow."""
+    block = code_of("first_run.md", "text", "error: unknown method")
+    for shown, told in pairwise(block.splitlines()):
+        if shown.startswith("$ harness "):
+            code, _, err = cli(*shlex.split(shown)[2:])
+            assert code == 2
+            assert err.startswith(told.split(" Known:")[0])
 
 
 @pytest.mark.slow
