@@ -77,7 +77,9 @@ def a_store(tmp_path_factory):
     woof.write_text(yaml.safe_dump({"include": str(ROOT / "datasets" / "digits.yaml"), "name": "imagewoof"}))
     quick = {"ipc": [10], "students": ["convnet3"], "seeds": [0], "settings": QUICK, "executor": "local"}
     for name, suite in {"cell": woof, "table1": woof, "first": "digits"}.items():
-        methods = ["random_real", "herding"] if name == "first" else ["random_real"]  # herding has a teacher, for inspect
+        methods = (
+            ["random_real", "herding"] if name == "first" else ["random_real"]
+        )  # herding has a teacher, for inspect
         harness.run(**quick, methods=methods, suite=suite, name=name, store=folder)
     harness.export("first", method="random_real", ipc=10, to=folder / "exported", store=folder)
     return folder
