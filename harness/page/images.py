@@ -6,6 +6,7 @@ In: folders of PNG and SVG files. Out: pictures with an alternative text. A pict
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
 import warnings
@@ -93,7 +94,7 @@ def _large_pictures_allowed() -> Iterator[None]:
 
 
 def _read_figure(path: Path, limit: int) -> Picture:
-    title = path.stem.replace("_", " ").capitalize()
+    title = _title(path)
     alt = f"Figure: {title}; the tables hold its numbers"
     if path.suffix == ".png":
         return _read_png(path, title, alt, limit)
@@ -102,6 +103,18 @@ def _read_figure(path: Path, limit: int) -> Picture:
         return Picture(title, alt, "", note=f"too large to be shown here; it is in figures/{path.name}")
     # As the source of an image, never as markup: no script in it runs, and its ids meet no others.
     return Picture(title, alt, _uri("svg+xml", data))
+
+
+def _title(path: Path) -> str:
+    """Return the title that a PNG keeps, as `harness.plots` writes it, else the name of the file as words."""
+    if path.suffix == ".png":
+        with (
+            contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
+            Image.open(path) as image,
+        ):
+            if kept := image.info.get("Title"):
+                return str(kept)
+    return path.stem.replace("_", " ").capitalize()
 
 
 def _limit(total: int, number: int) -> int:

@@ -6,9 +6,11 @@ import base64
 import io
 
 from made_run import write_noise
+from matplotlib.figure import Figure
 from PIL import Image
 
 from harness.page import images
+from harness.plots.style import frame, save
 
 
 def decoded(uri: str) -> Image.Image:
@@ -60,3 +62,12 @@ def test_of_a_figure_in_two_formats_the_vector_one_is_shown_unless_it_is_too_lar
 
 def test_a_run_without_pictures_shows_none(tmp_path):
     assert images.read_figures(tmp_path / "figures") == images.read_sheets(tmp_path / "images", {}) == []
+
+
+def test_a_figure_is_called_by_its_own_title(tmp_path):
+    figure = Figure()
+    frame(figure, "digits: accuracy against IPC", "", [], [])
+    save(figure, tmp_path, "accuracy_ipc")
+    (picture,) = images.read_figures(tmp_path)
+    assert picture.title == "digits: accuracy against IPC"
+    assert picture.alt.startswith("Figure: digits: accuracy against IPC")
