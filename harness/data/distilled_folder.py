@@ -25,7 +25,7 @@ COMPRESS_LEVEL = 6
 
 MIN_TILE = 64
 """Contact sheets enlarge smaller images by whole numbers to at least this many pixels."""
-MOST_PIXELS = 4_000_000
+MOST_PIXELS = 3_000_000
 """Of all images on a contact sheet; beyond, each is made smaller: 2,000 images of 224 pixels would be a PNG of 200 MB."""
 
 GREY = "#666666"
