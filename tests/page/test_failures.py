@@ -1,8 +1,9 @@
 """The error texts on the page of a run."""
 
 import pytest
+from made_run import make_record
 
-from harness.page.failures import MOST_CHARACTERS, MOST_TEXTS, error_texts
+from harness.page.failures import MOST_CHARACTERS, MOST_TEXTS, error_texts, failures
 
 
 @pytest.fixture
@@ -29,3 +30,9 @@ def test_of_a_very_long_text_the_end_stays(texts):
     ((_, text),) = texts("a" * 2 * MOST_CHARACTERS + "the reason")
     assert text.startswith("[50,010 characters left out; all of it is in errors/job_000.txt]")
     assert text.endswith("the reason")
+
+
+def test_one_cause_of_several_sets_is_one_row():
+    errors = [f"no memory (in synthesize dit ipc {ipc} seed 0)" for ipc in (10, 50)]
+    (row,) = failures([make_record(ipc=ipc, status="failed", error=e) for ipc, e in zip((10, 50), errors, strict=True)])
+    assert (row.error, row.ipcs, row.num_results) == ("no memory", "10, 50", 2)
