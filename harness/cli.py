@@ -202,6 +202,10 @@ def report(
         check_format(form)
         if html or figures:
             raise UserError("--html and --figures write files, --format prints tables; give one.")
+    if not figures and (bars, metric) != ("ci95", "best"):
+        raise UserError(
+            "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
+        )
     folders = [results.find_run(run, store) for run in runs] if runs else [results.find_run(None, store)]
     tables = results.report(folders, store, layout=layout, published=published)
     if form is not None:
@@ -213,7 +217,7 @@ def report(
     drawn = {folder: results.figures(folder, bars=bars, metric=metric) for folder in folders} if figures else {}
     if html:
         for folder in folders:
-            results.write_page(folder)
+            results.write_page(folder, published=published)
     print_tables(tables)
     for folder, names_of in drawn.items():
         stdout().print(f"figures  {folder / 'figures'}: {', '.join(names_of)}", soft_wrap=True, highlight=False)

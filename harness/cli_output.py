@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.errors import UserError
+from harness.format import shorten, times
 
 if TYPE_CHECKING:
     from harness.reporters import Table
@@ -32,8 +35,20 @@ def tell_run(done: Run) -> None:
             results.figures(done, kinds=("accuracy",))
             results.write_page(done)
     print_run(done.folder)
-    for title, error in done.errors.items():
-        Console(stderr=True, soft_wrap=True).print("[bold red]failed:[/]", plain(f"{title}: {error}"))
+    for line in error_lines(done.errors):
+        Console(stderr=True, soft_wrap=True).print("[bold red]failed:[/]", plain(line))
+
+
+def error_lines(errors: dict[str, str]) -> list[str]:
+    """Return a line for each job that failed by itself, with the number of those that could not run without it."""
+    causes = {title: re.fullmatch(r".*\(in (.+)\)", error) for title, error in errors.items()}
+    waiting = Counter(cause[1] for cause in causes.values() if cause and cause[1] in errors)
+    return [
+        f"{title}: {shorten(error, 300)}"
+        + (f" ({times(waiting[title], 'job')} could not run without it)" if waiting[title] else "")
+        for title, error in errors.items()
+        if not ((cause := causes[title]) and cause[1] in errors)
+    ]
 
 
 def stdout() -> Console:

@@ -16,6 +16,7 @@ from harness import cpu, discovery
 from harness.config import Protocol
 from harness.curves import write_curves
 from harness.errors import UserError
+from harness.format import shorten
 from harness.measure import Clock, device_name
 from harness.method import ClassInfo, DistilledSet, Method, State, Task
 from harness.plan import KINDS, Job, class_groups
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from harness.fresh import FreshImages
     from harness.training.soft_labels import SoftLabels, StoredLabels
 
+
+MOST_CHARACTERS = 2000
+"""Of an error in records and tables; its traceback is kept whole."""
 
 STORED = "stored"
 """Folder of an artefact with what a generative set must keep, where that is not its images."""
@@ -70,7 +74,7 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
-        return Outcome(job.key, kind + message, traceback.format_exc())
+        return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc())
 
 
 def _run(job: Job, context: JobContext, folder: Path, report: Report) -> dict[str, Any]:

@@ -153,16 +153,21 @@ def report(
     return tables
 
 
-def write_page(run: Run | Path | str | None = None, store: str | Path = "results") -> Path:
+def write_page(run: Run | Path | str | None = None, store: str | Path = "results", *, published: bool = False) -> Path:
     """Write the page of a run again and return its path: one HTML file with everything, which loads nothing.
 
+    Args:
+        run: what `run` returned, a run's name or folder; None: the newest run of the store.
+        store: where runs are looked for by name.
+        published: add the published numbers of the suite beside the measured ones.
+
     Raises:
-        UserError: no such run, or it was killed before its records were written.
+        UserError: no such run, it was killed before its records were written, or no number was published for the suite.
     """
     from harness import page
 
     folder = find_run(run, store)
-    return page.write_page(folder, report(folder))
+    return page.write_page(folder, report(folder, published=published))
 
 
 def store_of(folder: Path) -> Store:

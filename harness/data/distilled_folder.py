@@ -25,6 +25,8 @@ COMPRESS_LEVEL = 6
 
 MIN_TILE = 64
 """Contact sheets enlarge smaller images by whole numbers to at least this many pixels."""
+MOST_PIXELS = 3_000_000
+"""Of all images on a contact sheet; beyond, each is made smaller: 2,000 images of 224 pixels would be a PNG of 200 MB."""
 
 GREY = "#666666"
 
@@ -117,6 +119,8 @@ def contact_sheet(
 ) -> None:
     """Write a PNG with one labelled row per class, enlarging tiny images by a whole number (nearest neighbour).
 
+    Where the images have more than MOST_PIXELS together, each is made smaller.
+
     Args:
         images: class id -> uint8 [n, 3, S, S]; a class without images gets an empty row.
         classes: rows, from above.
@@ -134,7 +138,7 @@ def contact_sheet(
     if per_row < 1 or not any(len(row) for row in rows):
         raise ValueError("a contact sheet needs a class with images, and per_row and max_classes of at least 1")
     side = next(int(row[0].shape[-1]) for row in rows if len(row))
-    tile, gap, margin = side * max(1, -(-MIN_TILE // side)), 4, 10
+    tile, gap, margin = _tile(side, sum(map(len, rows))), 4, 10
     font = ImageFont.load_default(size=14)
     label_width = margin + min(240, max(round(font.getlength(text)) for c in shown for text in _label(c)))
     left_out = len(classes) - len(shown)
@@ -147,11 +151,18 @@ def contact_sheet(
         for text, shift, fill in zip(lines, (-9 * (len(lines) - 1), 9), ("black", GREY), strict=False):
             draw.text((margin, y + tile / 2 + shift), _fit(text, font, label_width - margin), fill, font, "lm")
         for column, one in enumerate(row):
-            thumb = _to_image(one).resize((tile, tile), Image.Resampling.NEAREST)
+            how = Image.Resampling.NEAREST if tile >= one.shape[-1] else Image.Resampling.LANCZOS
+            thumb = _to_image(one).resize((tile, tile), how)
             sheet.paste(thumb, (margin + label_width + column * (tile + gap), y))
     if left_out:
         draw.text((margin, height - margin), f"and {left_out} more classes", GREY, font, "ls")
     sheet.save(path, format="PNG", compress_level=COMPRESS_LEVEL)
+
+
+def _tile(side: int, number: int) -> int:
+    """Return the side of one of so many images on a contact sheet, pixels."""
+    most = int((MOST_PIXELS / number) ** 0.5)
+    return side * min(-(-MIN_TILE // side), most // side) if side <= most else most
 
 
 def _save_png(job: tuple[Path, torch.Tensor]) -> None:

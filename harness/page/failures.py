@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import cause_of
 from harness.format import times
 
 MOST_CHARACTERS = 50_000
 """Of one error text; a traceback is far shorter, a plugin's message may hold a whole log. Its end says most."""
+MOST_TEXTS = 20
+"""Different error texts on a page; a hundred failures seldom have so many reasons."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,31 @@ def failures(records: list[dict[str, Any]]) -> list[Failure]:
     for record in records:
         if record["status"] != "done":
             title = record.get("method_title") or record["method"]
-            groups.setdefault((title, record["status"], record["error"] or "no reason is known"), []).append(record)
+            reason = cause_of(record["error"]) or "no reason is known"
+            groups.setdefault((title, record["status"], reason), []).append(record)
     return [Failure(method, status, _ipcs(rows), len(rows), error) for (method, status, error), rows in groups.items()]
 
 
 def error_texts(folder: Path) -> list[tuple[str, str]]:
-    """Return (job, traceback) for each file of errors/; of a very long text the last `MOST_CHARACTERS`."""
-    texts = []
+    """Return (job, traceback) for each text of errors/, once; of a very long text the last `MOST_CHARACTERS`."""
+    jobs: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.txt")):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        left_out = len(text) - MOST_CHARACTERS
-        if left_out > 0:
-            text = f"[{left_out:,} characters left out; all of it is in errors/{path.name}]\n{text[left_out:]}"
-        texts.append((path.stem, text))
-    return texts
+        jobs.setdefault(path.read_text(encoding="utf-8", errors="replace"), []).append(path.stem)
+    texts = [(_job_text(own), _end(text, own[0])) for text, own in jobs.items()]
+    left_out = texts[MOST_TEXTS:]
+    more = [(times(len(left_out), "other text"), "They are in errors/ of this run.")] if left_out else []
+    return [*texts[:MOST_TEXTS], *more]
+
+
+def _job_text(jobs: list[str]) -> str:
+    return jobs[0] + (f" and {times(len(jobs) - 1, 'other job')} alike" if len(jobs) > 1 else "")
+
+
+def _end(text: str, job: str) -> str:
+    left_out = len(text) - MOST_CHARACTERS
+    if left_out <= 0:
+        return text
+    return f"[{left_out:,} characters left out; all of it is in errors/{job}.txt]\n{text[left_out:]}"
 
 
 def _ipcs(rows: list[dict[str, Any]]) -> str:

@@ -6,6 +6,7 @@ In: folders of PNG and SVG files. Out: pictures with an alternative text. A pict
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
 import warnings
@@ -17,6 +18,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from harness.format import times
+
 SHEETS_BYTES = 7_000_000
 """For all contact sheets together, before base64 adds a third: a page should stay under 15 MB."""
 FIGURES_BYTES = 2_500_000
@@ -24,6 +27,12 @@ MOST_BYTES = 400_000
 """For one picture."""
 WIDTH, LEAST_WIDTH = 1600, 160
 """Pixels: of a picture that is made smaller at first, and below which it is no longer shrunk to save bytes."""
+TALLEST = 1.5
+"""Height of a picture by its width, at most: of a sheet of a hundred classes the page shows the first ones."""
+MOST_SHEETS = 60
+"""Of more sheets the page shows the first seed of each method and IPC: smaller ones would show nothing."""
+WEBP_SHARE = 0.3
+"""Bytes of a picture as WebP by those of the same as PNG, guessed high, so that one try mostly does."""
 
 _SHEET = re.compile(r"(?P<method>.+)_ipc(?P<ipc>\d+)_seed(?P<seed>\d+)")
 
@@ -59,17 +68,31 @@ def read_sheets(folder: Path, titles: dict[str, str]) -> list[Picture]:
     for path in folder.glob("*.png"):
         if match := _SHEET.fullmatch(path.stem):
             found.append((match["method"], int(match["ipc"]), int(match["seed"]), path))
+    every, found = len(found), _first_seeds(sorted(found))
     limit = _limit(SHEETS_BYTES, len(found))
 
     def read(one: tuple[str, int, int, Path]) -> Picture:
         method, ipc, seed, path = one
         title = f"{titles.get(method, method)}, IPC {ipc}, distillation seed {seed}"
         alt = f"Contact sheet of the distilled set of {title}: a row of images for each class"
-        return _read_png(path, title, alt, limit)
+        return _read_png(path, title, alt, limit, TALLEST)
 
     # Pillow works outside the interpreter's lock; few threads, for a sheet of a hundred classes takes 300 MB.
     with _large_pictures_allowed(), ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(read, sorted(found)))
+        shown = list(pool.map(read, found))
+    if every > len(found):
+        title = f"{times(every - len(found), 'more sheet')}, of further distillation seeds"
+        shown.append(Picture(title, "", "", note="in images/ of this run"))
+    return shown
+
+
+def _first_seeds(found: list[tuple[str, int, int, Path]]) -> list[tuple[str, int, int, Path]]:
+    """Return of more than MOST_SHEETS sheets the first seed of each method and IPC."""
+    if len(found) <= MOST_SHEETS:
+        return found
+    return list({(method, ipc): (method, ipc, seed, path) for method, ipc, seed, path in reversed(found)}.values())[
+        ::-1
+    ]
 
 
 def read_figures(folder: Path) -> list[Picture]:
@@ -93,7 +116,7 @@ def _large_pictures_allowed() -> Iterator[None]:
 
 
 def _read_figure(path: Path, limit: int) -> Picture:
-    title = path.stem.replace("_", " ").capitalize()
+    title = _title(path)
     alt = f"Figure: {title}; the tables hold its numbers"
     if path.suffix == ".png":
         return _read_png(path, title, alt, limit)
@@ -104,28 +127,44 @@ def _read_figure(path: Path, limit: int) -> Picture:
     return Picture(title, alt, _uri("svg+xml", data))
 
 
+def _title(path: Path) -> str:
+    """Return the title that a PNG keeps, as `harness.plots` writes it, else the name of the file as words."""
+    if path.suffix == ".png":
+        with (
+            contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
+            Image.open(path) as image,
+        ):
+            if kept := image.info.get("Title"):
+                return str(kept)
+    return path.stem.replace("_", " ").capitalize()
+
+
 def _limit(total: int, number: int) -> int:
     return min(MOST_BYTES, total // max(1, number))
 
 
-def _read_png(path: Path, title: str, alt: str, limit: int) -> Picture:
+def _read_png(path: Path, title: str, alt: str, limit: int, tallest: float = float("inf")) -> Picture:
     try:
         with Image.open(path) as image:
             width, height = image.size
             data = path.read_bytes()
             if width <= WIDTH and len(data) <= limit:
                 return Picture(title, alt, _uri("png", data), width, height)
-            data, size = _shrink(image, limit)
+            shown = image.crop((0, 0, width, round(tallest * width))) if height > tallest * width else image
+            scale = min(1.0, (limit / (WEBP_SHARE * len(data) * shown.height / height)) ** 0.5)
+            data, size = _shrink(shown, limit, min(WIDTH, round(width * scale)))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Picture(title, alt, "", note=f"cannot be shown: {error}")
-    note = f"made smaller; {width} × {height} pixels in {path.parent.name}/{path.name}"
+    part = "the upper part, " if height > tallest * width else ""
+    note = f"{part}made smaller; {width} × {height} pixels in {path.parent.name}/{path.name}"
     return Picture(title, alt, _uri("webp", data), *size, note=note)
 
 
-def _shrink(image: Image.Image, limit: int) -> tuple[bytes, tuple[int, int]]:
-    """Return a WebP of at most `limit` bytes, or of the least width, and its size."""
-    width = min(image.width, WIDTH)
-    small = image.convert("RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB")
+def _shrink(image: Image.Image, limit: int, width: int) -> tuple[bytes, tuple[int, int]]:
+    """Return a WebP of at most `limit` bytes and `width` pixels, or of the least width, and its size."""
+    width = max(LEAST_WIDTH, width)
+    mode = "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
+    small = image if image.mode == mode else image.convert(mode)
     while True:
         small.thumbnail((width, 10 * WIDTH), reducing_gap=2.0)
         buffer = io.BytesIO()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from harness.format import DASH
+from harness.format import DAGGER, DASH
 from harness.reporters.table import Table
 
 MOST_ROWS = 2000
@@ -20,9 +20,9 @@ _UNITS = {
 }  # fmt: skip
 """What `harness.format` writes behind numbers."""
 
-_QUANTITY = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?) ?([A-Za-z%]*)")
+_QUANTITY = re.compile(r"([+−-]?\d[\d,]*(?:\.\d+)?) ?([A-Za-z%]*)")
 _TWO_UNITS = re.compile(r"(\d+)([dhm]) (\d+)([hms])")
-_NO_VALUE = ("", DASH, "all")
+_NO_VALUE = ("", DASH, DAGGER, "all")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class PageTable:
 
 def make_page_table(name: str, table: Table) -> PageTable:
     """Return a table for the template; one of more than `MOST_ROWS` rows is cut and says so."""
-    columns = [Column(str(c), _is_numeric(list(table.display[c]))) for c in table.display.columns]
+    columns = [Column(str(c), _is_numeric(list(table.display[c]), table.is_text(c))) for c in table.display.columns]
     rows = [
         [_cell(text, column, _stress(table, i, column.name)) for text, column in zip(row, columns, strict=True)]
         for i, row in enumerate(table.display.head(MOST_ROWS).itertuples(index=False, name=None))
@@ -97,21 +97,26 @@ def make_page_table(name: str, table: Table) -> PageTable:
 def sort_key(text: str) -> float | None:
     """Return the number that a cell shows, in its smallest unit; None where it shows none.
 
-    "95.0 ± 0.6" is 95.0, "1h 02m" 3720.0, "4.2 KiB" 4300.8, "1,257" 1257.0; a range "0–3" counts as its begin.
+    "95.0 ± 0.6" is 95.0, "1h 02m" 3720.0, "4.2 KiB" 4300.8, "1,257" 1257.0, "(2)", a rank that no test
+    gave, 2.0; a range "0–3" counts as its begin.
     """
     main = text.split(" ± ")[0].split("–")[0].strip().rstrip("†‡*")
+    if main.startswith("(") and main.endswith(")"):
+        main = main[1:-1]
     if two := _TWO_UNITS.fullmatch(main):
         return int(two[1]) * _UNITS[two[2]] + int(two[3]) * _UNITS[two[4]]
     one = _QUANTITY.fullmatch(main)
     if one is None or one[2] not in _UNITS:
         return None
-    return float(one[1].replace(",", "")) * _UNITS[one[2]]
+    return float(one[1].replace(",", "").replace("−", "-")) * _UNITS[one[2]]
 
 
-def _is_numeric(texts: list[str]) -> bool:
-    """Return whether most of what a column shows is numbers; a failure may stand among them."""
+def _is_numeric(texts: list[str], is_text: bool) -> bool:
+    """Return whether most of what a column shows is numbers; a failure may stand among them, or in place of all."""
     values = [text for text in texts if text not in _NO_VALUE]
-    return bool(values) and 2 * sum(sort_key(text) is not None for text in values) > len(values)
+    if not values:
+        return not is_text
+    return 2 * sum(sort_key(text) is not None for text in values) > len(values)
 
 
 def _cell(text: str, column: Column, stress: str) -> Cell:

@@ -11,13 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from harness.format import shorten, times
 from harness.reporters.records import outcome, prepare
+from harness.stats import summarise
 
 Bars = Literal["ci95", "std"]
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -39,24 +38,17 @@ class Spread:
 def interval(values: np.ndarray, sets: np.ndarray, bars: Bars) -> Spread:
     """Return mean and error bar of runs: Student's t interval of the mean at 95 %, or one sample standard deviation.
 
-    Students trained on one distilled set share its luck: with two or more distilled sets the interval's observations
-    are the means of the sets, with one set they are its students. The standard deviation is that of all runs.
+    What counts as one observation of the interval stands in `harness.stats`; the standard deviation is that of all runs.
 
     Args:
         values: accuracies of the runs.
         sets: the distillation seed of each.
         bars: which of the two.
     """
-    names = np.unique(sets)
-    observed = values if len(names) < 2 or bars == "std" else np.array([values[sets == n].mean() for n in names])
-    mean, num = float(values.mean()), len(observed)
-    if num < 2:
-        return Spread(mean, float("nan"), float("nan"), len(values), num)
-    half, centre = float(observed.std(ddof=1)), mean
-    if bars == "ci95":
-        half *= float(stats.t.ppf((1 + LEVEL) / 2, num - 1)) / num**0.5
-        centre = float(observed.mean())
-    return Spread(mean, centre - half, centre + half, len(values), num)
+    found = summarise(values, sets)
+    if bars == "std":
+        return Spread(found.mean, found.mean - found.std, found.mean + found.std, found.num_runs, found.num_runs)
+    return Spread(found.mean, found.low, found.high, found.num_runs, found.num_observations)
 
 
 def bars_note(points: pd.DataFrame, bars: Bars) -> str:

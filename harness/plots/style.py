@@ -118,11 +118,12 @@ def label_outer(axes: Iterable[Axes], x: str, y: str) -> None:
 
 
 def frame(figure: Figure, title: str, subtitle: str, notes: Sequence[str], handles: Sequence[Any]) -> None:
-    """Set title above, legend at the right, notes below; `save` grows the page to hold them."""
+    """Set title above, legend at the right, notes below; `save` grows the page to hold them and keeps the title."""
     width, height = figure.get_size_inches()
     chars = max(60, round(width * 14))
     lines = _wrapped(subtitle, chars)
     above = 0.32 + 0.17 * (lines.count("\n") + 1)
+    figure.set_label(title)
     figure.text(0, 1 + above / height, title, fontsize=12, va="bottom")  # not bold: PDFs embed each face of a font
     figure.text(0, 1 + 0.3 / height, lines, fontsize=8, color=GREY, va="bottom")
     text = "\n".join(_wrapped(note, chars) for note in notes)
@@ -138,10 +139,11 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).padded(0.15)  # once, for both files
     paths = (folder / f"{name}.png", folder / f"{name}.pdf")
-    for path, metadata in zip(paths, ({"Software": None}, {"CreationDate": None}), strict=True):
+    undated: tuple[dict[str, Any], ...] = ({"Software": None}, {"CreationDate": None})
+    for path, metadata in zip(paths, undated, strict=True):
         part = path.with_name(f".{path.name}.part")
         ending = path.suffix.removeprefix(".")
-        figure.savefig(part, format=ending, dpi=DPI, bbox_inches=box, metadata=metadata)
+        figure.savefig(part, format=ending, dpi=DPI, bbox_inches=box, metadata=metadata | {"Title": figure.get_label()})
         part.replace(path)
     return paths
 

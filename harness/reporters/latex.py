@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 _SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": "$<$", ">": "$>$", "|": "$|$", '"': "''",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "*": "{*}", "<": "$<$", ">": "$>$", "|": "$|$", '"': "''",
     "[": "{[}", "]": "{]}", "—": "---", "–": "--", "…": r"\ldots{}", "±": r"$\pm$", "†": r"$^\dagger$", "×": r"$\times$",
     "−": "$-$", "°": r"$^\circ$", "·": r"$\cdot$", "‘": "`", "’": "'", "“": "``", "”": "''", "\u00a0": "~",
     "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "ø": r"\o{}", "Ø": r"\O{}", "œ": r"\oe{}", "ł": r"\l{}", "Ł": r"\L{}",
     "ı": r"\i{}", "α": r"$\alpha$", "β": r"$\beta$", "λ": r"$\lambda$", "µ": r"$\mu$", "μ": r"$\mu$", "σ": r"$\sigma$",
 }  # fmt: skip
-"""What must not stand as it is. Brackets: after a line's end LaTeX would read one as a length."""
+"""What must not stand as it is. Bracket, star: after a line's end LaTeX would read a length, a command's star."""
 
 _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
@@ -35,12 +35,16 @@ _MEAN_STD = re.compile(r"(.+) ± (\d[\d.]*)(.*)", re.S)
 MOST_ROWS = 40
 """A longer table does not fit on a page and becomes a `longtable`, which goes on over the next."""
 
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+"""What makes a table as wide as the text at most."""
+
 
 def to_latex(table: Table) -> str:
     """Return a table with caption, label and notes: a `table` environment, or a `longtable` above MOST_ROWS rows.
 
     A cell "37.0 ± 1.0" gets its spread small; stress (bold, underlined) goes to the mean alone. Where the group column
-    comes first, a group names itself once.
+    comes first, a group names itself once. A `table` wider than the text is made smaller; a `longtable` cannot be, and
+    is set small and narrow.
     """
     columns = list(table.display.columns)
     kinds = "".join("l" if table.is_text(c) else "r" for c in columns)
@@ -51,11 +55,25 @@ def to_latex(table: Table) -> str:
         long = [about + r"\\", *head, r"\endhead", *body]
         needed, lines = (
             "booktabs,longtable",
-            [r"{\small", *_within("longtable", f"{{{kinds}}}", long), *_notes(table), "}"],
+            [
+                r"{\scriptsize\setlength{\tabcolsep}{3pt}",
+                *_within("longtable", f"{{{kinds}}}", long),
+                *_notes(table),
+                "}",
+            ],
         )
     else:
-        inner = [r"\centering", r"\small", about, *_within("tabular", f"{{{kinds}}}", [*head, *body]), *_notes(table)]
-        needed, lines = "booktabs", _within("table", "[t]", inner)
+        first, *rest = _within("tabular", f"{{{kinds}}}", [*head, *body])
+        inner = [
+            r"\centering",
+            r"\small",
+            about + r"\par\medskip",
+            _FIT + first,
+            *rest[:-1],
+            rest[-1] + "}",
+            *_notes(table),
+        ]
+        needed, lines = "booktabs,graphicx", _within("table", "[t]", inner)
     return "\n".join([f"% needs \\usepackage{{{needed}}}", *lines]) + "\n"
 
 
@@ -95,7 +113,8 @@ def _cell(text: str, stress: str) -> str:
 
 def escape(text: str) -> str:
     """Return a text that LaTeX prints as it is, in ASCII; a character that it cannot print becomes "?"."""
-    return "".join(_escape(character) for character in " ".join(text.split()))
+    parts = re.split("(?<=-)(?=-)", " ".join(text.split()))  # two hyphens would become a dash
+    return "{}".join("".join(map(_escape, part)) for part in parts)
 
 
 def _escape(character: str) -> str:

@@ -7,6 +7,7 @@ Importing this module imports neither pandas nor rich.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ _LEFT = frozenset({"Method", "Test model", "Class", "Device", "Status", "Against
 
 _STRESS = {"bold": "**{}**", "underline": "<ins>{}</ins>", "": "{}"}
 """In Markdown; GitHub shows inserted text underlined."""
+
+_MARKDOWN = re.compile(r"[\\`*|<~$]|&(?=#?\w+;)|\](?=[(\[])|(?<![^\W_])_|_(?![^\W_])")
+"""What GitHub would not show as it is; an underscore within a word means nothing."""
+
+_HEADER_WIDTH = 8
+"""A longer header is broken into lines of at most so many characters, where words allow it."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +120,10 @@ class Table:
             colalign=["left" if c in _LEFT else "right" for c in columns] if rows else None,
         )
         notes = "".join(f"\n- {_cell(note)}" for note in self.notes)
-        return f"### {self.title}\n\n{self.caption}\n\n{body}\n" + (f"{notes}\n" if notes else "")
+        return f"### {_cell(self.title)}\n\n{_cell(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
 
     def to_latex(self) -> str:
-        """Return a `table` environment that needs the package booktabs; what a cell holds is escaped."""
+        """Return a `table` environment; its first line names the packages; what a cell holds is escaped."""
         return to_latex(self)
 
     def to_html(self) -> str:
@@ -192,9 +199,14 @@ def build_reports(records: pd.DataFrame, names: Sequence[str] | None = None) -> 
 
 def _header(column: str) -> str:
     """Break a long header at spaces and underscores: headers are wider than the numbers below them."""
-    if column in _LEFT or len(column) <= 8:
+    if column in _LEFT:
         return column
-    return column.replace(" ", "\n").replace("_", "_\n")
+    lines = [""]
+    for word in re.findall(r"[^ _]*[ _]?", column):
+        if lines[-1] and len((lines[-1] + word).rstrip()) > _HEADER_WIDTH:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _compact(cell: str) -> str:
@@ -211,4 +223,5 @@ def _width(display: pd.DataFrame, column: str) -> int:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    """Return a text on one line that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))

@@ -80,6 +80,16 @@ def test_the_contact_sheet_enlarges_tiny_images_by_whole_numbers(tmp_path, image
     assert tile.crop((0, 0, 8, 8)).getcolors() == [(64, tuple(images["b"][0, :, 0, 0].tolist()))]
 
 
+def test_a_contact_sheet_of_many_large_images_shows_all_of_them_smaller(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.data.distilled_folder.MOST_PIXELS", 6 * 80**2)
+    red = torch.tensor([200, 0, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+    large = {c.id: red.expand(3, 3, 200, 200) for c in CLASSES}
+    contact_sheet(large, CLASSES, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.height == 20 + 2 * 84
+        assert (6 * 80**2, (200, 0, 0)) in sheet.getcolors()
+
+
 def test_the_contact_sheet_says_what_it_leaves_out(tmp_path, images):
     contact_sheet(images, CLASSES, tmp_path / "all.png")
     contact_sheet(images, CLASSES, tmp_path / "one.png", max_classes=1)

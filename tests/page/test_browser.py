@@ -138,6 +138,25 @@ def test_pictures_are_shown(page):
     assert page.run(script) == 3
 
 
+def test_no_picture_is_shown_larger_than_it_is(page):
+    """A sheet of one image per class would fill several screens."""
+    shown = "[...document.images].filter(i => i.hasAttribute('width')).map(i => [i.clientWidth, i.naturalWidth])"
+    page.run("Promise.all([...document.images].map(i => (i.loading = 'eager', i.decode())))")
+    sizes = page.run(shown)
+    assert len(sizes) == 2
+    assert all(width == natural for width, natural in sizes)
+
+
+def test_ranks_sort_as_numbers_with_those_that_no_test_gave(browser, tmp_path):
+    rows = [make_record(name, top1_best=best) for name, best in (("b", 40), ("c", 30), ("d", 20))]
+    browser.open(results.write_page(make_run(tmp_path / "ranks", rows)))
+    assert browser.run(f"{header(RANK)}.className") == "number"
+    for direction in ("ascending", "descending"):
+        assert click_header(browser, RANK) == direction
+        ranks = browser.run(f"[...{BOARD}.querySelectorAll('tbody tr')].map(row => row.cells[{RANK}].textContent)")
+        assert ranks == sorted(["(1)", "(2)", "(3)"], reverse=direction == "descending")
+
+
 def test_dark_and_light_follow_the_system_until_the_button_is_pressed(page):
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.run(ground)

@@ -6,9 +6,11 @@ import base64
 import io
 
 from made_run import write_noise
+from matplotlib.figure import Figure
 from PIL import Image
 
 from harness.page import images
+from harness.plots.style import frame, save
 
 
 def decoded(uri: str) -> Image.Image:
@@ -60,3 +62,31 @@ def test_of_a_figure_in_two_formats_the_vector_one_is_shown_unless_it_is_too_lar
 
 def test_a_run_without_pictures_shows_none(tmp_path):
     assert images.read_figures(tmp_path / "figures") == images.read_sheets(tmp_path / "images", {}) == []
+
+
+def test_a_figure_is_called_by_its_own_title(tmp_path):
+    figure = Figure()
+    frame(figure, "digits: accuracy against IPC", "", [], [])
+    save(figure, tmp_path, "accuracy_ipc")
+    (picture,) = images.read_figures(tmp_path)
+    assert picture.title == "digits: accuracy against IPC"
+    assert picture.alt.startswith("Figure: digits: accuracy against IPC")
+
+
+def test_of_a_sheet_of_many_classes_the_upper_part_is_shown_where_all_would_be_too_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MOST_BYTES", 20_000)
+    write_noise(tmp_path / "dit_ipc10_seed0.png", 300, 1500)
+    (picture,) = images.read_sheets(tmp_path, {})
+    assert abs(picture.height / picture.width - images.TALLEST) < 0.05
+    assert "the upper part, made smaller; 300 × 1500 pixels in" in picture.note
+
+
+def test_of_very_many_sheets_the_first_seeds_are_shown_and_the_others_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MOST_SHEETS", 3)
+    for name in ("a_ipc10_seed1", "a_ipc10_seed2", "a_ipc20_seed0", "b_ipc10_seed0", "b_ipc10_seed1"):
+        write_noise(tmp_path / f"{name}.png", 3, 3)
+    *shown, rest = images.read_sheets(tmp_path, {})
+    assert [picture.title for picture in shown] == [
+        "a, IPC 10, distillation seed 1", "a, IPC 20, distillation seed 0", "b, IPC 10, distillation seed 0",
+    ]  # fmt: skip
+    assert (rest.title, rest.note) == ("2 more sheets, of further distillation seeds", "in images/ of this run")

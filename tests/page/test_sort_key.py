@@ -14,6 +14,8 @@ from harness.page.tables import sort_key
         ("0–3", 0.0),
         ("37.2†", 37.2),
         ("-0.5", -0.5),
+        ("−0.5", -0.5),
+        ("(2)", 2.0),
         ("—", None),
         ("", None),
         ("done", None),

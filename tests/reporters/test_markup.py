@@ -2,7 +2,10 @@
 
 import html.parser
 import re
+import shutil
 import string
+import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -42,6 +45,7 @@ def check_latex(text: str) -> None:
     known = {
         "begin", "end", "centering", "small", "caption", "label", "toprule", "midrule", "bottomrule", "endhead", "textbf",
         "underline", "scriptsize", "footnotesize", "raggedright", "par", "smallskip", "pm", "dagger", "times", "ldots",
+        "resizebox", "ifdim", "width", "linewidth", "else", "fi", "medskip", "setlength", "tabcolsep",
         "ss", "v", "r", "H", "c", "u", "lambda", "textbackslash", "textasciicircum", "textasciitilde",
     }  # fmt: skip
     assert set(re.findall(r"\\([A-Za-z]+)", body.replace(r"\\", " "))) <= known
@@ -87,6 +91,31 @@ def test_a_long_table_goes_on_over_pages():
     assert r"\begin{longtable}{l}" in text
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on the path")
+def test_pdflatex_sets_every_table_within_the_width_of_the_text(run, nasty, tmp_path):
+    """A hostile text without a space may stand out of a caption, but must compile."""
+    names = ["leaderboard", "paper", "timing", "statistics", "comparisons"]
+    wide = run.assign(method_title=run["method"] + " of a long name" * 4)
+    for records, fits in ((wide, True), (nasty, False)):
+        log = pdflatex(render(build_reports(records, names), "latex"), tmp_path)
+        assert not (fits and re.findall(r"Overfull .hbox.*", log))
+
+
+def pdflatex(text: str, folder: Path) -> str:
+    """Return the log of a document that holds the text; fails where it does not compile."""
+    lines = [r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}", text, r"\end{document}"]
+    (folder / "all.tex").write_text("\n".join(lines))
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
+        cwd=folder,
+        capture_output=True,
+        timeout=60,
+    )
+    log = done.stdout.decode("latin-1")
+    assert done.returncode == 0, log[-2000:]
+    return log
+
+
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [
@@ -96,6 +125,8 @@ def test_a_long_table_goes_on_over_pages():
         ("Müller, Šk", r"M\"{u}ller, \v{S}k"),
         ("a\n b", "a b"),
         ("日", "?"),
+        ("--to a---b", "-{}-to a-{}-{}-b"),
+        ("* a", "{*} a"),
     ],
 )
 def test_what_a_cell_holds_is_printed_as_it_is(text, escaped):

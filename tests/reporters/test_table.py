@@ -100,3 +100,24 @@ def test_reporters_import_no_torch():
         "import sys; from harness.reporters import reporters as r; [*map(r.get, r)]; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("A & B_c <x> 50%", "A & B_c \\<x> 50%"),
+        ("**a** `b` ~c~ $d$ e\\f", "\\*\\*a\\*\\* \\`b\\` \\~c\\~ \\$d\\$ e\\\\f"),
+        ("&lt; [a](b) _c_ d|e", "\\&lt; [a\\](b) \\_c\\_ d\\|e"),
+        ("random_real [steps=25]\r\n", "random_real [steps=25]"),
+    ],
+)
+def test_markdown_shows_a_text_as_it_is(text, escaped):
+    frame = pd.DataFrame({"Method": [text]})
+    table = Table(text, text, frame, frame, (text,))
+    assert table.to_markdown().count(escaped) == 4
+
+
+def test_a_long_header_is_broken_where_its_words_allow():
+    frame = pd.DataFrame({"A & B of C_d": ["1"], "resnet_ap10 best": ["2"], "Rank": ["3"]})
+    headers = [str(column.header) for column in Table("", "", frame, frame).to_rich().columns]
+    assert headers == ["A & B of\nC_d", "resnet_\nap10\nbest", "Rank"]
