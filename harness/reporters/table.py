@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import rich.table
 
-_LEFT = frozenset({"Method", "Test model", "Class", "Device", "Status", "Against", "Verdict", "Remark"})
+_LEFT = frozenset({"Method", "Test model", "Class", "Device", "Status", "Against", "Verdict", "Remark", "Metric"})
 """Columns of words; all others are aligned right."""
 
 _STRESS = {"bold": "**{}**", "underline": "<ins>{}</ins>", "": "{}"}
@@ -122,6 +122,10 @@ class Table:
     def to_html(self) -> str:
         """Return a `figure` element with a table, for a page of any style; what a cell holds is escaped."""
         return to_html(self)
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it: the last expression of a cell."""
+        return to_html(self, aligned=True)
 
     def to_csv(self) -> str:
         """Return the plain values; what is not known is an empty field."""
