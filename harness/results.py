@@ -6,6 +6,7 @@ In: a run, by name, folder or as `harness.run` returned it. Out: a DataFrame, ta
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -49,13 +50,21 @@ class Run:
         """0, or 1 when a job failed or no requested method could run."""
         return 1 if self.errors or not self.num_done else 0
 
-    def _repr_html_(self) -> str:
-        """Return the run as a notebook shows it: what was done, what failed, where the page is."""
+    def _lines(self) -> list[str]:
+        """Return what was done, what failed, and where the page is, seen from the working directory."""
         jobs = ", ".join(f"{number} {state}" for state, number in self.executed.items() if number)
-        head = f"{times(self.num_done, 'result')}; jobs: {jobs or 'none to run, all were in the store'}"
-        lines = [escape(head), *(f"failed: {escape(title)}: {escape(error)}" for title, error in self.errors.items())]
-        lines.append(f"page: <code>{escape(str(self.folder / 'index.html'))}</code>")
-        return f"<strong>Run {escape(self.name)}</strong><ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
+        done = f"{times(self.num_done, 'result')}; jobs: {jobs or 'none to run, all were in the store'}"
+        failed = [f"failed: {title}: {error}" for title, error in self.errors.items()]
+        return [done, *failed, f"page: {os.path.relpath(self.folder / 'index.html')}"]
+
+    def _repr_html_(self) -> str:
+        """Return the run as a notebook shows it."""
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
+        return f"<strong>Run {escape(self.name)}</strong><ul>{lines}</ul>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the run as IPython shows it without HTML."""
+        printer.text("\n  ".join([f"Run {self.name}", *self._lines()]))
 
 
 def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Path:

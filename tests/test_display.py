@@ -22,6 +22,16 @@ def test_a_run_shows_results_failures_and_its_page(tmp_path):
     assert "blocked" not in html
 
 
+def test_without_html_a_run_and_a_table_are_text(tmp_path, monkeypatch):
+    from IPython.lib.pretty import pretty
+
+    monkeypatch.chdir(tmp_path)
+    run = Run("r1", tmp_path / "r1", {"done": 3}, {}, 6)
+    assert pretty(run) == "Run r1\n  6 results; jobs: 3 done\n  page: r1/index.html"
+    table = harness.report(make_run(tmp_path / "r1", [make_record("dit")]))["leaderboard"]
+    assert pretty(table) == table.to_markdown()
+
+
 def test_a_run_that_had_nothing_to_do_says_so(tmp_path):
     assert "none to run, all were in the store" in Run("r1", tmp_path, {"done": 0}, {}, 6)._repr_html_()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UserError
 from harness.registry import Registry
@@ -126,6 +126,10 @@ class Table:
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it: the last expression of a cell."""
         return to_html(self, aligned=True)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the table as IPython shows it without HTML."""
+        printer.text(self.to_markdown())
 
     def to_csv(self) -> str:
         """Return the plain values; what is not known is an empty field."""
