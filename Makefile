@@ -5,7 +5,7 @@ RUN := --store results
 # Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-fast check bench speed format clean help
+.PHONY: demo test test-fast check bench speed notebooks format clean help
 
 help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
@@ -14,6 +14,7 @@ help:
 	@echo "make check      ruff (lint and format) and mypy"
 	@echo "make bench      speed ratios, with pytest-benchmark"
 	@echo "make speed      images/s and share of the device's peak at DiT-XL/2's size, for a GPU"
+	@echo "make notebooks  execute the notebooks again, in place"
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -39,6 +40,9 @@ bench: .venv/.ready
 
 speed: .venv/.ready
 	$(BIN)/python -m benchmarks
+
+notebooks: .venv/.ready
+	$(BIN)/python -m notebooks.execute
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

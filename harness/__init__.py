@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from harness.exporting import export
     from harness.given.evaluate import evaluate
     from harness.reporters import register_reporter
-    from harness.results import Run, figures, inspect, load_results, report
+    from harness.reporters.published_paper import report_published
+    from harness.results import Run, figures, find_runs, inspect, load_results, report, write_page
     from harness.students import register_student
     from harness.students.build import build_student
     from harness.training.soft_labels import SoftLabels
@@ -45,6 +46,7 @@ __all__ = [
     "evaluate",
     "export",
     "figures",
+    "find_runs",
     "inspect",
     "load_results",
     "register_method",
@@ -53,7 +55,9 @@ __all__ = [
     "register_student",
     "repeat_to",
     "report",
+    "report_published",
     "run",
+    "write_page",
 ]
 
 _LAZY = {
@@ -63,13 +67,16 @@ _LAZY = {
     "evaluate": "harness.given.evaluate",
     "export": "harness.exporting",
     "figures": "harness.results",
+    "find_runs": "harness.results",
     "inspect": "harness.results",
     "load_results": "harness.results",
     "register_reporter": "harness.reporters",
     "register_source": "harness.data.sources",
     "register_student": "harness.students",
     "report": "harness.results",
+    "report_published": "harness.reporters.published_paper",
     "run": "harness.api",
+    "write_page": "harness.results",
 }
 
 

@@ -45,12 +45,21 @@ def check_agreement(folders: list[Path]) -> None:
         )
 
 
-def _facts(folder: Path) -> dict[str, Any]:
-    """Return what must be equal, by the name that a refusal gives it."""
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what run.json says of a run.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / 'run.json'}: cannot be read: {error}") from None
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """Return what must be equal, by the name that a refusal gives it."""
+    about = read_about(folder)
     suite = about.get("suite", {})
     facts = {"suite": suite.get("name"), "suite version": suite.get("version"), "source": about.get("source")}
     facts |= {"data (fingerprint)": about.get("data_fingerprint"), "classes": about.get("classes")}

@@ -1,4 +1,4 @@
-"""Show a run while it runs: a live panel in a terminal, plain lines elsewhere.
+"""Show a run while it runs: a live panel in a terminal, one line that changes in a notebook, plain lines elsewhere.
 
 In: job states and the stages of running jobs. It changes nothing and decides nothing.
 """
@@ -81,8 +81,28 @@ class PlainView:
         clock = duration(time.monotonic() - self.begun)
         total = sum(v for k, v in counts.items() if k != "cached") if counts["cached"] else len(self._status)
         place = f"{counts['done'] + counts['failed']}/{total}"
-        text = f"[{clock}] {place} {status}: {job.title}{': ' + error if error else ''}{rest}"
-        self.console.print(Text(text), soft_wrap=True)
+        self.tell(f"[{clock}] {place} {status}: {job.title}{': ' + error if error else ''}{rest}", bool(error))
+
+    def tell(self, line: str, is_error: bool) -> None:
+        """Print what became of a job."""
+        self.console.print(Text(line), soft_wrap=True)
+
+
+class NotebookView(PlainView):
+    """The last line only, written anew when a job ends: a notebook keeps what it shows. Failures keep their lines."""
+
+    def __enter__(self) -> NotebookView:
+        from IPython.display import display
+
+        self._failed: list[str] = []
+        self._shown = display({"text/plain": "starting"}, raw=True, display_id=True)
+        return self
+
+    def tell(self, line: str, is_error: bool) -> None:
+        """Replace the line, below those of failures."""
+        self._failed += [line] if is_error else []
+        lines = self._failed if is_error else [*self._failed, line]
+        self._shown.update({"text/plain": "\n".join(lines)}, raw=True)
 
 
 class LiveView(PlainView):
@@ -147,5 +167,7 @@ def summary(status: dict[str, Status]) -> dict[str, int]:
 
 
 def make_view(plan: Plan, console: Console) -> PlainView:
-    """Return the live panel for a terminal, plain lines otherwise."""
+    """Return the live panel for a terminal, the line for a notebook, plain lines otherwise."""
+    if console.is_jupyter:
+        return NotebookView(plan, console)
     return LiveView(plan, console) if console.is_terminal and sys.stdout.isatty() else PlainView(plan, console)

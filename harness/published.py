@@ -6,6 +6,7 @@ In: a folder of CSV files and names.yaml. Out: one `PublishedNumber` a row. Ever
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +65,22 @@ def load_published(folder: Path | None = None) -> list[PublishedNumber]:
     folder = folder or data_folder("results/published")
     names = _read_names(folder / "names.yaml")
     return [_renamed(row, names) for path in sorted(folder.glob("*.csv")) for row in _read(path)]
+
+
+def of_suite(numbers: Sequence[PublishedNumber], suite: str) -> list[PublishedNumber]:
+    """Return the numbers of a suite.
+
+    Raises:
+        UserError: there is none; names the suites that have some.
+    """
+    own = [number for number in numbers if number.suite == suite]
+    if not own:
+        known_suites = ", ".join(sorted({number.suite for number in numbers})) or "none"
+        raise UserError(
+            f"no published number for suite {suite!r}; there are some for {known_suites}. Leave it out, or "
+            "add rows to results/published."
+        )
+    return own
 
 
 def _read(path: Path) -> list[PublishedNumber]:

@@ -6,12 +6,16 @@ In: a run, by name, folder or as `harness.run` returned it. Out: a DataFrame, ta
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError, did_you_mean
+from harness.format import times
+from harness.merge import check_agreement, read_about
 from harness.store import Store
 
 if TYPE_CHECKING:
@@ -46,6 +50,22 @@ class Run:
         """0, or 1 when a job failed or no requested method could run."""
         return 1 if self.errors or not self.num_done else 0
 
+    def _lines(self) -> list[str]:
+        """Return what was done, what failed, and where the page is, seen from the working directory."""
+        jobs = ", ".join(f"{number} {state}" for state, number in self.executed.items() if number)
+        done = f"{times(self.num_done, 'result')}; jobs: {jobs or 'none to run, all were in the store'}"
+        failed = [f"failed: {title}: {error}" for title, error in self.errors.items()]
+        return [done, *failed, f"page: {os.path.relpath(self.folder / 'index.html')}"]
+
+    def _repr_html_(self) -> str:
+        """Return the run as a notebook shows it."""
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
+        return f"<strong>Run {escape(self.name)}</strong><ul>{lines}</ul>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the run as IPython shows it without HTML."""
+        printer.text("\n  ".join([f"Run {self.name}", *self._lines()]))
+
 
 def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Path:
     """Return the folder of a run: a `Run`, a folder, a name under the store, or None for the newest.
@@ -57,12 +77,12 @@ def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Pat
         return run.folder
     runs = Store(store).runs
     if run is None:
-        finished = sorted(runs.glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime)
+        finished = find_runs(store=store)
         if not finished:
             raise UserError(
                 f"no finished run in {runs}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
             )
-        return finished[-1].parent
+        return finished[0]
     for folder in (Path(run), runs / str(run)):
         if (folder / "run.json").is_file():
             return folder
@@ -71,6 +91,21 @@ def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Pat
         f"no run {str(run)!r} in {runs}.{did_you_mean(str(run), known)} `harness list runs` shows them; "
         "--store DIR looks elsewhere."
     )
+
+
+def find_runs(suite: str | None = None, store: str | Path = "results") -> list[Path]:
+    """Return the folders of the runs that have results, the newest first; an empty list where there are none.
+
+    Args:
+        suite: only runs of this suite; None: of all.
+        store: where runs are looked for.
+
+    Raises:
+        UserError: the run.json of one of them cannot be read.
+    """
+    finished = sorted(Store(store).runs.glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    folders = [path.parent for path in finished]
+    return [f for f in folders if suite is None or read_about(f).get("suite", {}).get("name") == suite]
 
 
 def load_results(run: Run | Path | str | None = None, store: str | Path = "results") -> pd.DataFrame:
@@ -135,22 +170,31 @@ def report(
         UserError: no such run or layout, runs that do not fit into one table (the message says why), no published number
             for the suite, or no such table in this run.
     """
-    from harness.merge import check_agreement
     from harness.reporters import build_reports, reporters
 
     if layout is not None and layout not in reporters:
         known = reporters.names()
         raise UserError(f"unknown layout {layout!r}.{did_you_mean(layout, known)} Known: {', '.join(known)}.")
-    several = [run] if run is None or isinstance(run, Run | Path | str) else list(run)
-    folders = list(dict.fromkeys(find_run(one, store).resolve() for one in several or [None]))
-    check_agreement(folders)
-    records = _frame([record for folder in folders for record in _read_records(folder)])
+    folders = _agreeing(run, store)
+    records = _merged(folders)
     tables = build_reports(records, None if layout is None else [layout])
     if not tables:
         raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} holds nothing for such a table.")
     if published and layout != "published":
         tables |= build_reports(records, ["published"])
     return tables
+
+
+def _agreeing(run: Run | Path | str | Sequence[Run | Path | str] | None, store: str | Path) -> list[Path]:
+    """Return the folders of runs that may stand in one table."""
+    several = [run] if run is None or isinstance(run, Run | Path | str) else list(run)
+    folders = list(dict.fromkeys(find_run(one, store).resolve() for one in several or [None]))
+    check_agreement(folders)
+    return folders
+
+
+def _merged(folders: list[Path]) -> pd.DataFrame:
+    return _frame([record for folder in folders for record in _read_records(folder)])
 
 
 def write_page(run: Run | Path | str | None = None, store: str | Path = "results", *, published: bool = False) -> Path:
@@ -178,36 +222,48 @@ def store_of(folder: Path) -> Store:
 
 
 def figures(
-    run: Run | Path | str | None = None,
+    run: Run | Path | str | Sequence[Run | Path | str] | None = None,
     store: str | Path = "results",
     *,
     kinds: Sequence[str] = ("accuracy", "curves"),
     bars: str = "ci95",
     metric: str = "best",
+    to: str | Path | None = None,
 ) -> dict[str, tuple[Path, Path]]:
-    """Draw a run's figures into its folder's figures/, as PNG and PDF.
+    """Draw the figures of a run, or of several together, as PNG and PDF.
 
     Args:
-        run: what `run` returned, a run's name or folder; None: the newest run of the store.
+        run: as for `report`; the training curves are those that the store of the first run has.
         store: where runs are looked for by name.
-        kinds: accuracy (against IPC, time, bytes, device-seconds), curves (of trainings and fits).
+        kinds: accuracy (against IPC, time, bytes, device-seconds), curves (of trainings and fits), published (measured
+            against published, each in the metric of the published number).
         bars: ci95, Student's t interval of the mean, or std, one sample standard deviation.
         metric: best of the evaluations, as papers report, or the last, of the final model.
+        to: folder for the files, which is made if needed; None: figures/ of the run.
 
     Returns:
         Name -> (PNG, PDF).
 
     Raises:
-        UserError: no such run, an unknown choice, or no training of a method of the run has ended well.
+        UserError: no such run, runs that do not fit together, an unknown choice, several runs without `to`, no published
+            number for the suite, or there is nothing to draw.
     """
     from harness.plots import write_figures
 
-    folder = find_run(run, store)
-    records = load_results(folder)
-    done = write_figures(records, store_of(folder), folder / "figures", kinds=tuple(kinds), bars=bars, metric=metric)
+    folders = _agreeing(run, store)
+    if to is None and len(folders) > 1:
+        raise UserError("figures of several runs belong to none of them: name a folder for them, to=FOLDER.")
+    first, folder = folders[0], Path(to) if to is not None else folders[0] / "figures"
+    done = write_figures(_merged(folders), store_of(first), folder, kinds=tuple(kinds), bars=bars, metric=metric)
     if not done:
+        names = ", ".join(folder.name for folder in folders)
+        if tuple(kinds) == ("published",):
+            raise UserError(
+                f"{names}: nothing to compare: no finished training has protocol, IPC, test model and method of a published "
+                "number. `harness.report(run, layout='published')` lists them with the reason."
+            )
         raise UserError(
-            f"run {folder.name} has nothing to draw: no training of a method is done. `harness report {folder.name}` "
+            f"run {names} has nothing to draw: no training of a method is done. `harness report {names}` "
             "shows what failed; the same `harness run` command goes on after it is mended."
         )
     return done

@@ -51,7 +51,7 @@ def make_run(folder: Path, records: list[dict[str, Any]], **changes: Any) -> Pat
     about = {
         "name": folder.name, "started": "2026-01-02T03:04:05+00:00", "ended": "2026-01-02T04:04:05+00:00",
         "status": "done", "source": "image folder imagenet1k", "data_fingerprint": "cd34", "classes": ["a", "b"],
-        "request": {"suite": "imagewoof", "methods": ["dit"], "executor": "ray"},
+        "request": {"suite": "imagewoof", "methods": ["dit"], "executor": "ray", "store": "results"},
         "suite": {"name": "imagewoof", "version": 1}, "protocol": {"name": "idc", "version": 1}, "methods": methods,
         "planned": {"train": len(records)}, "jobs": {"done": len(records), "failed": 0},
         "environment": {"device": "cpu", "device_name": "a CPU", "cpu": "a CPU", "cpu_count": 2, "platform": "Linux",

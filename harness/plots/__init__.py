@@ -1,6 +1,7 @@
-"""Figures from records: accuracy against IPC and costs, training curves. No pyplot: no global state of matplotlib changes.
+"""Figures from records: accuracy against IPC and costs, training curves, measured against published.
 
-The package is called plots because `harness.figures` is the function of the public API. Importing it loads no matplotlib.
+No pyplot: no global state of matplotlib changes. The package is called plots because `harness.figures` is the function
+of the public API. Importing it loads no matplotlib.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
 
     from harness.store import Store
 
-Kind = Literal["accuracy", "curves"]
-KINDS = ("accuracy", "curves")
+Kind = Literal["accuracy", "curves", "published"]
+KINDS = ("accuracy", "curves", "published")
 CHOICES = {"kinds": KINDS, "bars": ("ci95", "std"), "metric": ("best", "last")}
 
 
 def write_figures(
     records: pd.DataFrame, store: Store, folder: Path, *, kinds: tuple[str, ...], bars: str, metric: str
 ) -> dict[str, tuple[Path, Path]]:
-    """Write the figures of these kinds; return name -> (PNG, PDF). Empty where no training has ended well.
+    """Write the figures of these kinds; return name -> (PNG, PDF). Empty where there is nothing to draw.
 
     Raises:
-        UserError: an unknown kind, error bar or metric; there are no records.
+        UserError: an unknown kind, error bar or metric; there are no records, or no published number of the suite.
     """
     for name, chosen in (("kinds", kinds), ("bars", (bars,)), ("metric", (metric,))):
         for value in chosen:
@@ -51,3 +52,7 @@ def _figures(
         yield from accuracy_figures(records, bars=bars, metric=metric)  # type: ignore[arg-type]
     if "curves" in kinds:
         yield from curve_figures(records, store)
+    if "published" in kinds:
+        from harness.plots.beside import beside_figures
+
+        yield from beside_figures(records, bars=bars)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 
 from harness.plots.points import Bars, accuracy_points, bars_note, missing_note
 from harness.plots.scales import set_cost_axis, set_ipc_axis
-from harness.plots.style import EDGE, GREY, Look, facets, frame, label_outer, looks
+from harness.plots.style import EDGE, GREY, Look, facets, frame, label_outer, legend_handle, looks, marker_sizes
 from harness.reporters.records import Scope, prepare, scopes
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _figure(scope: Scope, points: pd.DataFrame, against: Against, axis: str, not
     own, full = points[~points["reference_row"]], points[points["reference_row"]]
     figure, axes = facets(list(dict.fromkeys(points["student"])), sharex=True, sharey=True)
     found = looks(own["label"])
-    sizes = _sizes(own["ipc"]) if against.kind != "ipc" else {}
+    sizes = marker_sizes(own["ipc"]) if against.kind != "ipc" else {}
     shifts = _shifts(own) if against.kind == "ipc" else {}
     for student, ax in axes.items():
         for label, look in found.items():
@@ -98,7 +98,7 @@ def _figure(scope: Scope, points: pd.DataFrame, against: Against, axis: str, not
             set_cost_axis(ax, own[against.column], against.kind)
     _limit(next(iter(axes.values())))
     label_outer(axes.values(), against.label, axis)
-    handles: list[Any] = [_handle(label, look) for label, look in found.items()]
+    handles: list[Any] = [legend_handle(label, look) for label, look in found.items()]
     handles += [Line2D([], [], color=GREY, linestyle="--", label=label) for label in dict.fromkeys(full["label"])]
     apart = ["Points of one IPC stand a little apart."] if len(shifts) > 1 else []
     grown = [f"Larger markers: larger IPC ({', '.join(f'{i:,.0f}' for i in sizes)})."] if len(sizes) > 1 else []
@@ -135,18 +135,6 @@ def _draw_full(ax: Axes, line: pd.Series) -> None:
     ax.axhline(line["mean"], color=GREY, linestyle="--", linewidth=1, zorder=1.5)
     if not np.isnan(line["low"]):
         ax.axhspan(line["low"], line["high"], color=GREY, alpha=0.12, linewidth=0, zorder=1)
-
-
-def _handle(label: str, look: Look) -> Line2D:
-    return Line2D(
-        [], [], color=look.color, marker=look.marker, markeredgecolor="#333333", markeredgewidth=0.4, label=label
-    )
-
-
-def _sizes(ipcs: pd.Series) -> dict[float, float]:
-    """Return how much larger the marker of each IPC is, from 1 to 3 times the area."""
-    values = sorted(set(ipcs.dropna()))
-    return {ipc: 1 + 2 * place / max(1, len(values) - 1) for place, ipc in enumerate(values)}
 
 
 def _shifts(own: pd.DataFrame) -> dict[str, float]:

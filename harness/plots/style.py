@@ -18,6 +18,9 @@ import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.format import known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,6 +74,19 @@ def looks(labels: Iterable[str]) -> dict[str, Look]:
     colors = sns.color_palette("colorblind").as_hex()
     found = list(dict.fromkeys(labels))
     return {label: Look(colors[i % len(colors)], MARKERS[i % len(MARKERS)]) for i, label in enumerate(found)}
+
+
+def legend_handle(label: str, look: Look) -> Line2D:
+    """Return what stands for a method in the legend."""
+    return Line2D(
+        [], [], color=look.color, marker=look.marker, markeredgecolor="#333333", markeredgewidth=0.4, label=label
+    )
+
+
+def marker_sizes(ipcs: Iterable[Any]) -> dict[float, float]:
+    """Return how much larger the marker of each known IPC is, from 1 to 3 times the area."""
+    values = sorted({float(ipc) for ipc in ipcs if known(ipc)})
+    return {ipc: 1 + 2 * place / max(1, len(values) - 1) for place, ipc in enumerate(values)}
 
 
 def grid(rows: int, columns: int, **options: Any) -> tuple[Figure, np.ndarray]:

@@ -19,7 +19,7 @@ Metric = Literal["top1_best", "top1_last"]
 Line = tuple[Any, str]
 """IPC and test model of a row."""
 
-_MEANING = {
+MEANING = {
     "top1_best": "the best of the evaluations during training, chosen on the test split, as papers report it",
     "top1_last": "the accuracy of the final model",
 }
@@ -37,8 +37,8 @@ def paper(records: pd.DataFrame, *, metric: Metric = "top1_best") -> list[Table]
         ValueError: another metric.
         UserError: there are no records, or a column is missing.
     """
-    if metric not in _MEANING:
-        raise ValueError(f"metric {metric!r} is not known; use {' or '.join(_MEANING)}")
+    if metric not in MEANING:
+        raise ValueError(f"metric {metric!r} is not known; use {' or '.join(MEANING)}")
     return [_table(scope, rows, metric) for scope, rows in scopes(prepare(records))]
 
 
@@ -89,7 +89,7 @@ def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[A
 def _caption(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
     distillation, training = num_seeds(rows)
     return (
-        f"{scope.caption} Top-1 accuracy in percent on the real test split ({metric}: {_MEANING[metric]}), mean ± "
+        f"{scope.caption} Top-1 accuracy in percent on the real test split ({metric}: {MEANING[metric]}), mean ± "
         f"sample standard deviation over {times(distillation, 'distillation seed')} and "
         f"{times(training, 'training seed')}; a single run shows no spread. {coverage(distillation, training)} "
         "Bold: the highest mean of the row and what the test cannot tell from it; underlined: the next such group; "

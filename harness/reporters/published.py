@@ -11,9 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.errors import UserError
 from harness.format import DASH, count, interval, known, mean_std, points
-from harness.published import PublishedNumber, load_published
+from harness.published import PublishedNumber, load_published, of_suite
 from harness.reporters.compare import coverage
 from harness.reporters.records import METRICS, Scope, num_seeds, prepare, scopes, summary
 from harness.reporters.table import Table, register_reporter
@@ -46,14 +45,7 @@ def published(records: pd.DataFrame, numbers: Sequence[PublishedNumber] | None =
 
 
 def _table(scope: Scope, rows: pd.DataFrame, numbers: Sequence[PublishedNumber]) -> Table:
-    own = [number for number in numbers if number.suite == scope.suite]
-    if not own:
-        known_suites = ", ".join(sorted({number.suite for number in numbers})) or "none"
-        raise UserError(
-            f"no published number for suite {scope.suite!r}; there are some for {known_suites}. Leave it out, or "
-            "add rows to results/published."
-        )
-    lines = [line for number in own for line in _lines(number, scope, rows)]
+    lines = [line for number in of_suite(numbers, scope.suite) for line in _lines(number, scope, rows)]
     lines.sort(key=_order)
     sources = {source: i for i, source in enumerate(dict.fromkeys(line["source_text"] for line in lines), start=1)}
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])

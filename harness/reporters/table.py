@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UserError
 from harness.registry import Registry
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import rich.table
 
-_LEFT = frozenset({"Method", "Test model", "Class", "Device", "Status", "Against", "Verdict", "Remark"})
+_LEFT = frozenset({"Method", "Test model", "Class", "Device", "Status", "Against", "Verdict", "Remark", "Metric"})
 """Columns of words; all others are aligned right."""
 
 _STRESS = {"bold": "**{}**", "underline": "<ins>{}</ins>", "": "{}"}
@@ -129,6 +129,14 @@ class Table:
     def to_html(self) -> str:
         """Return a `figure` element with a table, for a page of any style; what a cell holds is escaped."""
         return to_html(self)
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it: the last expression of a cell."""
+        return to_html(self, aligned=True)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the table as IPython shows it without HTML."""
+        printer.text(self.to_markdown())
 
     def to_csv(self) -> str:
         """Return the plain values; what is not known is an empty field."""
