@@ -50,6 +50,25 @@ def cli():
     return call
 
 
+@pytest.fixture
+def cli_here(monkeypatch, capsys):
+    """Run `harness ARGS` as `cli` does, in this process: without the seconds of imports, and with the shortest trials."""
+    from harness.cli import main
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("harness.trial.TRIAL_S", 0.0)
+
+    def call(*args: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["harness", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def make_task(tiny_suite, tmp_path_factory):
     """Return a function that makes the task of a job as the engine does, with a generator and a teacher of its own."""

@@ -55,12 +55,12 @@ def wants_absent_data(command):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if wants_absent_data(c)])
-def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli, tmp_path):
+def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli_here, tmp_path):
     """All is understood but for the images; a fetch is given an archive that is not there, so that it asks no network."""
     words = [*shlex.split(command)[1:], "--data-root", str(tmp_path)]
     if words[:2] == ["data", "fetch"]:
         words += ["--archive", str(tmp_path / "absent.tgz")]
-    code, _, err = cli(*words)
+    code, _, err = cli_here(*words)
     assert code == 2
     assert "there is no such file" in err if "fetch" in words else "does not exist" in err
     assert not list(tmp_path.iterdir())
@@ -113,13 +113,13 @@ def examples(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not wants_absent_data(c)])
-def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
+def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, request):
     """`run` and `evaluate` are planned, not run; the other commands run for real, in a folder of their own."""
     words = shlex.split(command)[1:]
     if words[:2] == ["new", "method"]:
         words[words.index("--to") + 1] = str(tmp_path)
     if "plugins/my_method.py" in words:
-        cli("new", "method", "my_method", "--to", tmp_path)
+        cli_here("new", "method", "my_method", "--to", tmp_path)
         words[words.index("plugins/my_method.py")] = str(tmp_path / "my_method.py")
     if {"eigenimages.py", "pets.yaml", "photos"} & set(words):
         folder = request.getfixturevalue("examples")
@@ -132,7 +132,7 @@ def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
         words[words.index("--to") + 1] = str(tmp_path / "out")
     if words[0] in ("report", "export", "inspect"):
         words += ["--store", str(request.getfixturevalue("a_store"))]
-    code, out, err = cli(*words)
+    code, out, err = cli_here(*words)
     assert code == 0, err
     assert out
 
@@ -316,12 +316,12 @@ def test_make_targets_that_pages_name_exist():
                 assert line.split()[1] in targets, f"{name_of(page)}: {line}"
 
 
-def test_the_errors_that_a_page_shows_are_the_real_ones(cli):
+def test_the_errors_that_a_page_shows_are_the_real_ones(cli_here):
     """docs/first_run.md, "Make a mistake"; the list of known methods may grow."""
     block = code_of("first_run.md", "text", "error: unknown method")
     for shown, told in pairwise(block.splitlines()):
         if shown.startswith("$ harness "):
-            code, _, err = cli(*shlex.split(shown)[2:])
+            code, _, err = cli_here(*shlex.split(shown)[2:])
             assert code == 2
             assert err.startswith(told.split(" Known:")[0])
 
