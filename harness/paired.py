@@ -21,8 +21,8 @@ ALPHA = 0.05
 POWER = 0.8
 """Chance to find a difference of the size that `smallest_difference` returns."""
 
-BORROWED_PER_METHOD, MOST_BORROWED = 2 / 3, 4.0
-"""Observations that the spread of each other method counts for, and that of all of them at most: see `moderated_p`."""
+MOST_BORROWED = 6.0
+"""Observations that the spread of the other methods counts for at most: see `moderated_p`."""
 
 FLOAT_NOISE = 1e-9
 """Deviations below this are rounding of floats: one image of ten million test images is 1e-5 percent."""
@@ -39,7 +39,7 @@ def paired_p(differences: ArrayLike) -> Floats:
         multiples of one test image, two or three equal differences happen by chance, and no spread can be estimated
         from them (the t statistic would be infinite). 1 where all differences are zero.
     """
-    return moderated_p(differences, Residuals(0.0, 0, 0.0))
+    return moderated_p(spreads(differences, Residuals(0.0, 0, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -76,48 +76,89 @@ def residuals(values: ArrayLike) -> Residuals:
     return Residuals(float(((y - design @ solution) ** 2).sum()), df, others)
 
 
-def borrowed(num_others: ArrayLike) -> Floats:
-    """Return for how many observations the spread of so many other methods counts."""
-    return np.minimum(BORROWED_PER_METHOD * np.asarray(num_others, dtype=float), MOST_BORROWED)
+def borrowed(num_others: ArrayLike, df_others: ArrayLike) -> Floats:
+    """Return for how many observations the other methods' spread counts: one each, half of its degrees of freedom at most."""
+    most = np.minimum(np.asarray(num_others, dtype=float), MOST_BORROWED)
+    return np.minimum(most, np.asarray(df_others, dtype=float) / 2)
 
 
-def moderated_p(differences: ArrayLike, place: Residuals) -> Floats:
-    """Return the two-sided p values of moderated paired t tests.
+@dataclass(frozen=True)
+class Spreads:
+    """What is known of the spread of pairs of methods in a place; arrays of shape (...).
 
-    Three differences say little about their spread. So their variance is averaged with the one that the other methods
-    of the place would give a difference, and that counts for `borrowed` further observations, in the average and in the
-    degrees of freedom. The two variances are independent where all values are there and normal.
-    Source: Smyth, Linear models and empirical Bayes methods for assessing differential expression in microarray
-    experiments, 2004. Paper: the weight is estimated, from thousands of genes. Here: fixed and small, because a few
-    methods cannot tell whether one of them varies more than the rest: so a page's false differences stay within 5 %
-    where one method's spread is three times that of the others (tests/test_false_differences.py).
+    Attributes:
+        num, mean: of the differences that are there.
+        squares, df: sum of squared deviations of the differences, and its degrees of freedom.
+        lent: variance that the other methods of the place would give a difference; 0 for none.
+        weight: observations that it counts for.
+    """
+
+    num: NDArray[np.int64]
+    mean: Floats
+    squares: Floats
+    df: NDArray[np.int64]
+    lent: Floats
+    weight: Floats
+
+    @property
+    def relative(self) -> tuple[Floats, Floats]:
+        """Return squares in units of the variance lent, and their degrees of freedom; both 0 where nothing is lent."""
+        there = self.lent > FLOAT_NOISE**2
+        return np.where(there, self.squares / np.where(there, self.lent, 1.0), 0.0), np.where(there, self.df, 0.0)
+
+
+def spreads(differences: ArrayLike, place: Residuals) -> Spreads:
+    """Return what the differences and the other methods of their place say of the spread.
 
     Args:
         differences: shape (..., N): differences of N pairs, NaN for a pair that is missing.
         place: residuals of all methods of the place, those of the pair among them; arrays of shape (...) for several
-            places. Without other methods this is `paired_p`.
-
-    Returns:
-        Shape (...). NaN, no test, below two pairs, and where nothing varies though the methods differ; 1 where nothing
-        varies and they are equal.
+            places.
     """
     d = np.asarray(differences, dtype=float)
     there = ~np.isnan(d)
-    n = there.sum(axis=-1)
-    own_df = np.maximum(n - 1, 0)
-    filled = np.where(there, d, 0.0)
-    mean = filled.sum(axis=-1) / np.maximum(n, 1)
+    num = there.sum(axis=-1)
+    mean = np.where(there, d, 0.0).sum(axis=-1) / np.maximum(num, 1)
     squares = np.where(there, (d - mean[..., None]) ** 2, 0.0).sum(axis=-1)
-    df_others = np.maximum(place.df - own_df, 0)
-    variance_others = np.maximum(2 * place.squares - squares, 0.0) / np.maximum(df_others, 1)
-    weight = np.minimum(borrowed(place.num_others), df_others)
-    df = np.maximum(own_df + weight, 1)
-    std = np.sqrt((squares + weight * variance_others) / df)
+    df = np.maximum(num - 1, 0)
+    df_others = np.maximum(place.df - df, 0)
+    lent = np.maximum(2 * place.squares - squares, 0.0) / np.maximum(df_others, 1)
+    return Spreads(num, mean, squares, df, lent, borrowed(place.num_others, df_others))
+
+
+def excess(squares: ArrayLike, df: ArrayLike) -> Floats:
+    """Return how many times the variance lent a pair varies by, told from all places but each one; 1 at least.
+
+    Args:
+        squares, df: shape (..., R): `Spreads.relative` of one pair of methods at R places.
+    """
+    squares, df = np.asarray(squares, dtype=float), np.asarray(df, dtype=float)
+    elsewhere = squares.sum(axis=-1, keepdims=True) - squares
+    return np.maximum(1.0, elsewhere / np.maximum(df.sum(axis=-1, keepdims=True) - df, 1.0))
+
+
+def moderated_p(found: Spreads, excess: ArrayLike = 1.0) -> Floats:
+    """Return the two-sided p values of moderated paired t tests.
+
+    Three differences say little about their spread. So their variance is averaged with the one that the other methods
+    of the place would give a difference, times `excess`, and that counts for `borrowed` further observations, in the
+    average and in the degrees of freedom. The two are independent where all values are there and normal.
+    Source: Smyth, Linear models and empirical Bayes methods for assessing differential expression in microarray
+    experiments, 2004. Paper: the weight is estimated, from thousands of genes. Here: fixed and small, because a few
+    methods cannot tell whether one of them varies more than the rest: so a page's false differences stay within 5 %
+    where one method's spread is five times that of the others (tests/test_false_differences.py).
+
+    Returns:
+        Shape (...). NaN, no test, below two pairs, and where nothing varies though the methods differ; 1 where nothing
+        varies and they are equal. Without other methods this is `paired_p`.
+    """
+    df = np.maximum(found.df + found.weight, 1)
+    std = np.sqrt((found.squares + found.weight * found.lent * np.asarray(excess)) / df)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = mean / (std / np.sqrt(n))
+        t = found.mean / (std / np.sqrt(found.num))
     p = 2 * stats.t.sf(np.abs(t), df)
-    p = np.where(std < FLOAT_NOISE, np.where(np.abs(mean) < FLOAT_NOISE, 1.0, np.nan), p)
-    return np.where(n < 2, np.nan, p)
+    p = np.where(std < FLOAT_NOISE, np.where(np.abs(found.mean) < FLOAT_NOISE, 1.0, np.nan), p)
+    return np.where(found.num < 2, np.nan, p)
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -138,7 +179,13 @@ def holm(p: ArrayLike) -> Floats:
 
 
 def smallest_difference(
-    std: float, num_pairs: int, *, num_others: float = 0, alpha: float = ALPHA, power: float = POWER
+    std: float,
+    num_pairs: int,
+    *,
+    num_others: float = 0,
+    num_places: int = 1,
+    alpha: float = ALPHA,
+    power: float = POWER,
 ) -> float:
     """Return the smallest true difference that a moderated test of so many pairs finds with probability `power`.
 
@@ -149,6 +196,7 @@ def smallest_difference(
         std: standard deviation of the differences, in the unit wanted.
         num_pairs: pairs.
         num_others: methods besides the two that lend their spread; 0: the paired t test.
+        num_places: places that tell how much the pair varies (see `excess`).
         alpha: level of the test; divided by M for M comparisons, which is what Holm's first step asks for.
         power: at least 0.5, below 1.
 
@@ -160,29 +208,49 @@ def smallest_difference(
     """
     if not 0 < alpha < 1 or not 0.5 <= power < 1:
         raise ValueError(f"alpha {alpha} must lie between 0 and 1 and power {power} in [0.5, 1)")
-    return _smallest_shift(num_pairs, num_others, alpha, power) * std / np.sqrt(num_pairs) if num_pairs > 1 else np.nan
+    if num_pairs < 2:
+        return float("nan")
+    df, variances = num_pairs - 1, _variances_lent(num_pairs - 1, num_others, num_places)
+    return (
+        _smallest_shift(df, float(borrowed(num_others, num_others * df)), variances, alpha, power)
+        * std
+        / num_pairs**0.5
+    )
+
+
+def _variances_lent(df: int, num_others: float, num_places: int) -> tuple[float, ...]:
+    """Return 32 equally likely values of the variance lent, times its excess, where all true variances are 1.
+
+    The excess, a mean of ratios of variances, is taken for one ratio: the pair's at all other places to that lent at one.
+    Simulations find the power stated within 2 % (tests/test_paired.py).
+    """
+    if not num_others:
+        return (0.0,)
+    middle = (np.arange(32) + 0.5) / 32
+    variances = stats.chi2.ppf(middle, num_others * df) / (num_others * df)
+    if num_places > 1:
+        elsewhere = (num_places - 1) * df
+        variances = np.outer(variances, np.maximum(1, stats.f.ppf(middle, elsewhere, num_others * df))).ravel()
+    return tuple(np.sort(variances).reshape(32, -1).mean(axis=1).tolist())
 
 
 @functools.cache
-def _smallest_shift(num_pairs: int, num_others: float, alpha: float, power: float) -> float:
+def _smallest_shift(df: int, weight: float, variances: tuple[float, ...], alpha: float, power: float) -> float:
     """Return the difference in standard errors."""
-    df, df_others, weight = num_pairs - 1, num_others * (num_pairs - 1), float(borrowed(num_others))
     critical = float(stats.t.isf(alpha / 2, df + weight))
-    one_miss = 1 - (1 - power) / 3  # each of three variables spoils the test this seldom: at most 1 - power together
-    worst = stats.chi2.ppf(one_miss, df) + (weight * stats.chi2.ppf(one_miss, df_others) / df_others if weight else 0)
-    most = critical * np.sqrt(worst / (df + weight)) + stats.norm.ppf(one_miss)
-    return float(optimize.brentq(lambda shift: _power(shift, critical, df, num_others) - power, 0.0, float(most)))
+    one_miss = (1 + power) / 2  # each of two variables spoils the test this seldom: at most 1 - power together
+    worst = np.sqrt((stats.chi2.ppf(one_miss, df) + weight * variances[-1]) / (df + weight))
+    most = float(critical * worst + stats.norm.ppf(one_miss))
+    return float(optimize.brentq(lambda shift: _power(shift, critical, df, weight, variances) - power, 0.0, most))
 
 
-def _power(shift: float, critical: float, df: int, num_others: float) -> float:
+def _power(shift: float, critical: float, df: int, weight: float, variances: tuple[float, ...]) -> float:
     """Return P((Z + shift) / S > critical), Z standard normal and S the moderated standard deviation where the true is 1.
 
-    Integrated over Z and, at 32 quantiles, over the variance of the others. The integrand is smooth at every critical
-    value; scipy's noncentral t fails (scipy 1.17: not a number, or an error) at the large critical values that many
-    comparisons over few seeds ask for.
+    Integrated over Z and over the equally likely variances lent. The integrand is smooth at every critical value; scipy's
+    noncentral t fails (scipy 1.17: not a number, or an error) at the large critical values that many comparisons over few
+    seeds ask for.
     """
-    weight, df_others = float(borrowed(num_others)), num_others * df
-    others = stats.chi2.ppf((np.arange(32) + 0.5) / 32, df_others) / df_others if weight else np.zeros(1)
     z, step = np.linspace(-9, 9, 3601, retstep=True)
-    most_squares = (df + weight) * (np.maximum(z + shift, 0) / critical) ** 2 - weight * others[:, None]
+    most_squares = (df + weight) * (np.maximum(z + shift, 0) / critical) ** 2 - weight * np.array(variances)[:, None]
     return float(np.sum(stats.norm.pdf(z) * stats.chi2.cdf(most_squares, df).mean(axis=0)) * step)

@@ -1,12 +1,23 @@
 """Tests of differences agree with scipy on the same numbers; how seldom they err: test_false_differences.py."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness.paired import ALPHA, Residuals, holm, moderated_p, paired_p, residuals, smallest_difference
+from harness.paired import (
+    ALPHA,
+    Residuals,
+    excess,
+    holm,
+    moderated_p,
+    paired_p,
+    residuals,
+    smallest_difference,
+    spreads,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -61,10 +72,10 @@ def test_one_block_or_one_method_leaves_no_residuals(values):
 def test_two_methods_alone_are_compared_by_the_paired_t_test():
     x = RNG.normal([40, 41], 1, (5, 2))
     expected = scipy_stats.ttest_rel(x[:, 0], x[:, 1]).pvalue
-    assert moderated_p(x[:, 0] - x[:, 1], residuals(x)) == pytest.approx(expected)
+    assert moderated_p(spreads(x[:, 0] - x[:, 1], residuals(x))) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("num_methods", "borrowed"), [(3, 2 / 3), (5, 2), (8, 4), (20, 4)])
+@pytest.mark.parametrize(("num_methods", "borrowed"), [(3, 1), (5, 3), (8, 6), (20, 6)])
 def test_the_moderated_test_averages_the_variances_of_the_pair_and_of_the_others(num_methods, borrowed):
     """The others': what the contrasts orthogonal to the pair's vary by, here from an explicit basis of them."""
     x = RNG.normal(0, 1, (3, num_methods))
@@ -75,21 +86,41 @@ def test_the_moderated_test_averages_the_variances_of_the_pair_and_of_the_others
     d = x[:, 0] - x[:, 1]
     variance = (2 * d.var(ddof=1) + borrowed * others) / (2 + borrowed)
     expected = 2 * scipy_stats.t.sf(abs(d.mean()) / np.sqrt(variance / 3), 2 + borrowed)
-    assert moderated_p(d, residuals(x)) == pytest.approx(expected)
+    assert moderated_p(spreads(d, residuals(x))) == pytest.approx(expected)
 
 
 def test_equal_differences_are_tested_where_other_methods_show_a_spread():
     x = np.array([[40.0, 30.0, 20.0], [41.0, 31.0, 25.0], [42.0, 32.0, 21.0]])
-    found = moderated_p([x[:, 0] - x[:, 1], x[:, 0] - x[:, 2], [10.0, np.nan, np.nan]], residuals(x))
+    found = moderated_p(spreads([x[:, 0] - x[:, 1], x[:, 0] - x[:, 2], [10.0, np.nan, np.nan]], residuals(x)))
     assert 0 < found[0] < 0.05
     assert math.isnan(found[2])
-    assert math.isnan(moderated_p(x[:, 0] - x[:, 1], residuals(x[:, :2])))
+    assert math.isnan(moderated_p(spreads(x[:, 0] - x[:, 1], residuals(x[:, :2]))))
+
+
+def test_the_excess_of_a_pair_is_told_from_its_other_places_and_never_below_1():
+    assert excess([12.0, 2.0, 1.0], [2, 2, 1]).tolist() == [1.0, 13 / 3, 3.5]
+    assert excess([[9.0], [0.0]], [[2], [0]]).tolist() == [[1.0], [1.0]]
+    assert excess([9.0, 0.0], [2, 0]).tolist() == [1.0, 4.5], "a place where nothing is lent tells nothing"
+
+
+def test_the_spread_of_a_pair_is_told_in_units_of_that_of_the_others():
+    d = np.array([[1.0, 3.0, 5.0], [1.0, 3.0, 5.0]])
+    around = Residuals(np.array([6.0, 4.0]), np.array([6, 2]), np.array([2.0, 0.0]))
+    squares, df = spreads(d, around).relative
+    assert squares.tolist() == [8.0 / ((12 - 8) / 4), 0.0]
+    assert df.tolist() == [2, 0]
+
+
+def test_a_pair_that_varies_more_elsewhere_is_judged_more_carefully():
+    x = RNG.normal([40, 42, 40, 40], 1, (3, 4))
+    found = spreads(x[:, 1] - x[:, 0], residuals(x))
+    assert moderated_p(found, 4.0) > moderated_p(found)
 
 
 def test_the_moderated_test_is_exact_for_methods_of_one_spread():
     """Conservative by a little where the others lend less than they have."""
     x = np.random.default_rng(1).normal(40, 1, (4000, 3, 8))
-    p = [moderated_p(own[:, 0] - own[:, 1], residuals(own)) for own in x]
+    p = [moderated_p(spreads(own[:, 0] - own[:, 1], residuals(own))) for own in x]
     assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.055
 
 
@@ -113,18 +144,35 @@ def test_one_pair_can_show_nothing():
     assert math.isnan(smallest_difference(1.0, 1))
 
 
-@pytest.mark.parametrize(("num", "num_methods"), [(2, 8), (3, 8), (5, 3), (10, 8)])
-def test_the_smallest_difference_of_the_moderated_test_is_found_with_the_power_stated(num, num_methods):
+@pytest.mark.parametrize(("num", "num_methods", "num_places"), [(2, 8, 1), (3, 8, 4), (5, 3, 2), (10, 8, 2)])
+def test_the_smallest_difference_of_the_moderated_test_is_found_with_the_power_stated(num, num_methods, num_places):
     alpha = ALPHA / math.comb(num_methods, 2)
-    delta = smallest_difference(2**0.5, num, num_others=num_methods - 2, alpha=alpha)
-    x = RNG.normal(0, 1, (20_000, num, num_methods))
+    delta = smallest_difference(2**0.5, num, num_others=num_methods - 2, num_places=num_places, alpha=alpha)
+    x = RNG.normal(0, 1, (10_000, num_places, num, num_methods))
     x[..., 0] += delta
-    rest = x - x.mean(1, keepdims=True) - x.mean(2, keepdims=True) + x.mean((1, 2), keepdims=True)
-    place = Residuals((rest**2).sum((1, 2)), (num_methods - 1) * (num - 1), num_methods - 2)
-    assert (moderated_p(x[..., 0] - x[..., 1], place) < alpha).mean() == pytest.approx(0.8, abs=0.012)
+    rest = x - x.mean(2, keepdims=True) - x.mean(3, keepdims=True) + x.mean((2, 3), keepdims=True)
+    place = Residuals((rest**2).sum((2, 3)), (num_methods - 1) * (num - 1), num_methods - 2)
+    found = spreads(x[..., 0] - x[..., 1], place)
+    assert (moderated_p(found, excess(*found.relative)) < alpha).mean() == pytest.approx(0.8, abs=0.02)
 
 
 @pytest.mark.parametrize("wrong", [{"power": 0.4}, {"alpha": 0}])
 def test_nonsense_is_refused(wrong):
     with pytest.raises(ValueError, match="|".join(f"{name} {value}" for name, value in wrong.items())):
         smallest_difference(1.0, 3, **wrong)
+
+
+def test_the_table_of_smallest_differences_in_the_docs_is_what_the_code_says():
+    """Two IPCs and two test models: four places, one table's 2.5 %."""
+    text = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text()
+    lines = text.split("<!-- smallest differences -->\n")[1].split("\n\n")[0].splitlines()[2:]
+    for line in lines:
+        num, *told = (float(cell) for cell in line.strip("|").split("|"))
+        found = [
+            smallest_difference(
+                2**0.5, int(num), num_others=methods - 2, num_places=4, alpha=ALPHA / 2 / (4 * math.comb(methods, 2))
+            )
+            for methods in (2, 4, 8)
+        ]
+        assert told == [round(one, 1) for one in found]
+    assert len(lines) == 4

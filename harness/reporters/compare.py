@@ -18,7 +18,19 @@ import numpy as np
 import pandas as pd
 
 from harness.format import times
-from harness.paired import ALPHA, POWER, holm, moderated_p, paired_p, residuals, smallest_difference
+from harness.paired import (
+    ALPHA,
+    POWER,
+    Residuals,
+    Spreads,
+    excess,
+    holm,
+    moderated_p,
+    paired_p,
+    residuals,
+    smallest_difference,
+    spreads,
+)
 from harness.stats import Place, observations, places, t_interval
 
 TABLE_ALPHA = ALPHA / 2
@@ -125,19 +137,35 @@ def compare(scores: Mapping[Any, pd.DataFrame], means: Mapping[Any, Mapping[str,
         scores: place -> accuracies as `seed_scores` returns them.
         means: place -> label -> the mean that the table shows, NaN for none; it sets the order.
     """
-    spreads = {place: residuals(_observed(own)) for place, own in scores.items()}
-    bare = {place: _pairs(own, means[place]) for place, own in scores.items()}
-    differences = {place: _padded([pair.differences for pair in own]) for place, own in bare.items()}
-    own_p = _joined([paired_p(own) for own in differences.values()])
-    moderated = holm(_joined([moderated_p(own, spreads[place]) for place, own in differences.items()]))
+    around = {place: residuals(_observed(own)) for place, own in scores.items()}
+    bare = [(place, pair) for place, own in scores.items() for pair in _pairs(own, means[place])]
+    found = spreads(
+        _padded([pair.differences for _, pair in bare]),
+        Residuals(
+            *(np.array([getattr(around[place], name) for place, _ in bare]) for name in ("squares", "df", "num_others"))
+        ),
+    )
+    own_p = paired_p(_padded([pair.differences for _, pair in bare]))
+    moderated = holm(moderated_p(found, _excess([pair for _, pair in bare], found)))
     pairs: dict[Any, list[Pair]] = {place: [] for place in scores}
-    places_pairs = [(place, pair) for place, own in bare.items() for pair in own]
-    for (place, pair), p, p_holm, p_adjusted in zip(places_pairs, own_p, holm(own_p), moderated, strict=True):
+    for (place, pair), p, p_holm, p_adjusted in zip(bare, own_p, holm(own_p), moderated, strict=True):
         pairs[place].append(replace(pair, p=float(p), p_holm=float(p_holm), p_adjusted=float(p_adjusted)))
     return {
-        place: Contest(tuple(own), float(spreads[place].num_others), _ranks(own, means[place]))
+        place: Contest(tuple(own), float(around[place].num_others), _ranks(own, means[place]))
         for place, own in pairs.items()
     }
+
+
+def _excess(pairs: list[Pair], found: Spreads) -> np.ndarray:
+    """Return by how much each pair varies more than the others do, at the other places where the same two meet."""
+    same: dict[frozenset[str], list[int]] = {}
+    for i, pair in enumerate(pairs):
+        same.setdefault(frozenset((pair.first, pair.second)), []).append(i)
+    squares, df = found.relative
+    result = np.ones(len(pairs))
+    for rows in same.values():
+        result[rows] = excess(squares[rows], df[rows])
+    return result
 
 
 def _pairs(scores: pd.DataFrame, means: Mapping[str, float]) -> list[Pair]:
@@ -166,10 +194,6 @@ def _padded(rows: list[np.ndarray]) -> np.ndarray:
     for i, row in enumerate(rows):
         padded[i, : len(row)] = row
     return padded
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.empty(0), *parts])
 
 
 def _ranks(pairs: list[Pair], means: Mapping[str, float]) -> dict[str, Place | None]:
@@ -215,8 +239,9 @@ def detectable(contests: Mapping[Any, Contest], num_observations: int | None = N
         return float("nan")
     num = num_observations or int(np.median([len(pair.differences) for _, pair in found]))
     others = float(np.median([contest.num_others for contest, _ in found]))
+    num_places = sum(any(not np.isnan(pair.p_adjusted) for pair in contest.pairs) for contest in contests.values())
     pooled = float(np.sqrt(np.mean([pair.std**2 for _, pair in found])))
-    return smallest_difference(pooled, num, num_others=others, alpha=TABLE_ALPHA / len(found))
+    return smallest_difference(pooled, num, num_others=others, num_places=num_places, alpha=TABLE_ALPHA / len(found))
 
 
 def tested_pairs(contests: Mapping[Any, Contest]) -> list[Pair]:
