@@ -1,12 +1,12 @@
-"""Statistics of repeated trainings: spread, interval, paired test with Holm's correction, variance split, power, places.
+"""Statistics of repeated trainings: spread, interval, variance split, places. Tests stand in `harness.paired`.
 
 In: numbers, and which distilled set each came from. Out: numbers. It knows neither records nor tables; no pandas, no torch.
 
 What counts as one observation. Students trained on one distilled set share its luck: they are not independent draws of
 what the method does. So with two or more distillation seeds an observation is the mean over the training seeds of one
 set; with one distillation seed it is a training seed, and all that is said is about that one set.
-Assumed: observations (of differences, in a paired test) are independent and near normal. What a training seed does to
-all sets of a method alike is not separated from chance.
+Assumed: observations are independent and near normal. What a training seed does to all sets of a method alike is not
+separated from chance.
 """
 
 from __future__ import annotations
@@ -16,21 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
-ALPHA = 0.05
-"""Chance of one false difference or more in a table where no true one is."""
-
 LEVEL = 0.95
 """Coverage of the intervals."""
-
-POWER = 0.8
-"""Chance to find a difference of the size that `smallest_difference` returns."""
-
-FLOAT_NOISE = 1e-9
-"""Deviations below this are rounding of floats: one image of ten million test images is 1e-5 percent."""
 
 
 @dataclass(frozen=True)
@@ -108,79 +99,6 @@ def _critical(level: float, df: int) -> float:
     return float(stats.t.ppf((1 + level) / 2, df))
 
 
-def paired_p(differences: ArrayLike) -> Floats:
-    """Return the two-sided p values of paired t tests.
-
-    Args:
-        differences: shape (..., N): differences of N pairs, NaN for a pair that is missing.
-
-    Returns:
-        Shape (...). NaN, no test, below two pairs. NaN too where all differences are equal and not zero: accuracies are
-        multiples of one test image, two or three equal differences happen by chance, and no spread can be estimated
-        from them (the t statistic would be infinite). 1 where all differences are zero.
-    """
-    d = np.asarray(differences, dtype=float)
-    there = ~np.isnan(d)
-    n = there.sum(axis=-1)
-    filled = np.where(there, d, 0.0)
-    mean = filled.sum(axis=-1) / np.maximum(n, 1)
-    squares = np.where(there, (d - mean[..., None]) ** 2, 0.0).sum(axis=-1)
-    std = np.sqrt(squares / np.maximum(n - 1, 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = mean / (std / np.sqrt(n))
-    p = 2 * stats.t.sf(np.abs(t), np.maximum(n - 1, 1))
-    constant = std < FLOAT_NOISE
-    p = np.where(constant, np.where(np.abs(mean) < FLOAT_NOISE, 1.0, np.nan), p)
-    return np.where(n < 2, np.nan, p)
-
-
-def holm(p: ArrayLike) -> Floats:
-    """Return Holm's adjusted p values: rejecting those below alpha errs at all with probability alpha at most.
-
-    Args:
-        p: shape (..., M): M tests of one family; NaN stands for no test, stays NaN and does not count.
-
-    Source: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics, 1979.
-    """
-    p = np.asarray(p, dtype=float)
-    order = np.argsort(p, axis=-1)  # NaN last
-    steps = np.sum(~np.isnan(p), axis=-1)[..., None] - np.arange(p.shape[-1])
-    scaled = np.minimum(np.take_along_axis(p, order, axis=-1) * steps, 1.0)
-    adjusted = np.empty_like(p)
-    np.put_along_axis(adjusted, order, np.maximum.accumulate(scaled, axis=-1), axis=-1)
-    return adjusted
-
-
-def overall_p(values: ArrayLike) -> float:
-    """Return the p value of the test that all methods have one mean, each observation being a block.
-
-    Two-way analysis of variance without interaction, by least squares, so that values may be missing. It pools the
-    spread over all methods: unlike a paired test over three seeds it is not fooled by two methods whose differences
-    happen to be nearly equal.
-
-    Args:
-        values: shape (N, M): N observations (rows) of M methods, NaN where one is missing.
-
-    Returns:
-        NaN where there is nothing to test with: below two methods or two observations, or no spread left.
-    """
-    values_NM = np.asarray(values, dtype=float)
-    rows, columns = np.nonzero(~np.isnan(values_NM))
-    y = values_NM[rows, columns]
-    blocks, methods = (np.eye(size)[index] for size, index in zip(values_NM.shape, (rows, columns), strict=True))
-    (rss_blocks, rank_blocks), (rss, rank) = _fit(blocks, y), _fit(np.hstack([blocks, methods]), y)
-    df_methods, df = rank - rank_blocks, len(y) - rank
-    if df_methods < 1 or df < 1 or rss < FLOAT_NOISE**2:
-        return float("nan")
-    return float(stats.f.sf((rss_blocks - rss) / df_methods / (rss / df), df_methods, df))
-
-
-def _fit(design: Floats, y: Floats) -> tuple[float, int]:
-    """Return the residual sum of squares of a least-squares fit and the design's rank."""
-    solution, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
-    return float(((y - design @ solution) ** 2).sum()), int(rank)
-
-
 @dataclass(frozen=True)
 class VarianceSplit:
     """Variances, in squared units of the values: of the distilled sets, and of trainings on one set."""
@@ -222,46 +140,6 @@ def variance_split(values: ArrayLike, sets: ArrayLike) -> VarianceSplit:
     between = (sizes * (means - values_N.mean()) ** 2).sum() / (num - 1)
     per_set = (runs - (sizes**2).sum() / runs) / (num - 1)
     return VarianceSplit(float(max(0.0, (between - within) / per_set)), float(within))
-
-
-def smallest_difference(std: float, num_pairs: int, *, alpha: float = ALPHA, power: float = POWER) -> float:
-    """Return the smallest true difference that a paired t test of so many pairs finds with probability `power`.
-
-    Solved numerically; the chance to find it with the wrong sign is left out (below 1e-3 at these powers).
-
-    Args:
-        std: sample standard deviation of the differences, in the unit wanted.
-        num_pairs: pairs.
-        alpha: level of the test; ALPHA / M for M comparisons, which is what Holm's first step asks for.
-        power: at least 0.5, below 1.
-
-    Returns:
-        A difference in the unit of `std`; NaN below two pairs.
-
-    Raises:
-        ValueError: alpha is not between 0 and 1, or power not in [0.5, 1).
-    """
-    if not 0 < alpha < 1 or not 0.5 <= power < 1:
-        raise ValueError(f"alpha {alpha} must lie between 0 and 1 and power {power} in [0.5, 1)")
-    if num_pairs < 2:
-        return float("nan")
-    df = num_pairs - 1
-    critical = float(stats.t.isf(alpha / 2, df))
-    half_miss = (1 + power) / 2  # numerator and denominator each spoil the test this seldom: at most 1 - power together
-    most = critical * np.sqrt(stats.chi2.ppf(half_miss, df) / df) + stats.norm.ppf(half_miss)
-    shift = optimize.brentq(lambda shift: _t_power(shift, critical, df) - power, 0.0, float(most))
-    return float(shift * std / np.sqrt(num_pairs))
-
-
-def _t_power(shift: float, critical: float, df: int) -> float:
-    """Return P((Z + shift) / S > critical), Z standard normal and S = sqrt(chi2 / df): a noncentral t's upper tail.
-
-    Integrated over Z, where the integrand is smooth at every critical value; scipy's noncentral t fails (scipy 1.17: not
-    a number, or an error) at the large critical values that many comparisons over few seeds ask for.
-    """
-    z, step = np.linspace(-9, 9, 3601, retstep=True)
-    most_S = np.maximum(z + shift, 0) / critical
-    return float(np.sum(stats.norm.pdf(z) * stats.chi2.cdf(df * most_S**2, df)) * step)
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,12 @@
-"""Statistics agree with scipy on the same numbers, and find no difference where there is none."""
+"""Statistics of groups of runs agree with scipy on the same numbers."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness.stats import (
-    ALPHA,
-    Place,
-    holm,
-    observations,
-    overall_p,
-    paired_p,
-    places,
-    smallest_difference,
-    summarise,
-    t_interval,
-    variance_split,
-)
+from harness.stats import Place, observations, places, summarise, t_interval, variance_split
 
 RNG = np.random.default_rng(0)
 
@@ -57,63 +44,6 @@ def test_an_interval_over_sets_covers_the_methods_mean_as_often_as_it_says():
     assert 0.93 <= covered / 1000 <= 0.97
 
 
-@pytest.mark.parametrize("num", [2, 3, 10])
-def test_the_paired_test_is_scipys(num):
-    first, second = RNG.normal(40, 1, (2, 50, num))
-    assert paired_p(first - second) == pytest.approx(scipy_stats.ttest_rel(first, second, axis=-1).pvalue)
-
-
-def test_missing_pairs_are_left_out_of_the_paired_test():
-    d = np.array([1.0, np.nan, 2.5, 0.5, np.nan])
-    assert paired_p(d) == pytest.approx(scipy_stats.ttest_1samp([1.0, 2.5, 0.5], 0).pvalue)
-
-
-def test_what_cannot_be_tested_has_no_p_value():
-    one_pair, none, equal = [1.0, np.nan], [np.nan, np.nan], [0.1 + 0.2, 0.3]
-    assert np.isnan(paired_p([one_pair, none, equal])).all()
-    assert paired_p([0.0, 0.0]) == 1.0
-
-
-def test_holm_is_the_definition():
-    """By hand: 4 x 0.005, 3 x 0.01, then 2 x 0.03, and 0.04, which may not fall below the one before it."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.6]).tolist() == [1.0, 1.0]
-    with_gap = holm([0.01, np.nan, 0.04])
-    assert np.isnan(with_gap[1])
-    assert with_gap[[0, 2]] == pytest.approx([0.02, 0.04])
-    assert holm([[0.01, 0.04], [0.5, 0.001]]) == pytest.approx(np.array([[0.02, 0.04], [0.5, 0.002]]))
-    assert holm([]).size == 0
-
-
-@pytest.mark.parametrize("num", [3, 5, 10])
-def test_six_equal_methods_are_called_different_in_at_most_5_percent_of_1000_simulations(num):
-    """Any two of them, as a table does: Holm over all pairs, and the overall test must agree."""
-    first, second = map(list, zip(*itertools.combinations(range(6), 2), strict=True))
-    x = np.random.default_rng(num).normal(40, 1, (1000, 6, num))
-    x += RNG.normal(0, 2, (1000, 1, num))  # what a seed does to all methods alike
-    corrected = holm(paired_p(x[:, first] - x[:, second])).min(axis=1)
-    fooled = [own.T for own, p in zip(x, corrected, strict=True) if p < ALPHA]
-    assert len(fooled) / 1000 <= 0.05 + 2 * (0.05 * 0.95 / 1000) ** 0.5  # Holm alone: 5 % but for chance
-    assert sum(overall_p(own) < ALPHA for own in fooled) / 1000 <= 0.05
-
-
-def test_the_overall_test_is_an_analysis_of_variance_with_blocks():
-    """With two methods it is the paired t test; with more, the textbook's sums of squares."""
-    two = RNG.normal([40, 41], 1, (5, 2))
-    assert overall_p(two) == pytest.approx(scipy_stats.ttest_rel(two[:, 0], two[:, 1]).pvalue)
-    x = RNG.normal([40, 41, 42], 1, (4, 3))
-    rest = x - x.mean(0) - x.mean(1, keepdims=True) + x.mean()
-    f = 4 * ((x.mean(0) - x.mean()) ** 2).sum() / 2 / ((rest**2).sum() / 6)
-    assert overall_p(x) == pytest.approx(scipy_stats.f.sf(f, 2, 6))
-    gap = np.vstack([x, [np.nan, 50.0, np.nan]])  # a block with one method says nothing about methods
-    assert overall_p(gap) == pytest.approx(overall_p(x))
-
-
-@pytest.mark.parametrize("values", [np.zeros((0, 3)), [[1.0, 2.0]], [[1.0], [2.0]], [[1.0, 2.0], [3.0, 4.0]]])
-def test_the_overall_test_is_silent_where_there_is_no_spread_to_test_with(values):
-    assert math.isnan(overall_p(values))
-
-
 def test_the_variance_split_is_that_of_scipys_analysis_of_variance():
     groups = [RNG.normal(mean, 1, 4) for mean in (30, 33, 31)]
     found = variance_split(np.concatenate(groups), np.repeat([0, 1, 2], 4))
@@ -140,26 +70,6 @@ def test_variances_that_cannot_be_told_apart_are_unknown(sets):
 
 def test_sets_that_differ_less_than_their_trainings_have_no_variance_of_their_own():
     assert variance_split([1.0, 3.0, 1.0, 3.0], [0, 0, 1, 1]).distillation == 0.0
-
-
-@pytest.mark.parametrize(("num", "tests", "power"), [(2, 1, 0.8), (3, 15, 0.8), (5, 15, 0.5), (10, 1, 0.95)])
-def test_the_smallest_difference_is_found_with_the_power_stated(num, tests, power):
-    alpha = ALPHA / tests
-    delta = smallest_difference(2.0, num, alpha=alpha, power=power)
-    found = paired_p(RNG.normal(delta, 2.0, (20_000, num))) < alpha
-    assert found.mean() == pytest.approx(power, abs=0.012)
-
-
-@pytest.mark.parametrize(("num", "tests"), [(2, 1), (2, 400), (3, 180), (100, 15)])
-def test_the_smallest_difference_agrees_with_scipys_noncentral_t(num, tests):
-    alpha = ALPHA / tests
-    shift = smallest_difference(1.0, num, alpha=alpha) * num**0.5
-    power = scipy_stats.nct.sf(scipy_stats.t.isf(alpha / 2, num - 1), num - 1, shift)
-    assert power == pytest.approx(0.8, abs=1e-6)
-
-
-def test_one_pair_can_show_nothing():
-    assert math.isnan(smallest_difference(1.0, 1))
 
 
 def test_what_cannot_be_told_apart_shares_a_place_and_the_next_has_its_position():
@@ -192,8 +102,6 @@ def test_a_method_that_beats_the_leader_on_common_seeds_shares_no_place_with_it(
         (lambda: summarise([1.0, 2.0], level=95), "between 0 and 1"),
         (lambda: summarise([1.0, 2.0], sets=[0]), "one distilled set for each value"),
         (lambda: summarise([1.0, math.nan]), "NaN"),
-        (lambda: smallest_difference(1.0, 3, power=0.4), "power 0.4"),
-        (lambda: smallest_difference(1.0, 3, alpha=0), "alpha 0"),
     ],
 )
 def test_nonsense_is_refused(call, told):

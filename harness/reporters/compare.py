@@ -2,9 +2,9 @@
 
 In: prepared records. Out: for every place of a table (an IPC, or an IPC and a test model) the tests between its methods
 and the rank of each. Two methods are paired on distillation seed and training seed; what counts as one observation, and
-why, stands in `harness.stats`. Holm's correction runs over all tests of a table: where no method is better than another,
-the whole table claims a difference with a chance of 5 % at most. Besides, the overall test of the place must agree: over
-two or three seeds two methods may differ by nearly the same amount by chance, which makes a huge t from nothing.
+why, stands in `harness.stats`, the test in `harness.paired`. Holm's correction runs over all tests of a table, and the two
+tables of a page that rank methods share the 5 %: where no method is better than another, the whole page claims a
+difference with a chance of 5 % at most (tests/test_false_differences.py).
 """
 
 from __future__ import annotations
@@ -18,18 +18,26 @@ import numpy as np
 import pandas as pd
 
 from harness.format import times
-from harness.stats import (
+from harness.paired import (
     ALPHA,
     POWER,
-    Place,
+    Residuals,
+    Spreads,
+    excess,
     holm,
-    observations,
-    overall_p,
+    moderated_p,
     paired_p,
-    places,
+    residuals,
     smallest_difference,
-    t_interval,
+    spreads,
 )
+from harness.stats import Place, observations, places, t_interval
+
+TABLE_ALPHA = ALPHA / 2
+"""Level of one table: leaderboard and paper table stand on one page and share its chance of a false difference."""
+
+MORE_OBSERVATIONS = 5, 10
+"""Numbers that a caption proposes: the next above what there is, else twice as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +49,9 @@ class Pair:
         num_pairs: pairs of seeds that both finished.
         differences: first minus second of each observation, percentage points. An observation is a distilled set where
             there are two or more, else a pair of seeds.
-        p: of the paired t test; NaN where there is none.
-        p_holm: Holm's, over all tests of the table.
-        p_adjusted: the larger of `p_holm` and the overall test of the place; what the verdict goes by.
+        p: of the paired t test, with this pair's spread alone; NaN where there is none.
+        p_holm: Holm's, over all of these tests in the table.
+        p_adjusted: of the moderated test, by Holm too; what the verdict goes by.
     """
 
     first: str
@@ -74,7 +82,7 @@ class Pair:
         """Return "different", "not told apart" or "not tested"."""
         if np.isnan(self.p_adjusted):
             return "not tested"
-        return "different" if self.p_adjusted < ALPHA else "not told apart"
+        return "different" if self.p_adjusted < TABLE_ALPHA else "not told apart"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +91,12 @@ class Contest:
 
     Attributes:
         pairs: every two methods that have a number.
-        p_overall: of the test that all methods are equal; NaN where there is none.
+        num_others: methods besides two that lend a pair their spread (`harness.paired.Residuals`).
         ranks: label -> place; None for a method without a number and for a lone one.
     """
 
     pairs: tuple[Pair, ...] = ()
-    p_overall: float = float("nan")
+    num_others: float = 0.0
     ranks: Mapping[str, Place | None] = field(default_factory=dict)
 
     def group(self, number: int) -> list[str]:
@@ -129,15 +137,35 @@ def compare(scores: Mapping[Any, pd.DataFrame], means: Mapping[Any, Mapping[str,
         scores: place -> accuracies as `seed_scores` returns them.
         means: place -> label -> the mean that the table shows, NaN for none; it sets the order.
     """
+    around = {place: residuals(_observed(own)) for place, own in scores.items()}
     bare = [(place, pair) for place, own in scores.items() for pair in _pairs(own, means[place])]
-    p = paired_p(_padded([pair.differences for _, pair in bare]))
-    corrected = holm(p)
-    overall = {place: overall_p(_observed(own)) for place, own in scores.items()}
+    found = spreads(
+        _padded([pair.differences for _, pair in bare]),
+        Residuals(
+            *(np.array([getattr(around[place], name) for place, _ in bare]) for name in ("squares", "df", "num_others"))
+        ),
+    )
+    own_p = paired_p(_padded([pair.differences for _, pair in bare]))
+    moderated = holm(moderated_p(found, _excess([pair for _, pair in bare], found)))
     pairs: dict[Any, list[Pair]] = {place: [] for place in scores}
-    for (place, pair), own_p, own_holm in zip(bare, p, corrected, strict=True):
-        adjusted = float(own_holm if np.isnan(own_holm) else np.fmax(own_holm, overall[place]))
-        pairs[place].append(replace(pair, p=float(own_p), p_holm=float(own_holm), p_adjusted=adjusted))
-    return {place: Contest(tuple(own), overall[place], _ranks(own, means[place])) for place, own in pairs.items()}
+    for (place, pair), p, p_holm, p_adjusted in zip(bare, own_p, holm(own_p), moderated, strict=True):
+        pairs[place].append(replace(pair, p=float(p), p_holm=float(p_holm), p_adjusted=float(p_adjusted)))
+    return {
+        place: Contest(tuple(own), float(around[place].num_others), _ranks(own, means[place]))
+        for place, own in pairs.items()
+    }
+
+
+def _excess(pairs: list[Pair], found: Spreads) -> np.ndarray:
+    """Return by how much each pair varies more than the others do, at the other places where the same two meet."""
+    same: dict[frozenset[str], list[int]] = {}
+    for i, pair in enumerate(pairs):
+        same.setdefault(frozenset((pair.first, pair.second)), []).append(i)
+    squares, df = found.relative
+    result = np.ones(len(pairs))
+    for rows in same.values():
+        result[rows] = excess(squares[rows], df[rows])
+    return result
 
 
 def _pairs(scores: pd.DataFrame, means: Mapping[str, float]) -> list[Pair]:
@@ -186,30 +214,39 @@ def tests_text(contests: Mapping[Any, Contest]) -> str:
         return "Nothing could be tested: no two methods have two common pairs of seeds with a spread."
     nums = sorted({len(pair.differences) for pair in tested})
     over = times(nums[0], "observation") if len(nums) == 1 else f"{nums[0]} to {nums[-1]} observations"
+    more = next((more for more in MORE_OBSERVATIONS if more > nums[-1]), 2 * nums[-1])
     return (
-        f"Different are two methods where a paired t test over common seeds ({over}), with Holm's correction over the "
-        f"{times(len(tested), 'test')} of this table, and the analysis of variance of their place both fall below "
-        f"{ALPHA:.0%}. A true difference below {detectable(contests):.1f} points is found in under {POWER:.0%} of cases."
+        f"Different are two methods where a paired t test over common seeds ({over}), whose spread is moderated by that of "
+        f"the other methods, falls below {TABLE_ALPHA:.1%} after Holm's correction over the {times(len(tested), 'test')} of "
+        f"this table. A true difference of {detectable(contests):.1f} points is found in about {POWER:.0%} of cases; with {more} "
+        f"observations one of {detectable(contests, more):.1f}."
     )
 
 
-def detectable(contests: Mapping[Any, Contest]) -> float:
+def detectable(contests: Mapping[Any, Contest], num_observations: int | None = None) -> float:
     """Return the smallest true difference that the tests of a table find 4 times in 5, percentage points.
 
-    For the usual (median) number of observations, with the pooled spread of all tested pairs, at the level that Holm's
+    With the pooled spread of all tested pairs and the usual (median) number of other methods, at the level that Holm's
     first step asks for; NaN without a test.
+
+    Args:
+        num_observations: as if there were so many; None: the usual number.
     """
-    tested = tested_pairs(contests)
-    if not tested:
+    found = [
+        (contest, pair) for contest in contests.values() for pair in contest.pairs if not np.isnan(pair.p_adjusted)
+    ]
+    if not found:
         return float("nan")
-    num = int(np.median([len(pair.differences) for pair in tested]))
-    pooled = float(np.sqrt(np.mean([pair.std**2 for pair in tested])))
-    return smallest_difference(pooled, num, alpha=ALPHA / len(tested))
+    num = num_observations or int(np.median([len(pair.differences) for _, pair in found]))
+    others = float(np.median([contest.num_others for contest, _ in found]))
+    num_places = sum(any(not np.isnan(pair.p_adjusted) for pair in contest.pairs) for contest in contests.values())
+    pooled = float(np.sqrt(np.mean([pair.std**2 for _, pair in found])))
+    return smallest_difference(pooled, num, num_others=others, num_places=num_places, alpha=TABLE_ALPHA / len(found))
 
 
 def tested_pairs(contests: Mapping[Any, Contest]) -> list[Pair]:
     """Return the pairs of methods that could be tested at all."""
-    return [pair for contest in contests.values() for pair in contest.pairs if not np.isnan(pair.p)]
+    return [pair for contest in contests.values() for pair in contest.pairs if not np.isnan(pair.p_adjusted)]
 
 
 def coverage(distillation: int, training: int) -> str:

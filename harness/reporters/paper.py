@@ -108,9 +108,7 @@ def _untested(contests: dict[Any, Contest]) -> tuple[str, ...]:
     if not found or not tested_pairs(contests):
         return ()  # where nothing was tested the caption says so
     names = "; ".join(f"IPC {_ipc(ipc)}, {student}: {', '.join(labels)}" for (ipc, student), labels in found)
-    return (
-        f"Not tested (fewer than two common pairs of seeds, or equal differences), placed by the mean alone: {names}",
-    )
+    return (f"Not tested (fewer than two common pairs of seeds, or no spread), placed by the mean alone: {names}",)
 
 
 def _cell(

@@ -26,7 +26,8 @@ SPREAD = (
 )
 PAIRS = (
     "Difference: method minus the one against, with the 95 % interval for this pair alone. Pairs: common pairs of seeds. p: "
-    "paired t test; Holm: corrected over this table; Overall: test of the place that all its methods are equal."
+    "paired t test of this pair alone; Holm: corrected over this table; Moderated: with the spread of the other methods "
+    "too, corrected likewise; the verdict goes by it."
 )
 
 
@@ -127,7 +128,6 @@ def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest])
             "high_percent": pair.interval[1],
             "p": pair.p,
             "p_holm": pair.p_holm,
-            "p_overall": contest.p_overall,
             "p_adjusted": pair.p_adjusted,
             "verdict": pair.verdict,
         }
@@ -148,7 +148,7 @@ def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest])
                 "Pairs": str(line["num_pairs"]),
                 "p": probability(line["p"]),
                 "Holm": probability(line["p_holm"]),
-                "Overall": probability(line["p_overall"]),
+                "Moderated": probability(line["p_adjusted"]),
                 "Verdict": line["verdict"],
             }
             for line in lines

@@ -1,5 +1,7 @@
 """The paper-style table."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,7 +68,11 @@ def test_a_method_with_one_seed_is_placed_by_its_mean_and_named(record, frame):
 def test_the_caption_says_what_the_interval_covers(record, frame):
     one = paper(noisy(record, frame, {"a": 60.0, "b": 40.0}))[0]
     assert "One distillation seed: spread, intervals and tests cover the trainings" in one.caption
-    assert "5 observations" in one.caption
+    assert "(5 observations)" in one.caption
+    now, more = re.search(
+        r"difference of ([\d.]+) points .* with 10 observations one of ([\d.]+)\.", one.caption
+    ).groups()
+    assert float(more) < float(now)
     rng = np.random.default_rng(0)
     several = paper(
         frame(
