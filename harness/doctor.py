@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import discovery, measure, weights
+from harness import discovery, measure, teacher_lookup, weights
 from harness.errors import UserError
 from harness.generator_config import GeneratorSpec
 from harness.suites import SuiteFile, load_suite, suite_names
@@ -101,7 +101,7 @@ def _suite(name: str, data_root: str, weights_root: str | None) -> list[tuple[st
         row = (name, f"data: {source.describe()}", True)
     except UserError as error:
         row = (name, f"data: {error}", False)
-    return [row, *_weights(file, data_root, weights_root)]
+    return [row, *_weights(file, data_root, weights_root), *_teacher(file, data_root, weights_root)]
 
 
 def _weights(file: SuiteFile, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:
@@ -118,6 +118,18 @@ def _weights(file: SuiteFile, data_root: str, weights_root: str | None) -> list[
                 rows.append((f"  {kind} {part}", *_place(wanted, place)))
         rows += _fit(kind, found, file)
     return rows
+
+
+def _teacher(file: SuiteFile, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:
+    """Say where a given teacher is; nothing where the run trains it, or the suite has none."""
+    if file.suite.teacher is None or file.suite.teacher.weights is None:
+        return []
+    try:
+        place = teacher_lookup.locate(file, data_root, weights_root).weights
+    except UserError as error:
+        return [("  teacher", str(error), False)]
+    known = "a pretrained model of timm; the first run downloads it where the hub's cache lacks it"
+    return [("  teacher", f"{place}: {known}" if str(place).startswith("timm:") else f"found, {place}", True)]
 
 
 def _place(wanted: str, place: str) -> tuple[str, bool]:

@@ -66,12 +66,12 @@ def estimate(resolved: Resolved, plan: Plan) -> list[Expected]:
 
 
 def _what(spec: dict[str, Any], kind: str) -> str:
-    """Return whose work a job is: jobs of one kind and owner cost about the same an image."""
-    if kind == "train":
-        return f"{spec['student']}, {spec['side']} px"
-    if kind == "teacher":
-        return str(spec["teacher"]["student"])
-    return str(spec["generator"] if kind == "prior" else spec["method"])
+    """Return whose work a job is, at which size: jobs of one kind, owner and size cost about the same an image."""
+    if kind in ("train", "teacher"):
+        owner = spec["student"] if kind == "train" else spec["teacher"]["student"]
+    else:
+        owner = spec["generator"] if kind == "prior" else spec["method"]
+    return f"{owner}, {spec.get('image_size') or spec['side']} px"
 
 
 class _History:
@@ -165,7 +165,9 @@ def _options(spec: dict[str, Any], kind: str) -> str:
     if kind == "train":
         protocol = spec["protocol"]
         return json.dumps([protocol[name] for name in ("precision", "labels", "batch_size")])
-    return json.dumps(spec.get("config", spec.get("train", spec.get("teacher"))), sort_keys=True)
+    if kind in ("prior", "teacher"):
+        return json.dumps(spec["train" if kind == "prior" else "teacher"], sort_keys=True)
+    return json.dumps([spec.get("config"), spec["data"]], sort_keys=True)  # a coreset looks at all real images
 
 
 def _manifests(store: Store) -> Iterator[dict[str, Any]]:

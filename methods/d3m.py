@@ -187,7 +187,8 @@ class D3M(Method):
                 report=task.report,
             )
             by_class = dict(zip([c.id for c in task.classes], images.split(count), strict=True))
-            return DistilledSet(by_class, stored=Stored(files, generator.num_bytes), draws=cfg.draws)
+            stored = Stored(files, generator.num_bytes)
+            return DistilledSet(by_class, notes=generator.notes, stored=stored, draws=cfg.draws)
 
         return draw
 

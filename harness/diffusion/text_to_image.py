@@ -106,6 +106,11 @@ class TextToImageGenerator:
         total = sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
         return total - self.text.embedding.rows.numel() * self.text.embedding.rows.element_size()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results should know: which work ran out of memory, and what it went on with."""
+        return tuple(dict.fromkeys([*self._batches.notes, *self.autoencoder.batches.notes]))
+
     def word_of(self, c: ClassInfo) -> str:
         """Return the word or words that name a class in a prompt."""
         return self.class_words.get(c.id, c.name)
