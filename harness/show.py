@@ -223,6 +223,6 @@ def print_estimate(resolved: Resolved, plan: Plan, console: Console) -> None:
     seconds = sum(line.device_s or 0 for line in lines)
     disk = sum(line.disk_bytes or 0 for line in lines)
     open_ends = [f"{line.stage} {line.what}" for line in lines if line.device_s is None]
-    more = f", and what cannot be foretold: {', '.join(open_ends)}" if open_ends else ""
+    more = f", and what cannot be foretold: {'; '.join(open_ends)}" if open_ends else ""
     name = device_name(resolved.context.device)
     console.print(Text(f"expected: {duration(seconds)} of {unit} on {name}, {byte_size(disk)} of disk{more}"))

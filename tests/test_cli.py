@@ -84,7 +84,16 @@ def test_unknown_things_to_show_or_list_suggest_the_closest(cli):
 def test_doctor_says_what_can_run_here(cli, tmp_path):
     code, out, _ = cli("doctor", "--data-root", tmp_path, "--store", tmp_path)
     assert code == 0
-    for word in ("torch", "ray", "cpu", "digits", "imagewoof", "facebook/DiT-XL-2-256", "minimax"):
+    for word in (
+        "torch",
+        "ray",
+        "cpu",
+        "digits",
+        "imagewoof",
+        "facebook/DiT-XL-2-256",
+        "minimax",
+        "timm:resnet18.tv_in1k",
+    ):
         assert word in out
 
 

@@ -4,6 +4,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 import harness
 from harness.api import prepare
@@ -24,9 +25,9 @@ def test_a_request_that_was_never_run_is_tried_where_it_can_be(tiny_suite, tmp_p
     assert train.num_jobs == 4
     assert train.device_s > 0
     assert train.basis == "tried on random images"
-    assert lines["fit", "d3m"].device_s is None
-    assert lines["fit", "d3m"].basis == "never run on this device with this store"
-    assert lines["synthesize", "random_real"].disk_bytes == 2 * 10 * 3 * 16 * 16
+    assert lines["fit", "d3m, 16 px"].device_s is None
+    assert lines["fit", "d3m, 16 px"].basis == "never run on this device with this store"
+    assert lines["synthesize", "random_real, 16 px"].disk_bytes == 2 * 10 * 3 * 16 * 16
     assert not (tmp_path / "none").exists(), "planning writes nothing"
 
 
@@ -38,10 +39,21 @@ def test_earlier_records_tell_what_more_of_the_same_will_take(tiny_suite, shared
     train = more["train", "convnet3, 16 px"]
     assert train.num_jobs == 2 * 2 * 2 * 3 - 4
     assert "earlier job" in train.basis
-    assert more["fit", "d3m"].device_s > 0
-    assert "other options" not in more["fit", "d3m"].basis
-    assert more["synthesize", "d3m"].disk_bytes > 0
-    assert "with other options" in expected(tiny_suite, shared_store, settings={"d3m.steps": 4})["fit", "d3m"].basis
+    assert more["fit", "d3m, 16 px"].device_s > 0
+    assert "other options" not in more["fit", "d3m, 16 px"].basis
+    assert more["synthesize", "d3m, 16 px"].disk_bytes > 0
+    other = expected(tiny_suite, shared_store, settings={"d3m.steps": 4})
+    assert "with other options" in other["fit", "d3m, 16 px"].basis
+
+
+def test_records_of_another_image_size_tell_nothing(tiny_suite, shared_store, tmp_path):
+    """A coreset of 16 pixel digits does not say what one of photographs takes."""
+    harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=shared_store)
+    larger = tmp_path / "larger.yaml"
+    larger.write_text(yaml.safe_dump({"include": str(tiny_suite), "name": "larger", "image_size": 32}))
+    lines = expected(larger, shared_store, methods=["random_real"])
+    assert lines["synthesize", "random_real, 32 px"].basis == "never run on this device with this store"
+    assert lines["train", "convnet3, 32 px"].basis == "tried on random images"
 
 
 def test_twice_the_epochs_take_twice_as_long(tiny_suite, shared_store):
@@ -61,7 +73,7 @@ def test_a_dry_run_prints_the_sum_and_what_cannot_be_foretold(tiny_suite, tmp_pa
     assert code == 0
     assert "tried on random images" in out
     assert "of core time on" in out
-    assert "cannot be foretold: prior text_to_image, fit d3m, synthesize d3m" in out
+    assert "cannot be foretold: prior text_to_image, 16 px; fit d3m, 16 px; synthesize d3m, 16 px" in out
     assert not (tmp_path / "none").exists()
 
 

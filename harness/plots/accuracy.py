@@ -80,9 +80,12 @@ def accuracy_figures(
 
 
 def _figure(scope: Scope, points: pd.DataFrame, against: Against, axis: str, notes: list[str]) -> Figure:
-    own, full = points[~points["reference_row"]], points[points["reference_row"]]
+    every, full = points[~points["reference_row"]], points[points["reference_row"]]
+    own = every[every[against.column].notna()]
+    unknown = [label for label in dict.fromkeys(every["label"]) if label not in set(own["label"])]
     figure, axes = facets(list(dict.fromkeys(points["student"])), sharex=True, sharey=True)
-    found = looks(own["label"])
+    # A method looks the same in every figure of a run, also where another has no place.
+    found = {label: look for label, look in looks(every["label"]).items() if label not in unknown}
     sizes = marker_sizes(own["ipc"]) if against.kind != "ipc" else {}
     shifts = _shifts(own) if against.kind == "ipc" else {}
     for student, ax in axes.items():
@@ -101,13 +104,14 @@ def _figure(scope: Scope, points: pd.DataFrame, against: Against, axis: str, not
     handles: list[Any] = [legend_handle(label, look) for label, look in found.items()]
     handles += [Line2D([], [], color=GREY, linestyle="--", label=label) for label in dict.fromkeys(full["label"])]
     apart = ["Points of one IPC stand a little apart."] if len(shifts) > 1 else []
+    absent = [f"Not drawn, as the cost is not known: {', '.join(unknown)}."] if unknown else []
     grown = [f"Larger markers: larger IPC ({', '.join(f'{i:,.0f}' for i in sizes)})."] if len(sizes) > 1 else []
     title = f"{scope.title}: accuracy against {against.label[0].lower() + against.label[1:]}"
     frame(
         figure,
         title.replace("images per class (IPC)", "IPC"),
         scope.caption,
-        [*notes, *apart, *grown, *against.notes],
+        [*notes, *apart, *absent, *grown, *against.notes],
         handles,
     )
     return figure

@@ -112,3 +112,13 @@ def test_curves_are_the_mean_over_seeds(row, table, tmp_path):
     assert np.allclose(line.get_ydata(), [15, 40])
     assert "1 curve not found" in texts(found["training_accuracy"])
     assert np.allclose(found["fit_dit"].axes[0].lines[0].get_ydata(), [0.5, 0.25])
+
+
+def test_a_method_whose_cost_is_not_known_is_named_below_and_not_in_the_legend(row, table):
+    cost = {"synthesize_wall_s": None, "synthesize_device_s": None}
+    with style():
+        drawn = dict(accuracy_figures(table([row("dit"), row("given", **cost)])))
+    labels = {name: [text.get_text() for text in figure.legends[0].get_texts()] for name, figure in drawn.items()}
+    assert labels["accuracy_ipc"] == ["Dit", "Given"]
+    assert labels["accuracy_time"] == ["Dit"]
+    assert "Not drawn, as the cost is not known: Given." in texts(drawn["accuracy_time"])
