@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from harness import seeds
 from harness.config import ByIpc, Protocol, Resources
 from harness.errors import UserError
 from harness.plan import NO_AUGMENTATION, STAGE_VERSIONS, Job, MethodPlan, Plan, PlanInput, Redraw, Row, class_groups
@@ -167,7 +168,11 @@ class Planner:
         redraw: Redraw | None,
         fits: tuple[str, ...] = (),
     ) -> None:
-        """Add the trainings on one distilled set, or on all data, and their rows."""
+        """Add the trainings on one distilled set, or on all data, and their rows.
+
+        Trainings on different sets of a method draw from different streams, so that a method which makes the same set
+        for every seed is not credited with agreeing with itself. (The first set keeps the plain training seed.)
+        """
         which = "all data" if ipc is None else f"ipc {ipc} set {distillation_seed}"
         title = " ".join(filter(None, [method.name, which, variant]))
         made = deps.get("synthesize", (None,))[0]
@@ -176,7 +181,7 @@ class Planner:
         label = deps.get("label", (None,))[0]
         for student in self.given.students:
             for seed in self.suite.budget.training_seeds:
-                key = self._train(title, variant, ipc, student, seed, deps, redraw)
+                key = self._train(title, variant, ipc, student, seed, distillation_seed, deps, redraw)
                 row = Row(
                     method.name, ipc, student, distillation_seed, seed, key, made, fits, variant=variant, label=label
                 )
@@ -224,13 +229,14 @@ class Planner:
         ipc: int | None,
         student: str,
         seed: int,
+        set_seed: int,
         deps: dict[str, tuple[str, ...]],
         redraw: Redraw | None,
     ) -> str:
         protocol = self._variants[variant]
         spec = {
             "student": student,
-            "seed": seed,
+            "seed": seeds.derive(seed, "set", set_seed) if set_seed else seed,
             "ipc": ipc,
             "protocol": _at_ipc(protocol, ipc),
             "side": self.suite.side,

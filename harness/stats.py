@@ -5,8 +5,8 @@ In: numbers, and which distilled set each came from. Out: numbers. It knows neit
 What counts as one observation. Students trained on one distilled set share its luck: they are not independent draws of
 what the method does. So with two or more distillation seeds an observation is the mean over the training seeds of one
 set; with one distillation seed it is a training seed, and all that is said is about that one set.
-Assumed: observations are independent and near normal. What a training seed does to all sets of a method alike is not
-separated from chance.
+Assumed: observations are independent and near normal. Trainings on different sets draw from different streams, whatever
+their training seed.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def places(means: ArrayLike, verdicts: ArrayLike) -> list[Place | None]:
     compared with the group's best; two members may differ significantly from each other, and a method may be
     indistinguishable from members of the group above. A method that was not tested against the leader (too few common
     seeds), or is significantly better than it on their common seeds, takes the place of its mean, marked as not tested,
-    and leads nobody.
+    and leads nobody; in the position of a tested method it does not count, as nothing says that it is better.
 
     Args:
         means: shape (M,); NaN for a method without a number.
@@ -173,15 +173,15 @@ def places(means: ArrayLike, verdicts: ArrayLike) -> list[Place | None]:
     order = [int(i) for i in np.argsort(-means_M, kind="stable") if not np.isnan(means_M[i])]
     if len(order) < 2:
         return found
-    leader, leading = None, 0
+    leader, leading, tested = None, 0, np.zeros(len(means_M), dtype=bool)
     for i in order:
-        position = 1 + int((means_M > means_M[i]).sum())
+        better = means_M > means_M[i]
         verdict = 1.0 if leader is None else verdicts_MM[leader, i]
         others = np.delete(verdicts_MM[i], i)
         if np.isnan(others).all() or np.isnan(verdict) or verdict < 0:
-            found[i] = Place(position, tested=False)
+            found[i] = Place(1 + int(better.sum()), tested=False)
             continue
         if verdict > 0:
-            leader, leading = i, position
-        found[i] = Place(leading, tested=True)
+            leader, leading = i, 1 + int((better & tested).sum())
+        found[i], tested[i] = Place(leading, tested=True), True
     return found

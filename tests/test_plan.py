@@ -99,6 +99,19 @@ def test_the_reference_row_trains_on_all_data_once_per_student_and_seed():
     assert {row.ipc for row in plan.rows} == {None}
 
 
+def test_no_two_sets_of_a_method_share_a_training_stream_and_methods_do():
+    """A method that makes one set for every seed would else agree with itself."""
+    methods = (MethodPlan("plain", Plain, {}, "c"), MethodPlan("fitted", Fitted, {}, "c"))
+    plan = make_plan(given(methods=methods))
+    streams = {}
+    for row in plan.rows:
+        key = (row.distillation_seed, row.training_seed)
+        streams.setdefault(key, set()).add(plan.jobs[row.train].spec["seed"])
+    assert all(len(found) == 1 for found in streams.values()), "pairs of seeds are common to methods"
+    assert len(set.union(*streams.values())) == len(streams) == 6
+    assert all(streams[0, seed] == {seed} for seed in (0, 1, 2))
+
+
 def test_a_method_that_cannot_run_keeps_its_rows_with_the_reason():
     plan = make_plan(given(methods=(MethodPlan("ghost", skip="no generator"),)))
     assert not plan.jobs

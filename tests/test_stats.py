@@ -88,7 +88,7 @@ def test_without_a_test_a_place_is_that_of_the_mean_and_says_so():
 def test_a_method_without_common_seeds_leads_nobody():
     verdicts = np.full((3, 3), np.nan)
     verdicts[1, 2] = verdicts[2, 1] = 0
-    assert places([40, 39, 38], verdicts) == [Place(1, False), Place(2, True), Place(2, True)]
+    assert places([40, 39, 38], verdicts) == [Place(1, False), Place(1, True), Place(1, True)]
 
 
 def test_a_method_that_beats_the_leader_on_common_seeds_shares_no_place_with_it():

@@ -6,6 +6,7 @@ Rank: standard competition ranking ("1224") of the methods of one IPC in the ord
 method gets a new rank only if it is significantly worse than the first of the present rank (`harness.stats.places`). The
 test is paired over common seeds; a pair of seeds counts with the mean over students, and only where all of them finished.
 In brackets stands the rank of a method that could not be tested: that of its mean, which says nothing about the next run.
+A method that lacks a student which another one finished has no rank: a mean over fewer students compares with nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ RANK = (
     "Rank: within an IPC, shared with the best method that no test tells apart; in brackets: by the mean, not tested."
 )
 
+LACKING = " A method that lacks a student stands below the others of its IPC, without a rank."
+
 SHOWN = {"best": "top1_best", "last": "top1_last"}
 
 
@@ -39,7 +42,9 @@ def leaderboard(records: pd.DataFrame) -> list[Table]:
 def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     names = students(rows)
     groups = [group for _, group in rows.groupby(["label", "reference_row", "ipc"], sort=False, dropna=False)]
-    lines = sorted((_line(group, names) for group in groups), key=_order)
+    lines = [_line(group, names) for group in groups]
+    _mark_incomplete(lines, names)
+    lines.sort(key=_order)
     contests = leaderboard_contests(rows, lines)
     for line in lines:
         line |= _rank(line, contests)
@@ -54,7 +59,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
         f"students trained from {times(distillation, 'distillation seed')} and {times(training, 'training seed')}; "
         "a single run shows no spread. best: highest of the evaluations during training, chosen on the test split, as "
         "papers report; last: the final model. Sorted by IPC (images per class), then by the mean best over students. "
-        f"{RANK} {coverage(distillation, training)} {tests_text(contests)}"
+        f"{RANK}{LACKING if any(line['lacks_students'] for line in lines) else ''} {coverage(distillation, training)} {tests_text(contests)}"
     )
     return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows), group="IPC")
 
@@ -65,7 +70,7 @@ def leaderboard_contests(rows: pd.DataFrame, lines: list[dict[str, Any]]) -> dic
     for ipc in sorted({line["ipc"] for line in lines if known(line["ipc"]) and not line["reference_row"]}):
         scores[ipc] = seed_scores(rows[(rows["ipc"] == ipc).fillna(False)], "top1_best")
         means[ipc] = {
-            line["method_title"]: line["mean_top1_best_percent"]
+            line["method_title"]: float("nan") if line["lacks_students"] else line["mean_top1_best_percent"]
             for line in lines
             if known(line["ipc"]) and line["ipc"] == ipc and not line["reference_row"]
         }
@@ -106,14 +111,23 @@ def _line(group: pd.DataFrame, names: list[str]) -> dict[str, Any]:
     return {**line, "mean_top1_best_percent": float(best.mean()), "error": ended.error}
 
 
-def _order(line: dict[str, Any]) -> tuple[bool, bool, int, bool, float]:
-    """Reference rows last, IPC ascending, best first, what has no number after what has one."""
+def _mark_incomplete(lines: list[dict[str, Any]], names: list[str]) -> None:
+    """Mark the methods without a student that another one finished at the same IPC."""
+    for line in lines:
+        same = [other for other in lines if known(other["ipc"]) and known(line["ipc"]) and other["ipc"] == line["ipc"]]
+        finished = {name for name in names for other in same if other[f"{name}_num_runs"]}
+        line["lacks_students"] = any(not line[f"{name}_num_runs"] for name in finished)
+
+
+def _order(line: dict[str, Any]) -> tuple[bool, bool, int, bool, bool, float]:
+    """Reference rows last, IPC ascending, best first, what lacks a student after the others, what has no number last."""
     ipc, best = line["ipc"], line["mean_top1_best_percent"]
     return (
         line["reference_row"],
         not known(ipc),
         ipc if known(ipc) else 0,
         not known(best),
+        line["lacks_students"],
         -best if known(best) else 0,
     )
 

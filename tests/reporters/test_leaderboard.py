@@ -152,14 +152,17 @@ def test_a_lone_method_has_no_rank(record, frame):
     assert leaderboard(frame(record("a"), record("a", training_seed=1)))[0].display["Rank"].tolist() == ["—"]
 
 
-def test_a_method_that_lacks_a_student_is_not_ranked_by_test(record, frame):
-    """Its mean is over other students than that of the rest."""
+def test_a_method_that_lacks_a_student_has_no_rank_and_stands_below_the_others(record, frame):
+    """Its mean is over other students than that of the rest: here of the easy one alone."""
     rng = np.random.default_rng(0)
     rows = [
-        record(name, 40 + rng.normal(), student=student, training_seed=seed)
+        record(name, {"s": 80, "t": 40}[student] + rng.normal(), student=student, training_seed=seed)
         for name in "abc" for student in ("s", "t") for seed in range(3) if (name, student) != ("c", "t")
     ]  # fmt: skip
-    shown = leaderboard(frame(*rows, record("c", student="t", status="failed", error="boom")))[0].display
-    ranks = dict(zip(shown["Method"], shown["Rank"], strict=True))
-    assert ranks["C"].startswith("(")
-    assert not ranks["A"].startswith("(")
+    (table,) = leaderboard(frame(*rows, record("c", student="t", status="failed", error="boom")))
+    shown = table.display
+    assert shown["Method"].tolist()[-1] == "C"
+    assert dict(zip(shown["Method"], shown["Rank"], strict=True)) == {"A": "1", "B": "1", "C": "—"}
+    assert "lacks a student stands below" in table.caption
+    nobody = frame(*rows, *(record(name, student="u", status="failed", error="boom") for name in "abc"))
+    assert "—" not in leaderboard(nobody[nobody["method"] != "c"])[0].display["Rank"].tolist()
