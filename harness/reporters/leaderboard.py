@@ -54,12 +54,13 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     frame["rank"] = frame["rank"].astype("Int64")
     display = pd.DataFrame([_display(line, names) for line in lines])
     distillation, training = num_seeds(rows)
+    lacking = LACKING if any(line["lacks_students"] for line in lines) else ""
     caption = (
         f"{scope.caption} Top-1 accuracy in percent on the real test split, mean ± sample standard deviation over n "
         f"students trained from {times(distillation, 'distillation seed')} and {times(training, 'training seed')}; "
         "a single run shows no spread. best: highest of the evaluations during training, chosen on the test split, as "
         "papers report; last: the final model. Sorted by IPC (images per class), then by the mean best over students. "
-        f"{RANK}{LACKING if any(line['lacks_students'] for line in lines) else ''} {coverage(distillation, training)} {tests_text(contests)}"
+        f"{RANK}{lacking} {coverage(distillation, training)} {tests_text(contests)}"
     )
     return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows), group="IPC")
 
