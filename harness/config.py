@@ -49,10 +49,22 @@ class Budget(Frozen):
 
 
 class ByIpc(Frozen):
-    """A number by images per class (epochs, batch size): the first row whose bound is not exceeded counts."""
+    """A number by images per class (epochs, batch size): the first row whose bound is not exceeded counts.
+
+    A plain number stands for every IPC.
+    """
 
     up_to: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(description="(largest IPC, number), ascending in IPC")
     above: PositiveInt = Field(description="the number beyond the last row")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number_for_every_ipc(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return {"up_to": (), "above": value}
+        if isinstance(value, Mapping | ByIpc):
+            return value
+        raise ValueError("expected a whole number, or one by IPC: {up_to: [[10, 2000], [50, 1500]], above: 300}")
 
     def at(self, ipc: float) -> int:
         """Return the number for `ipc` images per class (a mean, for unequal classes)."""
@@ -78,7 +90,7 @@ class Protocol(Frozen):
     )
     epochs: ByIpc = Field(
         ByIpc(up_to=((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500)), above=300),
-        description="epochs by IPC; idc: 3000, 2000, 1500, 1000, 500, 300",
+        description="epochs by IPC, or one number for all; idc: 3000, 2000, 1500, 1000, 500, 300",
     )
     scale_epochs_at_100_classes: bool = Field(
         True, description="at exactly 100 classes: two thirds of the epochs, rounded down to 100, as the authors' code"

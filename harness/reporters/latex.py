@@ -6,6 +6,7 @@ ASCII, so that it does not depend on the document's input encoding.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -33,48 +34,32 @@ _MEAN_STD = re.compile(r"(.+) ± (\d[\d.]*)(.*)", re.S)
 
 
 MOST_ROWS = 40
-"""A longer table does not fit on a page and becomes a `longtable`, which goes on over the next."""
+"""A longer table does not fit on a page and is cut into parts, between groups where there are any."""
 
 _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 """What makes a table as wide as the text at most."""
 
 
 def to_latex(table: Table) -> str:
-    """Return a table with caption, label and notes: a `table` environment, or a `longtable` above MOST_ROWS rows.
+    """Return a table with caption, label and notes: a `table` environment for each MOST_ROWS rows.
 
     A cell "37.0 ± 1.0" gets its spread small; stress (bold, underlined) goes to the mean alone. Where the group column
-    comes first, a group names itself once. A `table` wider than the text is made smaller; a `longtable` cannot be, and
-    is set small and narrow.
+    comes first, a group names itself once a part. What is wider than the text is made smaller.
     """
     columns = list(table.display.columns)
-    kinds = "".join("l" if table.is_text(c) else "r" for c in columns)
+    label = f"tab:{_slug(table.title)}"
     head = [r"\toprule", " & ".join(escape(c) for c in columns) + r" \\", r"\midrule"]
-    about = rf"\caption[{escape(table.title)}]{{{escape(table.caption)}}}\label{{tab:{_slug(table.title)}}}"
-    body = [*_rows(table, columns), r"\bottomrule"]
-    if len(table.display) > MOST_ROWS:
-        long = [about + r"\\", *head, r"\endhead", *body]
-        needed, lines = (
-            "booktabs,longtable",
-            [
-                r"{\scriptsize\setlength{\tabcolsep}{3pt}",
-                *_within("longtable", f"{{{kinds}}}", long),
-                *_notes(table),
-                "}",
-            ],
-        )
-    else:
-        first, *rest = _within("tabular", f"{{{kinds}}}", [*head, *body])
-        inner = [
-            r"\centering",
-            r"\small",
-            about + r"\par\medskip",
-            _FIT + first,
-            *rest[:-1],
-            rest[-1] + "}",
-            *_notes(table),
-        ]
-        needed, lines = "booktabs,graphicx", _within("table", "[t]", inner)
-    return "\n".join([f"% needs \\usepackage{{{needed}}}", *lines]) + "\n"
+    kinds = "".join("l" if table.is_text(c) else "r" for c in columns)
+    about = rf"\caption[{escape(table.title)}]{{{escape(table.caption)}}}\label{{{label}}}\par\medskip"
+    parts = _parts(table)
+    lines = [r"% needs \usepackage{booktabs,graphicx}"]
+    for number, part in enumerate(parts, 1):
+        first, *rest = _within("tabular", f"{{{kinds}}}", [*head, *_rows(table, columns, part), r"\bottomrule"])
+        said = about if number == 1 else rf"Table \ref{{{label}}}, part {number} of {len(parts)}\par\medskip"
+        notes = _notes(table) if number == len(parts) else []
+        inner = [r"\centering", r"\small", said, _FIT + first, *rest[:-1], rest[-1] + "}", *notes]
+        lines += _within("table", "[t]" if len(parts) == 1 else "[p]", inner)
+    return "\n".join(lines) + "\n"
 
 
 def _within(environment: str, options: str, lines: list[str]) -> list[str]:
@@ -88,9 +73,25 @@ def _notes(table: Table) -> list[str]:
     return [rf"\par\smallskip{{\footnotesize\raggedright {notes}\par}}"]
 
 
-def _rows(table: Table, columns: list[str]) -> list[str]:
+def _parts(table: Table) -> list[list[int]]:
+    """Return the rows of each part; a group that fits into one is not torn."""
+    names = table.display[table.group].tolist() if table.group else list(range(len(table.display)))
+    runs = [[i for i, _ in run] for _, run in itertools.groupby(enumerate(names), key=lambda entry: entry[1])]
+    parts: list[list[int]] = [[]]
+    for run in runs:
+        if parts[-1] and len(parts[-1]) + len(run) > MOST_ROWS:
+            parts.append([])
+        for i in run:
+            if len(parts[-1]) == MOST_ROWS:
+                parts.append([])
+            parts[-1].append(i)
+    return parts
+
+
+def _rows(table: Table, columns: list[str], chosen: list[int]) -> list[str]:
     lines, last = [], None
-    for i, row in enumerate(table.display.itertuples(index=False, name=None)):
+    for i in chosen:
+        row = table.display.iloc[i].tolist()
         cells = [_cell(text, table.stress(i, c)) for c, text in zip(columns, row, strict=True)]
         if table.group:
             at = columns.index(table.group)

@@ -66,8 +66,8 @@ def _override(protocol: Protocol, overrides: Mapping[str, Any], where: str) -> P
 
 def _describe(problem: Any) -> str:
     """One pydantic problem as "field: what was expected (got ...)"."""
-    place = ".".join(map(str, problem["loc"]))
-    return f"{place}: {problem['msg'][:1].lower()}{problem['msg'][1:]} (got {problem['input']!r})"
+    place, message = ".".join(map(str, problem["loc"])), str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message[:1].lower()}{message[1:]} (got {problem['input']!r})"
 
 
 def _check(protocol: Protocol, where: str) -> None:

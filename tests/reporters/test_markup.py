@@ -43,9 +43,9 @@ def check_latex(text: str) -> None:
         stack.append(name) if kind == "begin" else stack.remove(name)
     assert not stack
     known = {
-        "begin", "end", "centering", "small", "caption", "label", "toprule", "midrule", "bottomrule", "endhead", "textbf",
+        "begin", "end", "centering", "small", "caption", "label", "toprule", "midrule", "bottomrule", "ref", "textbf",
         "underline", "scriptsize", "footnotesize", "raggedright", "par", "smallskip", "pm", "dagger", "times", "ldots",
-        "resizebox", "ifdim", "width", "linewidth", "else", "fi", "medskip", "setlength", "tabcolsep",
+        "resizebox", "ifdim", "width", "linewidth", "else", "fi", "medskip",
         "ss", "v", "r", "H", "c", "u", "lambda", "textbackslash", "textasciicircum", "textasciitilde",
     }  # fmt: skip
     assert set(re.findall(r"\\([A-Za-z]+)", body.replace(r"\\", " "))) <= known
@@ -54,7 +54,7 @@ def check_latex(text: str) -> None:
 
 def rows(text: str) -> list[list[str]]:
     """Return the cells of every row; as many as there are columns."""
-    kinds = re.search(r"\\begin\{(?:tabular|longtable)\}\{([lr]+)\}", text)[1]
+    kinds = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]
     inner = text.split(r"\toprule", 1)[1].split(r"\bottomrule", 1)[0]
     lines = [line.removesuffix(r" \\") for line in inner.splitlines() if line.endswith(r"\\")]
     found = [re.split(r"(?<!\\) & ", line) for line in lines]
@@ -83,12 +83,17 @@ def test_a_paper_table_in_latex_has_small_spreads_bold_and_underlined_means_and_
     assert r"\label{tab:paper-table-imagewoof-protocol-idc}" in text
 
 
-def test_a_long_table_goes_on_over_pages():
-    frame = pd.DataFrame({"Method": ["a"] * (MOST_ROWS + 1)})
-    text = Table("T", "c", frame, frame, notes=("n",)).to_latex()
+def test_a_long_table_is_cut_between_groups_and_no_row_is_lost():
+    """Groups of 30, 30 and 100 rows: one a part, and the last where it must be torn."""
+    frame = pd.DataFrame({"IPC": ["1"] * 30 + ["2"] * 30 + ["3"] * 100, "Row": [f"r{i}" for i in range(160)]})
+    text = Table("T", "c", frame, frame, notes=("the note",), group="IPC").to_latex()
     check_latex(text)
-    assert text.startswith("% needs \\usepackage{booktabs,longtable}")
-    assert r"\begin{longtable}{l}" in text
+    parts = [rows(part) for part in text.split(r"\begin{table}")[1:]]
+    assert [len(part) - 1 for part in parts] == [30, 30, MOST_ROWS, MOST_ROWS, 20]
+    assert [row[1] for part in parts for row in part[1:]] == frame["Row"].tolist()
+    assert [part[1][0] for part in parts] == ["1", "2", "3", "3", "3"], "each part names its group"
+    assert text.count(r"\caption") == text.count("the note") == 1
+    assert r"Table \ref{tab:t}, part 5 of 5" in text
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on the path")

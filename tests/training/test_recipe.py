@@ -65,6 +65,15 @@ def test_the_switches_for_many_classes_can_be_turned_off():
     assert resolve(resolve_protocol("idc", off), 10, 1000).lr == 0.01
 
 
+def test_one_number_of_epochs_stands_for_every_ipc():
+    plain = resolve_protocol("idc", {"epochs": 100})
+    assert plain == resolve_protocol("idc", {"epochs": {"up_to": [], "above": 100}})
+    assert {resolve(plain, ipc, 10).epochs for ipc in (1, 10, 1000)} == {100}
+    for wrong in (0, 1.5, "many", True):
+        with pytest.raises(UserError, match="epochs"):
+            resolve_protocol("idc", {"epochs": wrong})
+
+
 def test_rounding_to_no_epoch_at_all_is_refused():
     short = Protocol(epochs=ByIpc(up_to=(), above=24))
     with pytest.raises(UserError, match=r"24 epochs become 0.*scale_epochs_at_100_classes"):
