@@ -48,7 +48,7 @@ def make(name, result):
             return result(task, ipc)
 
 def raises(task, ipc):
-    raise RuntimeError("ran out of images")
+    raise RuntimeError("ran out of images" + " and said so at length" * 1000)
 
 def images(task, *shape, value=0.0):
     return DistilledSet({c.id: torch.full(shape, value) for c in task.classes})
@@ -170,6 +170,8 @@ def test_a_failed_method_keeps_its_row_and_the_others_finish(tiny_suite, shared_
     for method, text in told.items():
         assert rows.loc[method, "status"] == "failed"
         assert text in rows.loc[method, "error"]
+    assert rows["error"].str.len().max() <= 2100
+    assert (run.folder / "errors" / "synthesize_raises_ipc_2_seed_0.txt").stat().st_size > 20_000
     leaderboard = (run.folder / "tables" / "leaderboard.md").read_text()
     assert "ran out of images" in leaderboard
     assert "RuntimeError" in (run.folder / "errors" / "synthesize_raises_ipc_2_seed_0.txt").read_text()
