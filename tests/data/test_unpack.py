@@ -75,7 +75,9 @@ def test_an_archive_that_is_cut_off_is_damaged(tmp_path, share):
         open_archive(tmp_path, whole[: int(share * len(whole))])
 
 
-@pytest.mark.parametrize("content", [b"<html>no such file</html>", gzip.compress(b"no tar" * 1000)])
+@pytest.mark.parametrize(
+    "content", [b"<html>no such file</html>", gzip.compress(b"no tar" * 1000)], ids=["page", "gzip"]
+)
 def test_something_else_is_no_archive(tmp_path, content):
     with pytest.raises(UserError, match="damaged or cut off"):
         open_archive(tmp_path, content)
