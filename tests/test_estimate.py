@@ -46,12 +46,12 @@ def test_earlier_records_tell_what_more_of_the_same_will_take(tiny_suite, shared
     assert "with other options" in other["fit", "d3m, 16 px"].basis
 
 
-def test_records_of_another_image_size_tell_nothing(tiny_suite, shared_store, tmp_path):
+def test_records_of_another_image_size_tell_nothing(tiny_suite, tmp_path):
     """A coreset of 16 pixel digits does not say what one of photographs takes."""
-    harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=shared_store)
+    harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=tmp_path)
     larger = tmp_path / "larger.yaml"
     larger.write_text(yaml.safe_dump({"include": str(tiny_suite), "name": "larger", "image_size": 32}))
-    lines = expected(larger, shared_store, methods=["random_real"])
+    lines = expected(larger, tmp_path, methods=["random_real"])
     assert lines["synthesize", "random_real, 32 px"].basis == "never run on this device with this store"
     assert lines["train", "convnet3, 32 px"].basis == "tried on random images"
 

@@ -76,7 +76,7 @@ def test_quickstart_runs_the_digits_and_shows_tables_figures_and_images(tmp_path
     assert len(pictures(done)) == 2
     page = tmp_path / "notebooks" / shown(done, "stdout")["page"].strip()
     assert page.is_file()
-    assert "Figure: Accuracy ipc" in page.read_text()
+    assert "Figure: digits, protocol idc: accuracy against IPC" in page.read_text()
 
 
 @pytest.fixture
