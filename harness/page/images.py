@@ -29,6 +29,9 @@ WIDTH, LEAST_WIDTH = 1600, 160
 """Pixels: of a picture that is made smaller at first, and below which it is no longer shrunk to save bytes."""
 TALLEST = 1.5
 """Height of a picture by its width, at most: of a sheet of a hundred classes the page shows the first ones."""
+FIRST_FIGURES = ("accuracy_ipc", "accuracy_time", "accuracy_device_seconds", "accuracy_bytes")
+"""Names that figures begin with, in the order in which a reader asks for them."""
+
 MOST_SHEETS = 60
 """Of more sheets the page shows the first seed of each method and IPC: smaller ones would show nothing."""
 WEBP_SHARE = 0.3
@@ -96,7 +99,7 @@ def _first_seeds(found: list[tuple[str, int, int, Path]]) -> list[tuple[str, int
 
 
 def read_figures(folder: Path) -> list[Picture]:
-    """Return the figures by name; of NAME.svg and NAME.png the SVG, unless it is too large for the page."""
+    """Return the figures, FIRST_FIGURES first, then by name; of NAME.svg and NAME.png the SVG, unless it is too large."""
     files: dict[str, Path] = {}
     paths = sorted(path for ending in ("*.png", "*.svg") for path in folder.glob(ending))
     limit = _limit(FIGURES_BYTES, len({path.stem for path in paths}))
@@ -104,7 +107,11 @@ def read_figures(folder: Path) -> list[Picture]:
         if path.suffix == ".png" or path.stem not in files or path.stat().st_size <= limit:
             files[path.stem] = path
     with _large_pictures_allowed():
-        return [_read_figure(path, limit) for path in files.values()]
+        return [_read_figure(files[stem], limit) for stem in sorted(files, key=_figure_order)]
+
+
+def _figure_order(stem: str) -> tuple[int, str]:
+    return next((i for i, name in enumerate(FIRST_FIGURES) if stem.startswith(name)), len(FIRST_FIGURES)), stem
 
 
 @contextmanager

@@ -60,6 +60,15 @@ def test_of_a_figure_in_two_formats_the_vector_one_is_shown_unless_it_is_too_lar
     assert images.read_figures(tmp_path)[0].uri.startswith("data:image/webp;")
 
 
+def test_accuracy_against_ipc_is_the_first_figure(tmp_path):
+    names = ["features_pca_ipc10", "accuracy_bytes", "accuracy_time", "accuracy_ipc_2", "accuracy_ipc", "training_loss"]
+    for name in names:
+        write_noise(tmp_path / f"{name}.png", 3, 3)
+    assert [picture.title for picture in images.read_figures(tmp_path)] == [
+        "Accuracy ipc", "Accuracy ipc 2", "Accuracy time", "Accuracy bytes", "Features pca ipc10", "Training loss",
+    ]  # fmt: skip
+
+
 def test_a_run_without_pictures_shows_none(tmp_path):
     assert images.read_figures(tmp_path / "figures") == images.read_sheets(tmp_path / "images", {}) == []
 
