@@ -210,7 +210,7 @@ def _header(column: str) -> str:
     if column in _LEFT:
         return column
     lines = [""]
-    for word in re.findall(r"[^ _]*[ _]?", column):
+    for word in re.findall(r"[^ _]+[ _]?|[ _]", column):
         if lines[-1] and len((lines[-1] + word).rstrip()) > _HEADER_WIDTH:
             lines.append("")
         lines[-1] += word

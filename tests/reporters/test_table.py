@@ -121,3 +121,17 @@ def test_a_long_header_is_broken_where_its_words_allow():
     frame = pd.DataFrame({"A & B of C_d": ["1"], "resnet_ap10 best": ["2"], "Rank": ["3"]})
     headers = [str(column.header) for column in Table("", "", frame, frame).to_rich().columns]
     assert headers == ["A & B of\nC_d", "resnet_\nap10\nbest", "Rank"]
+
+
+@pytest.mark.parametrize(
+    ("header", "lines"),
+    [
+        ("Generator", ["Generator"]),
+        ("Peak host", ["Peak", "host"]),
+        ("resnet_ap10_cifar best", ["resnet_", "ap10_", "cifar", "best"]),
+        ("_x", ["_x"]),
+    ],
+)
+def test_a_long_header_breaks_between_words_and_leaves_no_line_empty(header, lines):
+    frame = pd.DataFrame({header: ["1"]})
+    assert str(Table("T", "c", frame, frame).to_rich().columns[0].header).split("\n") == lines
