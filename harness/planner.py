@@ -171,7 +171,7 @@ class Planner:
         """Add the trainings on one distilled set, or on all data, and their rows.
 
         Trainings on different sets of a method draw from different streams, so that a method which makes the same set
-        for every seed is not credited with agreeing with itself. (The first set keeps the plain training seed.)
+        for every seed is not credited with agreeing with itself. (The set of distillation seed 0 keeps the plain training seed.)
         """
         which = "all data" if ipc is None else f"ipc {ipc} set {distillation_seed}"
         title = " ".join(filter(None, [method.name, which, variant]))

@@ -20,6 +20,7 @@ import pandas as pd
 from harness.format import times
 from harness.paired import (
     ALPHA,
+    FLOAT_NOISE,
     POWER,
     Residuals,
     Spreads,
@@ -215,11 +216,17 @@ def tests_text(contests: Mapping[Any, Contest]) -> str:
     nums = sorted({len(pair.differences) for pair in tested})
     over = times(nums[0], "observation") if len(nums) == 1 else f"{nums[0]} to {nums[-1]} observations"
     more = next((more for more in MORE_OBSERVATIONS if more > nums[-1]), 2 * nums[-1])
+    size = detectable(contests)
+    power = (
+        f"A true difference of {size:.1f} points is found in about {POWER:.0%} of cases; with {more} observations one of "
+        f"{detectable(contests, more):.1f}."
+        if size > FLOAT_NOISE
+        else "No difference between methods varied at all, so how large a one would be found is not known."
+    )
     return (
         f"Different are two methods where a paired t test over common seeds ({over}), whose spread is moderated by that of "
         f"the other methods, falls below {TABLE_ALPHA:.1%} after Holm's correction over the {times(len(tested), 'test')} of "
-        f"this table. A true difference of {detectable(contests):.1f} points is found in about {POWER:.0%} of cases; with {more} "
-        f"observations one of {detectable(contests, more):.1f}."
+        f"this table. {power}"
     )
 
 

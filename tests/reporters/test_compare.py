@@ -7,6 +7,7 @@ from scipy import stats as scipy_stats
 
 from harness.paired import holm
 from harness.reporters.compare import compare, seed_scores
+from harness.reporters.compare import tests_text as caption_part
 
 METHODS = list("abcdef")
 
@@ -100,3 +101,12 @@ def test_nothing_done_is_nothing_to_compare(record, frame):
     found = seed_scores(frame(record(status="failed")).assign(label="a"), "top1_best")
     (own,) = compare({0: found}, {0: {"a": float("nan")}}).values()
     assert (own.pairs, own.ranks) == ((), {"a": None})
+
+
+def test_where_nothing_varies_the_caption_names_no_difference_that_would_be_found():
+    def text(values_TM):
+        table = scores(values_TM)
+        return caption_part(compare({0: table}, {0: table.mean().to_dict()}))
+
+    assert "No difference between methods varied at all" in text(np.full((3, 3), 50.0))
+    assert "points is found in about 80%" in text(np.random.default_rng(0).normal(50, 1, (3, 3)))
