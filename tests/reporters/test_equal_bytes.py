@@ -47,8 +47,32 @@ def test_a_set_that_is_too_large_says_so(record, frame):
     )
     display = equal_bytes(rows)[0].display.set_index("Method")
     assert display.loc["A", "convnet6"] == "—"
-    assert display.loc["A", "Status"] == "the smallest set of this run, IPC 10, takes 20.0 KiB"
+    assert display.loc["A", "Status"] == "the smallest sets, IPC 10, take up to 20.0 KiB"
     assert display.loc["B", "convnet6"] == "34.0"
+
+
+def test_an_ipc_counts_for_a_budget_only_if_all_its_sets_fit(record, frame):
+    """The mean of the seeds that happen to be small would be shown as the method's."""
+    rows = frame(
+        *(
+            record("a", 30.0 + ipc, ipc=ipc, distillation_seed=seed, storage_bytes=size, budget_bytes=100)
+            for ipc, sizes in {10: (20, 21), 50: (99, 101)}.items()
+            for seed, size in enumerate(sizes)
+        ),
+        *(record("b", distillation_seed=s, storage_bytes=99 + 2 * s, budget_bytes=100) for s in (0, 1)),
+    )
+    table = equal_bytes(rows)[0]
+    line = table.frame.set_index("method").loc["a"]
+    assert (line["ipc"], line["convnet6_num_runs"], line["convnet6_mean_percent"]) == (10, 2, 40.0)
+    status = table.display.set_index("Method").loc["B", "Status"]
+    assert status == "the smallest sets, IPC 10, take up to 101 B"
+
+
+def test_a_set_that_was_made_counts_although_its_student_failed(record, frame):
+    place = {"ipc": 50, "budget_bytes": 100}
+    failed = {"status": "failed", "error": "loss is NaN", "storage_bytes": 101}
+    rows = frame(record("a", storage_bytes=99, **place), record("a", distillation_seed=1, **failed, **place))
+    assert equal_bytes(rows)[0].display["convnet6"].tolist() == ["—"]
 
 
 def test_the_best_of_each_budget_is_bold_and_unused_columns_are_left_out(rows):
