@@ -18,7 +18,7 @@ from rich.console import Console
 from harness.errors import UserError
 from harness.files import data_folder
 from harness.frozen import Frozen
-from harness.suites import checked, suite_names
+from harness.suites import YAML_ENDINGS, checked, suite_names
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,8 +83,8 @@ def load_groups() -> dict[str, Group]:
 
 def members(suite: str) -> tuple[str, ...] | None:
     """Return the suites that a name stands for: a group's, or those of "a,b"; None: it is one suite, or unknown."""
-    if Path(suite).exists():
-        return None
+    if Path(suite).suffix in YAML_ENDINGS and Path(suite).is_file():
+        return None  # not: any path, for a folder may be called as a group is
     names = [part.strip() for part in suite.split(",") if part.strip()]
     groups = load_groups()
     if len(names) == 1 and names[0] not in groups:

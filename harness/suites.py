@@ -20,6 +20,9 @@ from harness.config import Suite
 from harness.errors import UserError, did_you_mean
 from harness.files import data_folder
 
+YAML_ENDINGS = (".yaml", ".yml")
+"""What makes the path of a suite's file of a text; all else is a name."""
+
 
 @dataclass(frozen=True)
 class SuiteFile:
@@ -50,7 +53,7 @@ def load_suite(name_or_path: str) -> SuiteFile:
         UserError: no such suite, unreadable YAML (with line), or a field that is wrong (with line).
     """
     path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
+    if path.suffix not in YAML_ENDINGS:
         path = data_folder("datasets") / f"{name_or_path}.yaml"
         if not path.is_file():
             known = suite_names()
@@ -104,15 +107,24 @@ def _layers(path: Path) -> list[_Layer]:
         seen.append(path.resolve())
 
 
+_PATHS = {"classes", "label_classes", "weights", "alternatives", "encoder", "decoder"}
+"""Fields of a suite, its teacher and its generators that may name a file beside the YAML. Those of `source` start from
+the data root."""
+
+
 def _make_absolute(values: dict[str, Any], folder: Path) -> None:
     """Make the paths of an included file independent of the folder of the one that includes it."""
     generators = values.get("generators")
-    parts = [spec for spec in generators.values() if isinstance(spec, dict)] if isinstance(generators, dict) else []
-    for mapping in (values, *parts):
-        for field in ("classes", "label_classes", "weights", "encoder", "decoder"):
-            name = mapping.get(field)
-            if isinstance(name, str) and (folder / name).exists():
-                mapping[field] = str((folder / name).resolve())
+    parts = [values.get("teacher"), *(generators.values() if isinstance(generators, dict) else ())]
+
+    def absolute(name: Any) -> Any:
+        if isinstance(name, list):
+            return [absolute(one) for one in name]
+        return str((folder / name).resolve()) if isinstance(name, str) and (folder / name).exists() else name
+
+    for mapping in (values, *(part for part in parts if isinstance(part, dict))):
+        for field in _PATHS & set(mapping):
+            mapping[field] = absolute(mapping[field])
 
 
 def _parse(text: str, where: str) -> _Layer:

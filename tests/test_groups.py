@@ -34,6 +34,20 @@ def test_a_group_is_all_or_a_file_or_names_with_commas(tiny_suite):
     assert [groups.members(one) for one in ("digits", "nonsense", str(tiny_suite))] == [None] * 3
 
 
+@pytest.mark.parametrize("name", ["all", "remote_sensing", "aid,ucm"])
+def test_a_folder_of_a_groups_name_does_not_hide_the_group(name, tmp_path, monkeypatch):
+    wanted = groups.members(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert groups.members(name) == wanted
+
+
+def test_a_suite_file_with_a_comma_in_its_name_is_one_suite(tmp_path):
+    file = tmp_path / "a,b.yaml"
+    file.write_text("")
+    assert groups.members(str(file)) is None
+
+
 def test_every_group_names_suites_that_exist():
     for name, group in groups.load_groups().items():
         assert set(group.suites) <= set(suite_names()), name

@@ -164,6 +164,32 @@ def test_the_class_list_of_an_included_file_is_found_from_another_folder(variant
     assert file.class_list.read_text() == "0\n1\n"
 
 
+def test_every_path_of_an_included_file_is_found_from_another_folder(variant, tmp_path):
+    """Those of the teacher and of the generators too; what is not beside the file is looked up as it stands."""
+    base = tmp_path / "base"
+    for name in ("model.pt", "order.txt", "pipeline", "other"):
+        (base / name).write_text("x")
+    (base / "base.yaml").write_text(
+        GOOD
+        + "teacher: {student: convnet3, weights: model.pt, classes: order.txt}\n"
+        + "generators: {class_conditional: {weights: pipeline, alternatives: [other, hub/name], "
+        + "label_classes: order.txt, decoder: hub/vae}}\n"
+    )
+    suite = load_suite(variant("include: ../base/base.yaml\nname: other\n", folder="elsewhere")).suite
+    assert (suite.teacher.weights, suite.teacher.classes) == (str(base / "model.pt"), str(base / "order.txt"))
+    generator = suite.generators["class_conditional"]
+    assert (generator.weights, generator.label_classes) == (str(base / "pipeline"), str(base / "order.txt"))
+    assert generator.alternatives == (str(base / "other"), "hub/name")
+    assert generator.decoder == "hub/vae"
+
+
+def test_a_teacher_of_the_timm_package_is_no_path(variant, tmp_path):
+    base = tmp_path / "base"
+    (base / "base.yaml").write_text(GOOD + "teacher: {weights: 'timm:resnet18', classes: classes.txt}\n")
+    teacher = load_suite(variant("include: ../base/base.yaml\nname: other\n", folder="elsewhere")).suite.teacher
+    assert (teacher.weights, teacher.classes) == ("timm:resnet18", str(base / "classes.txt"))
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
