@@ -1,8 +1,8 @@
 """CPU settings of a job's process: threads, and keeping freed pages.
 
 Half of the CPU time of a training step is page faults, because glibc gives large blocks back to the system after every
-step (REFERENCE.md, Speed facts). Keeping them doubles the speed with bit-equal results; it works in the process's main
-thread only, so both executors run jobs there.
+step (docs/protocols.md, "Speed on a CPU"). Keeping them doubles the speed with bit-equal results; it works in the process's
+main thread only, so both executors run jobs there.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def small_suite(name: str, folder: Path, **changes: object) -> Path:
         "include": str(ROOT / "datasets" / f"{name}.yaml"),
         "budget": {"ipc": [1], "training_seeds": [0]},
         "students": ["convnet3"],
-        "teacher": {"student": "convnet3", "epochs": 1},
+        "teacher": {"student": "convnet3", "epochs": 1, "min_share": 0},  # one epoch teaches it little
         "protocol_overrides": {"idc": few},
         "resources": {kind: {"cpus": 1} for kind in ("prior", "teacher", "fit", "synthesize", "train")},
         **changes,

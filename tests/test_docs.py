@@ -281,6 +281,12 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(file), target
 
 
+def test_documents_that_the_code_cites_are_in_the_repository():
+    for path in [*(ROOT / "harness").rglob("*.py"), *(ROOT / "methods").rglob("*.py")]:
+        for cited in re.findall(r"[\w/]+\.md\b", path.read_text()):
+            assert (ROOT / cited).is_file(), f"{path.relative_to(ROOT)} cites {cited}"
+
+
 def test_the_index_names_every_page():
     linked = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", (DOCS / "index.md").read_text())}
     assert {page for page in DOCS.rglob("*.md") if page.name != "index.md"} <= linked

@@ -1,7 +1,8 @@
 """Teachers that were trained elsewhere: their weights, their label order, and the suite's order made from it.
 
 In: a state dict, the folder of another run's teacher, or a timm model. Out: a network and the class ids of its outputs.
-Labels are matched by class id, never by position: another order would train every student to chance (REFERENCE.md).
+Labels are matched by class id, never by position: another order would train every student to chance
+(docs/protocols.md, "Teachers").
 """
 
 from __future__ import annotations

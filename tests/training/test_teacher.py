@@ -58,7 +58,43 @@ def test_one_class_taken_for_another_is_a_weakness_and_no_exchange():
 def test_a_teacher_at_chance_is_refused_with_what_it_calls_the_classes():
     with pytest.raises(UserError, match=r"scores 25.0 %.*at least 40.0 % is needed.*dingo is called beagle"):
         check(scores([9, 0, 0, 0], [9, 0, 0, 0], [9, 0, 0, 0], [9, 0, 0, 0]))
-    check(scores([9, 0, 0, 0], [9, 0, 0, 0], [9, 0, 0, 0], [9, 0, 0, 0]), full=None)
+
+
+def check_alone(found, min_share=0.5):
+    """As for a suite that states no full-data accuracy."""
+    classes = tuple(ClassInfo(str(i), i, str(i)) for i in range(len(found.confusion)))
+    check_teacher(found, classes, "convnet3", min_share, None)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[[9, 0, 0, 0]] * 4, [[55, 45], [50, 50]], [[25, 25], [0, 2]]],
+    ids=["four classes", "two classes", "worse than always the large class"],
+)
+def test_a_teacher_at_chance_is_refused_where_the_suite_states_no_accuracy(rows):
+    """Chance is what calling every image the largest class would score."""
+    with pytest.raises(UserError, match=r"not clearly better than chance.*full_accuracy.*min_share: 0"):
+        check_alone(scores(*rows))
+
+
+def test_a_large_hold_out_does_not_make_a_hair_above_chance_enough():
+    """1,000 classes, 10 images each: 0.19 % is significantly above 0.1 %, and no teacher."""
+    confusion = torch.zeros(1000, 1000, dtype=torch.long)
+    confusion[:, 0] = 10
+    for label in range(1, 10):
+        confusion[label, 0], confusion[label, label] = 9, 1
+    with pytest.raises(UserError, match=r"scores 0.2 %.*at least 0.2 % is needed.*not clearly better than chance"):
+        check_alone(scores(*confusion.tolist()))
+
+
+def test_a_teacher_that_has_learned_passes_where_the_suite_states_no_accuracy():
+    check_alone(scores(*(torch.eye(10, dtype=torch.long) * 3 + torch.tensor([7, *[0] * 9])).tolist()))
+    check_alone(scores([70, 30], [30, 70]))
+    check_alone(scores([2, 0], [0, 2]))  # all that so few images can show
+
+
+def test_min_share_0_takes_any_teacher():
+    check_alone(scores([9, 0], [9, 0]), min_share=0)
 
 
 class Fixed(nn.Module):
