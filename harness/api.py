@@ -171,13 +171,14 @@ def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
 
 
 def _cited(name: str) -> dict[str, Any]:
-    """Return version and reference of a method; nothing for one that could not be imported."""
+    """Return version and reference of a method, and the title of given images; nothing for one that is not importable."""
     from harness import discovery
 
     if name not in discovery.methods:
         return {}
     cls = discovery.methods.get(name)
-    return {"version": cls.version, "reference": cls.reference}
+    given = {"given": True, "title": cls.title} if cls.given else {}
+    return {"version": cls.version, "reference": cls.reference, **given}
 
 
 def _outcome_counts(scheduler: Scheduler) -> dict[str, int]:

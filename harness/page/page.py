@@ -57,7 +57,7 @@ def gather(folder: Path, tables: Mapping[str, Table]) -> dict[str, Any]:
         "name": folder.name,
         "summary": summarise(records),
         "facts": facts(run),
-        "command": command_line(run["request"]),
+        "command": command_line(run["request"], run["methods"]),
         "methods": methods,
         "bibtex": bibtex(methods, run),
         "tables": [make_page_table(name, table) for name, table in tables.items()],

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from harness.request import RunRequest
@@ -24,14 +25,42 @@ _OPTIONS = {
 _REPEATED = ("plugins",)
 
 
-def command_line(request: dict[str, Any]) -> str:
-    """Return the `harness run` command of a request, without what is the default; ready for a shell."""
-    words = ["harness", "run"]
+def command_line(request: dict[str, Any], methods: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the command that makes a request, without what is the default; ready for a shell.
+
+    Args:
+        request: of run.json.
+        methods: of run.json, by name: one that is `given` came from `harness evaluate`, which the command is then of.
+    """
+    given = [name for name, about in methods.items() if about.get("given")]
+    if given and given[0] in request["settings"]:
+        words, request = _evaluation(request, given[0], methods[given[0]].get("title"))
+    else:
+        words = ["harness", "run"]
     for field, option in _OPTIONS.items():
         value = request.get(field)
         if field == "suite" or value not in (None, [], {}, _default(field)):
             words += _words(field, option, value)
     return shlex.join(words)
+
+
+def _evaluation(request: dict[str, Any], name: str, title: str | None) -> tuple[list[str], dict[str, Any]]:
+    """Return the first words of `harness evaluate`, and the request less what they say."""
+    settings = {target: dict(fields) for target, fields in request["settings"].items()}
+    own = settings.pop(name)
+    words = ["harness", "evaluate", str(own["path"]), "--as", name]
+    if title and title != name:
+        words += ["--title", title]
+    if own["pick"] != "first":
+        words += ["--pick", str(own["pick"])]
+    for option, field in (("--class-order", "class_order"), ("--normalised", "normalised")):
+        if own.get(field) is not None:
+            words += [option, str(own[field])]
+    if own["soft_labels"]:
+        words += ["--labels", "own"]
+        settings["protocol"] = {k: v for k, v in settings.get("protocol", {}).items() if k != "labels"}
+    beside = [method for method in request["methods"] if method != name]
+    return words, {**request, "settings": settings, "methods": beside}
 
 
 def _default(field: str) -> Any:

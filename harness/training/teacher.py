@@ -1,7 +1,7 @@
 """Train a teacher on the real training split and refuse one that has not learned.
 
-A teacher that calls classes by other labels makes every student fall to chance without an error (docs/protocols.md, "Teachers"),
-so it is scored on a hold-out of the training split, class by class, before anything uses it.
+A teacher that calls classes by other labels makes every student fall to chance without an error (docs/protocols.md,
+"Teachers"), so it is scored on a hold-out of the training split, class by class, before anything uses it.
 """
 
 from __future__ import annotations
@@ -107,20 +107,17 @@ def check_teacher(
             f"teacher {name} exchanges {len(names)} classes: on real images it calls {told}. Its soft labels would teach "
             "them wrongly. Give the class list in the label order of its weights, or let the run train a teacher."
         )
-    if full_accuracy is None:
-        num, needed = int(scores.confusion.sum()), least_right(scores.confusion)
-        if min_share == 0 or int(scores.confusion.diagonal().sum()) >= needed:
-            return
-        least = 100 * needed / num
-        why = (
-            f"it is not clearly better than chance on {num:,} images; the suite states no full_accuracy to compare with"
-        )
-        more = " `min_share: 0` under `teacher` takes it as it is."
-    elif scores.top1 >= min_share * full_accuracy:
-        return
-    else:
-        least, more = min_share * full_accuracy, ""
+    more = ""
+    if full_accuracy is not None:
+        least, enough = min_share * full_accuracy, scores.top1 >= min_share * full_accuracy
         why = f"{min_share:g} of the suite's full-data accuracy"
+    else:
+        num, needed = int(scores.confusion.sum()), least_right(scores.confusion)
+        least, enough = 100 * needed / num, min_share == 0 or int(scores.confusion.diagonal().sum()) >= needed
+        why = f"it is not clearly better than chance on {num:,} images, and the suite states no full_accuracy"
+        more = " `min_share: 0` under `teacher` takes it as it is."
+    if enough:
+        return
     disagree = []
     for c, row in zip(classes, scores.confusion, strict=True):
         most = int(row.argmax())

@@ -1,11 +1,14 @@
 """Given images are scored as a method of their own, and give the numbers of the method that made them."""
 
+import shlex
+
 import numpy as np
 import pytest
 import torch
 
 import harness
 from harness import discovery
+from harness.api import prepare
 from harness.errors import UserError
 from harness.executors.ray import RayExecutor
 
@@ -87,6 +90,47 @@ def test_a_ray_worker_trains_on_a_set_that_only_this_machine_reads(write_folder,
         assert [outcome.ok for outcome in executor.wait(0)] == [True], "and no Ray was asked"
         assert executor.wait(0) == []
         assert any("GivenImages" in source for _, source in ready.resolved.context.plugins)
+
+
+COMMANDS = {
+    "plain": {},
+    "ipcs": {"ipc": [1, 2], "seeds": [0, 1], "students": ["convnet3"]},
+    "beside": {"methods": ["random_real", "herding"], "title": "Their 'release'"},
+    "picked": {"pick": "random", "distill_seeds": [0, 1], "settings": {"protocol.lr": 0.02}},
+    "own labels": {"labels": "own", "protocol": "rded"},
+    "order": {"class_order": "sorted"},
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_the_page_prints_the_command_that_scores_the_images_again(
+    case, write_folder, tensors, tiny_suite, tmp_path, cli_here, monkeypatch
+):
+    """`harness run` knows no method of that name. Typed again, the command makes the same request and the same plan."""
+    from harness.api import describe_run
+    from harness.given import evaluate as module
+    from harness.page.provenance import command_line
+
+    fields = {"seeds": [0]} | COMMANDS[case]
+    given = write_folder()
+    if case == "own labels":
+        images, labels = (torch.from_numpy(value) for value in tensors)
+        given = tmp_path / "their set.pt"
+        torch.save({"images": images, "labels": labels, "soft_labels": torch.eye(10)[labels]}, given)
+    with module.evaluation(
+        given, as_name="mine", suite=tiny_suite, store=tmp_path / "s", **{"ipc": 1} | fields
+    ) as ready:
+        request, keys = ready.resolved.request, set(ready.plan.jobs)
+        about = describe_run(ready.resolved, ready.plan, "first")
+    command = command_line(about["request"], about["methods"])
+    assert command.startswith("harness evaluate ")
+    assert "mine." not in command
+
+    plans = []
+    monkeypatch.setattr(module, "prepare", lambda again: plans.append((again, prepare(again))) or plans[-1][1])
+    code, _, err = cli_here(*shlex.split(command)[1:], "--dry-run")
+    assert code == 0, err
+    assert [(again, set(plan.jobs)) for again, (_, plan) in plans] == [(request, keys)]
 
 
 BAD = {
