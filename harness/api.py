@@ -195,15 +195,16 @@ def _write_run(folder: Path, about: dict[str, Any]) -> None:
 
 
 def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> None:
-    """Write what a run leaves: records, tables, contact sheets, and the traceback of each failed job."""
+    """Write what a run leaves: records, tables, contact sheets, and traceback and log of each failed job."""
     from harness.records import make_records
     from harness.sheets import write_sheets
 
     for key, outcome in scheduler.errors.items():
         if scheduler.status[key] == "failed":
-            write_text_atomically(
-                folder / "errors" / f"{plan.jobs[key].title.replace(' ', '_').replace('/', '-')}.txt", outcome.trace
-            )
+            title = plan.jobs[key].title.replace(" ", "_").replace("/", "-")
+            write_text_atomically(folder / "errors" / f"{title}.txt", outcome.trace)
+            if outcome.log:
+                write_text_atomically(folder / "errors" / f"{title}.log", outcome.log)
     records = make_records(resolved, plan, store, scheduler, folder.name)
     write_text_atomically(folder / RECORDS, json.dumps(records, indent=1))
     write_sheets(records, resolved.context.classes, folder / "images")

@@ -17,6 +17,7 @@ from harness.config import Protocol
 from harness.curves import write_curves
 from harness.errors import UserError
 from harness.format import shorten
+from harness.job_log import JobLog
 from harness.measure import Clock, device_name
 from harness.method import ClassInfo, DistilledSet, Method, State, Task
 from harness.plan import KINDS, Job, class_groups
@@ -41,11 +42,12 @@ STORED = "stored"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one job ended. `error` is one line for people; `trace` the whole traceback for the log."""
+    """How one job ended. `error` is one line for people; of a failure, `trace` the whole traceback, `log` what it printed."""
 
     key: str
     error: str = ""
     trace: str = ""
+    log: str = ""
 
     @property
     def ok(self) -> bool:
@@ -55,6 +57,7 @@ class Outcome:
 
 def execute(job: Job, context: JobContext, report: Report) -> Outcome:
     """Run one job to its end. Never raises but for an interrupt: what went wrong is in the outcome."""
+    log = JobLog(job.title)
     try:
         store = Store(context.store)
         if not context.fresh and store.has(job.kind, job.key):
@@ -68,13 +71,18 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
             FolderCheckpoint(store.scratch(job.key)).clear()
         cpu.keep_pages()
         cpu.set_threads(job.resources.cpus)
-        store.write(job.kind, job.key, lambda folder: _run(job, context, folder, report), replace=context.fresh)
+        store.write(
+            job.kind,
+            job.key,
+            lambda folder: log.keep(folder, lambda: _run(job, context, folder, report)),
+            replace=context.fresh,
+        )
         FolderCheckpoint(store.scratch(job.key)).clear()
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
-        return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc())
+        return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc(), log.text())
 
 
 def _run(job: Job, context: JobContext, folder: Path, report: Report) -> dict[str, Any]:
