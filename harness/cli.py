@@ -13,7 +13,7 @@ from harness import cli_options as options
 from harness.cli_data import data_app
 from harness.cli_output import plain, print_paths, print_tables, stdout, tell_run
 from harness.cli_sets import evaluate, export
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.request import RunRequest
@@ -260,8 +260,6 @@ def list_(
     from harness.show import LISTS, Places, print_list
 
     if what not in LISTS:
-        from harness.errors import did_you_mean
-
         raise UserError(f"cannot list {what!r}.{did_you_mean(what, list(LISTS))} Known: {', '.join(LISTS)}.")
     print_list(what, stdout(), plugins=[str(p) for p in plugin or ()], places=Places(store, data_root, weights_root))
     return 0
@@ -269,19 +267,29 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(help="method or suite")],
-    name: Annotated[str, typer.Argument(help="its name")],
+    kind: Annotated[str, typer.Argument(help="method, suite, run, job or log")],
+    name: Annotated[str, typer.Argument(help="its name; of a job and its log the first digits of the key")],
     plugin: options.Plugins = None,
+    store: options.Store = "results",
 ) -> int:
-    """Explain a method with all its options, or a suite with all that it overrides."""
-    from harness.show import print_method, print_suite
+    """Explain a method or a suite; list a run's records with their jobs; trace a job to its inputs; print a job's log.
 
-    if kind == "method":
-        print_method(name, Console(), plugins=[str(p) for p in plugin or ()])
-    elif kind == "suite":
-        print_suite(name, Console())
-    else:
-        raise UserError(f"cannot show {kind!r}. Known: method, suite.")
+    Examples: `harness show method minimax`, `harness show run first`, `harness show job 4f1d0c`, `harness show log 4f1d0c`.
+    """
+    from harness import show as shown
+    from harness import trace_number as trace
+
+    plugins = [str(p) for p in plugin or ()]
+    known = {
+        "method": lambda: shown.print_method(name, Console(), plugins=plugins),
+        "suite": lambda: shown.print_suite(name, Console()),
+        "run": lambda: trace.print_run(name, store, stdout()),
+        "job": lambda: trace.print_job(name, store, stdout(), plugins=plugins),
+        "log": lambda: trace.print_log(name, store, stdout()),
+    }
+    if kind not in known:
+        raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")
+    known[kind]()
     return 0
 
 

@@ -128,9 +128,12 @@ def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, reques
         words[1] = str(request.getfixturevalue("a_store") / "exported")
     if words[0] in ("run", "evaluate") and "--dry-run" not in words:
         words.append("--dry-run")
+    if words[:2] in (["show", "job"], ["show", "log"]):
+        rows = harness.load_results("first", store=request.getfixturevalue("a_store")).set_index("method")
+        words[2] = rows.loc["random_real", "train_key"][: len(words[2])]
     if words[0] == "export":
         words[words.index("--to") + 1] = str(tmp_path / "out")
-    if words[0] in ("report", "export", "inspect"):
+    if words[0] in ("report", "export", "inspect") or words[:2] in (["show", "run"], ["show", "job"], ["show", "log"]):
         words += ["--store", str(request.getfixturevalue("a_store"))]
     code, out, err = cli_here(*words)
     assert code == 0, err
