@@ -19,6 +19,7 @@ from harness.preflight import check_disk, check_weights
 from harness.request import RunRequest, make_request
 from harness.resolve import Resolved, resolve
 from harness.results import RECORDS, Run, report, write_page
+from harness.settings import without_effect
 from harness.store import Store, write_text_atomically
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     _write_run(folder, {**about, "status": "running"})
+    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     there = f"{len(plan.jobs)} jobs, {len(plan.jobs) - waiting} already in the store"
     console.print(f"run {folder.name}: {there}", highlight=False)
     status = "interrupted"

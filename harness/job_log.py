@@ -92,9 +92,12 @@ class JobLog:
         begun = datetime.datetime.now(datetime.UTC)
         self._started = begun.isoformat(timespec="seconds")
         out, err = sys.stdout, sys.stderr
-        tees = [_Tee(out, self), _Tee(err, self)]
-        sys.stdout, sys.stderr = tees  # type: ignore[assignment]
-        handlers = [(handler, handler.setStream(_Tee(_stream(handler), self))) for handler in _handlers(out, err)]
+        tees: list[Any] = [_Tee(out, self), _Tee(err, self)]
+        sys.stdout, sys.stderr = tees
+        handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
+        for handler in _handlers(out, err):
+            tees.append(_Tee(_stream(handler), self))
+            handlers.append((handler, handler.setStream(tees[-1])))
         # A warning is shown once a place and process; a filter more, here of nothing, makes it shown for this job too.
         warnings.simplefilter("default", category=_NeverWarned, append=True)
         try:
@@ -102,7 +105,7 @@ class JobLog:
         finally:
             sys.stdout, sys.stderr = out, err
             for handler, stream in handlers:
-                tees.append(handler.setStream(stream))
+                handler.setStream(stream)
             for tee in tees:
                 tee.log = None  # what outlives the job and holds a tee still reaches the terminal
             ended = datetime.datetime.now(datetime.UTC)

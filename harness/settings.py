@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -41,3 +42,14 @@ def _split(pair: str) -> tuple[str, Any]:
         return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"--set {pair!r}: the value is not YAML: {error}") from None
+
+
+def without_effect(settings: dict[str, dict[str, Any]], methods: Iterable[str]) -> list[str]:
+    """Return a line for each setting of a method that the run does not have; the rest of it may still be wanted."""
+    known = {*methods, *RESERVED}
+    return [
+        f"--set {target}.{field} has no effect: {target} is not among the methods of this run"
+        for target, fields in settings.items()
+        if target not in known
+        for field in fields
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import discovery
-from harness.config import Protocol
+from harness.config import Suite
 from harness.format import byte_size
-from harness.method import Method
 from harness.plan import KINDS, Plan
 from harness.resolve import Resolved
+from harness.settings import without_effect
 from harness.store import Store
 from harness.suite_list import COLUMNS, budget_text, suite_rows
-from harness.suites import load_suite
+from harness.suites import checked, load_suite
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -112,8 +112,8 @@ def print_method(name: str, console: Console, *, plugins: list[str]) -> None:
     nested = "yes: a smaller IPC is the head of a larger" if cls.nested else "no: each IPC is made anew"
     console.print(Text(f"nested     {nested}"))
     console.print(Text(f"version    {cls.version}, code {discovery.code_fingerprint(cls)}"))
-    own = inspect.getdoc(cls) if cls.__doc__ != Method.__doc__ else ""
-    for text in (inspect.getdoc(inspect.getmodule(cls)) or "", own or ""):
+    own = inspect.cleandoc(cls.__doc__ or "")  # not getdoc, which takes that of a base class
+    for text in (inspect.getdoc(inspect.getmodule(cls)) or "", own):
         if text:
             console.print()
             console.print(Text(text))
@@ -156,22 +156,36 @@ def print_suite(name: str, console: Console) -> None:
         lines[f"{kind} job"] = f"{resources.cpus} CPUs, {resources.gpus:g} GPUs, {resources.memory_gb:g} GB"
     for label, text in lines.items():
         console.print(Text(f"{label:<28}{text}"))
-    defaults: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
-        f"protocol {p}": (Protocol, changes) for p, changes in suite.protocol_overrides.items()
-    }
-    for method, changes in suite.method_overrides.items():
-        if method in discovery.methods:
-            defaults[f"method {method}"] = (discovery.methods.get(method).Config, changes)
-    for label, (model, changes) in defaults.items():
+    for label, changes in _changes(suite):
+        if not changes:
+            continue
         console.print()
         console.print(Text(f"{label}: what this suite changes", style="bold"))
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("field", "suite", "default"):
             table.add_column(column)
-        for field, value in changes.items():
-            info = model.model_fields.get(field)
-            table.add_row(field, Text(str(value)), Text(str(info.default) if info else "unknown field"))
+        for row in changes:
+            table.add_row(*map(Text, row))
         console.print(table)
+
+
+def _changes(suite: Suite) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Yield a protocol or method with (field, value, default) of what the suite changes in it."""
+    from harness.training.protocols import protocols, resolve_protocol
+
+    for name, changes in suite.protocol_overrides.items():
+        before: BaseModel = protocols.get(name)
+        yield f"protocol {name}", _differences(before, resolve_protocol(name, changes), changes)
+    for name, changes in suite.method_overrides.items():
+        if name in discovery.methods:
+            model = discovery.methods.get(name).Config
+            after = checked(model, changes, f"suite {suite.name}: method {name}")
+            yield f"method {name}", _differences(model.model_construct(), after, changes)
+
+
+def _differences(before: BaseModel, after: BaseModel, fields: Iterable[str]) -> list[tuple[str, str, str]]:
+    pairs = {field: (getattr(after, field), getattr(before, field, None)) for field in fields}
+    return [(field, str(value), str(default)) for field, (value, default) in pairs.items() if value != default]
 
 
 def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
@@ -192,6 +206,8 @@ def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
         console.print(Text(f"{job.key[:12]}  {job.title}", style="dim"))
     if len(plan.jobs) > JOBS_SHOWN:
         console.print(Text(f"... and {len(plan.jobs) - JOBS_SHOWN:,} more jobs", style="dim"))
+    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+        console.print(Text(line), soft_wrap=True)
     for method in resolved.plan_input.methods:
         if method.skip:
             console.print(Text(f"skipped: {method.name}: {method.skip}"))

@@ -1,12 +1,15 @@
 """The commands that look and explain: quick, without torch, and true."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 import harness
 from harness import discovery
+from harness.training.protocols import protocols
 
 
 def test_help_and_lists_import_no_torch():
@@ -67,6 +70,64 @@ def test_show_suite_prints_what_it_changes_beside_the_default(cli):
     assert code == 0
     flip = next(line for line in out.splitlines() if line.startswith("flip"))
     assert flip.split() == ["flip", "False", "True"]
+
+
+def changed_fields(out, title):
+    """Return field -> (suite, default) of one table of `harness show suite`."""
+    table = out.split(f"{title}: what this suite changes\n")[1].split("\n\n")[0].splitlines()[1:]
+    return {line.split()[0]: tuple(re.split(r"\s{2,}", line.strip())[1:]) for line in table}
+
+
+def test_show_suite_compares_a_protocol_with_its_own_defaults(cli_here):
+    """Those of rded are not those of idc."""
+    _, out, _ = cli_here("show", "suite", "digits")
+    rded = protocols.get("rded")
+    for field, (_, default) in changed_fields(out, "protocol rded").items():
+        assert default == str(getattr(rded, field)), field
+
+
+def test_show_suite_leaves_out_what_it_sets_to_the_default(cli_here, tiny_suite, tmp_path):
+    path = tmp_path / "same.yaml"
+    path.write_text(yaml.safe_dump(
+        {"include": str(tiny_suite), "protocol_overrides": {"rded": {"batch_size": 7, "temperature": 20.0}},
+         "method_overrides": {"minimax": {"group_size": 10, "sampling_steps": 3}}}
+    ))  # fmt: skip
+    _, out, _ = cli_here("show", "suite", path)
+    assert "temperature" not in changed_fields(out, "protocol rded")
+    assert changed_fields(out, "protocol rded")["batch_size"] == ("7", str(protocols.get("rded").batch_size))
+    assert "group_size" not in changed_fields(out, "method minimax")
+    assert changed_fields(out, "method minimax")["sampling_steps"] == ("3", "50")
+
+
+def test_show_method_prints_no_docstring_of_a_base_class(cli_here, tmp_path):
+    plugin = tmp_path / "bare.py"
+    plugin.write_text("from methods.random_real import RandomReal\nfrom harness import register_method\n\n\n"
+                      "@register_method('bare')\nclass Bare(RandomReal):\n    title = 'Bare'\n")  # fmt: skip
+    _, out, _ = cli_here("show", "method", "bare", "--plugin", plugin)
+    for base in discovery.methods.get("bare").__mro__[1:-1]:
+        assert not base.__doc__ or base.__doc__.split("\n")[0] not in out, base
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_setting_of_a_method_that_is_not_in_the_run_is_told(dry, cli_here, tiny_suite, shared_store):
+    words = [
+        "--suite",
+        tiny_suite,
+        "--methods",
+        "random_real",
+        "--ipc",
+        "1",
+        "--store",
+        shared_store,
+        "--executor",
+        "local",
+    ]
+    settings = ["--set", "minimax.epochs=3", "--set", "protocol.lr=0.02"]
+    code, out, err = cli_here("run", *words, *settings, *(["--dry-run"] if dry else []))
+    assert code == 0, err
+    told = "--set minimax.epochs has no effect: minimax is not among the methods of this run"
+    assert (out + err).count(told) == 1
+    assert (out + err).count("has no effect") == 1
 
 
 def test_unknown_things_to_show_or_list_suggest_the_closest(cli):
