@@ -10,18 +10,22 @@ import platform
 import resource
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "timm", "ray", "numpy", "scikit-learn", "pillow")
+DISTRIBUTION = "distillation-harness"
 
 
 @dataclass(frozen=True)
@@ -231,16 +235,32 @@ def device_name(device: str) -> str:
     return cpu_name()
 
 
-def git_state() -> dict[str, Any]:
-    """Return the commit of the harness's checkout and whether it has uncommitted changes; None outside a checkout."""
-    folder = Path(__file__).resolve().parent
+def _harness() -> ModuleType:
+    return import_module(__name__.partition(".")[0])
+
+
+def git_state(package: Path | None = None) -> dict[str, Any]:
+    """Return the commit of the harness's own checkout and whether it has uncommitted changes; None outside of one.
+
+    An installed harness may lie inside somebody else's repository: that commit says nothing about it.
+
+    Args:
+        package: the folder of the package `harness`; None: of the one that runs.
+    """
+    folder = package or Path(str(_harness().__file__)).resolve().parent
     try:
-        run = lambda *args: subprocess.run(  # noqa: E731
-            ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        return {"commit": run("rev-parse", "HEAD"), "dirty": bool(run("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
+        top = Path(_git(folder, "rev-parse", "--show-toplevel")).resolve()
+        project = tomllib.loads((top / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+        if top != folder.resolve().parent or project.get("name") != DISTRIBUTION:
+            return {"commit": None, "dirty": None}
+        return {"commit": _git(folder, "rev-parse", "HEAD"), "dirty": bool(_git(folder, "status", "--porcelain"))}
+    except (OSError, ValueError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -253,5 +273,6 @@ def environment(device: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": package_versions(),
+        "harness": _harness().__version__,
         "git": git_state(),
     }

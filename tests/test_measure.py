@@ -1,6 +1,7 @@
 """A job's clock counts each second once, as what it was, and a resumed job adds what its first part took."""
 
 import contextlib
+import subprocess
 
 import pytest
 import torch
@@ -128,3 +129,47 @@ def test_a_checkpoint_of_before_energy_was_kept_leaves_it_unknown(time, tmp_path
         assert FolderCheckpoint(tmp_path, clock).load() == {"step": 1}
         time.passes(1)
     assert (clock.result["wall_s"], clock.result["energy_j"]) == (5, None)
+
+
+def commit_in(folder, name="distillation-harness"):
+    """Make a git repository in which the package `harness` lies; return the package's folder."""
+    (folder / "harness").mkdir(parents=True)
+    (folder / "harness" / "__init__.py").write_text("")
+    if name:
+        (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\n')
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "first"]):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
+    return folder / "harness"
+
+
+def test_the_commit_is_that_of_our_own_checkout(tmp_path):
+    package = commit_in(tmp_path / "ours")
+    state = measure.git_state(package)
+    assert len(state["commit"]) == 40
+    assert state["dirty"] is False
+    (package / "__init__.py").write_text("changed = 1")
+    assert measure.git_state(package) == {**state, "dirty": True}
+
+
+@pytest.mark.parametrize("name", ["their-project", ""])
+def test_an_installed_harness_does_not_take_the_commit_of_the_project_around_it(tmp_path, name):
+    commit_in(tmp_path / "theirs", name)
+    installed = tmp_path / "theirs" / ".venv" / "harness"
+    installed.mkdir(parents=True)
+    for package in (installed, tmp_path / "theirs" / "harness"):
+        assert measure.git_state(package) == {"commit": None, "dirty": None}
+
+
+def test_a_copy_inside_our_checkout_is_not_the_checkout(tmp_path):
+    commit_in(tmp_path)
+    (tmp_path / ".venv" / "harness").mkdir(parents=True)
+    assert measure.git_state(tmp_path / ".venv" / "harness")["commit"] is None
+
+
+def test_the_environment_names_the_version_of_the_harness():
+    import harness
+
+    found = measure.environment("cpu")
+    assert found["harness"] == harness.__version__
+    assert found["git"] == measure.git_state(), "this checkout's, in which the tests run"
