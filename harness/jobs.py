@@ -56,6 +56,7 @@ class Outcome:
 def execute(job: Job, context: JobContext, report: Report) -> Outcome:
     """Run one job to its end. Never raises but for an interrupt: what went wrong is in the outcome."""
     try:
+        report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
         store = Store(context.store)
         if not context.fresh and store.has(job.kind, job.key):
             return Outcome(job.key)  # another run made it meanwhile
