@@ -26,7 +26,8 @@ class TimeLeft:
     """Estimate the seconds left from the mean time of finished jobs of each kind; unknown until each kind has ended once.
 
     A job begins with its first report, not when it is handed out: it may wait for a worker. One that ends without a
-    report that was seen began after the last look.
+    report that was seen began after the last look. How many jobs run side by side is what the run showed so far: seconds
+    of jobs over seconds passed since the first began.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -34,20 +35,24 @@ class TimeLeft:
         self.spent: dict[str, list[float]] = {}
         self._begun: dict[str, float] = {}
         self._looked = time.monotonic()
-        self._at_work = 1
+        self._first: float | None = None
 
     def update(self, status: dict[str, Status], stages: dict[str, Stage]) -> None:
         """Note which jobs have begun."""
         self._looked = time.monotonic()
         for key in stages:
-            if status.get(key) == "running":
-                self._begun.setdefault(key, self._looked)
+            if status.get(key) == "running" and key not in self._begun:
+                self._begin(key)
+
+    def _begin(self, key: str) -> None:
+        self._begun[key] = self._looked
+        self._first = self._looked if self._first is None else self._first
 
     def end(self, job: Job) -> None:
         """Note that a job ended."""
-        self._at_work = max(1, len(self._begun))
-        begun = self._begun.pop(job.key, self._looked)
-        self.spent.setdefault(job.kind, []).append(time.monotonic() - begun)
+        if job.key not in self._begun:
+            self._begin(job.key)
+        self.spent.setdefault(job.kind, []).append(time.monotonic() - self._begun.pop(job.key))
 
     def seconds(self, status: dict[str, Status]) -> float | None:
         """Return the estimate, or None while a kind is to come that has not been timed."""
@@ -55,7 +60,12 @@ class TimeLeft:
         todo = [self.plan.jobs[key].kind for key, state in status.items() if state in ("waiting", "running")]
         if not all(kind in mean for kind in todo):
             return None
-        return sum(mean[kind] for kind in todo) / max(self._at_work, len(self._begun))
+        return sum(mean[kind] for kind in todo) / self._side_by_side()
+
+    def _side_by_side(self) -> float:
+        now = time.monotonic()
+        worked = sum(map(sum, self.spent.values())) + sum(now - begun for begun in self._begun.values())
+        return worked / (now - self._first) if worked and self._first is not None else 1.0
 
 
 class PlainView:

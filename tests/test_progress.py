@@ -29,7 +29,7 @@ def test_a_job_that_waits_inside_the_executor_has_not_begun(left):
     left.update(status, {"a": STAGE})
     left.end(JOBS["a"])
     assert left.spent["train"] == [3.0]
-    assert left.seconds({**status, "a": "done"}) == 9.0, "three are to come, one after the other: one was at work"
+    assert left.seconds({**status, "a": "done"}) == 9.0, "three are to come, one after the other"
 
 
 def test_jobs_at_work_side_by_side_share_what_is_left(left):
