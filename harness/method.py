@@ -47,8 +47,9 @@ class Stored:
     """What a generative set must keep in place of its images.
 
     Attributes:
-        files: name -> content; exactly this is counted as the set's size. Names differ between class groups.
-        shared_bytes: size of the generator that turns it into images; shared by all sets, reported apart.
+        files: name -> content; exactly this is counted as the set's size. Class groups with a file of the same name must
+            give it the same content; it counts once.
+        shared_bytes: size of the generator that turns it into images; shared by all sets and class groups, reported apart.
     """
 
     files: dict[str, bytes]
