@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -173,3 +174,18 @@ def test_the_environment_names_the_version_of_the_harness():
     found = measure.environment("cpu")
     assert found["harness"] == harness.__version__
     assert found["git"] == measure.git_state(), "this checkout's, in which the tests run"
+
+
+def test_energy_is_that_of_torchs_device_in_joules(monkeypatch):
+    """The declared NVML package is there; a machine without a driver knows no energy, and that is no error."""
+    import pynvml
+
+    gpu = SimpleNamespace(uuid="12-34")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: gpu)
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: uuid)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", {"GPU-12-34": 5_000}.__getitem__)
+    assert measure._energy_j(torch.device("cuda")) == 5.0
+    gpu.uuid = "unknown"
+    assert measure._energy_j(torch.device("cuda")) is None
+    assert measure._energy_j(torch.device("cpu")) is None
