@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
     """Run one job to its end. Never raises but for an interrupt: what went wrong is in the outcome."""
     log = JobLog(job.title)
     try:
+        report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
         store = Store(context.store)
         if not context.fresh and store.has(job.kind, job.key):
             return Outcome(job.key)  # another run made it meanwhile
@@ -121,6 +122,8 @@ def make_task(
     split = open_split(context, "train").restrict([c.id for c in classes])
     device = torch.device(context.device)
     scratch = Store(context.store).scratch(job.key)
+    if job.kind != "fit":  # which is of one class group; other jobs go through all
+        scratch /= f"group-{classes[0].label}"
     return Task(
         classes=classes,
         real=RealImages(split, size=job.spec["image_size"], crop="adm", device=device),
@@ -131,6 +134,7 @@ def make_task(
         services=services,
         checkpoint=FolderCheckpoint(scratch, services.clock),
         report=report,
+        per_image=services.clock.per_image,
     )
 
 
@@ -156,51 +160,91 @@ def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, 
         method, ipc, store = load_method(job.spec), job.spec["ipc"], Store(context.store)
         open_split(context, "train")
     fits = job.deps.get("fit", ())
-    images: dict[str, torch.Tensor] = {}
-    soft_labels: dict[str, torch.Tensor] = {}
-    duplicates: dict[str, list[int]] = {}
-    notes: list[str] = []
-    kept: dict[str, bytes] = {}
-    draws, shared = 1, 0
+    made = _Made()
     for number, group in enumerate(class_groups(context.classes, job.spec["group_size"] if fits else None)):
         with clock.loading():
             state: State | None = load_state(store.path("fit", fits[number])) if fits else None
         task = make_task(job, context, group, report, JobServices(job, context, clock))
-        made = method.synthesize(task, state, ipc)
-        if not isinstance(made, DistilledSet):
-            raise ValueError(f"synthesize returned {type(made).__name__}; expected a harness.DistilledSet")
-        made = made.check(group, ipc, job.spec["image_size"])
-        if made.stored is None and method.redraw_every() is not None:
-            raise ValueError("redraw_every without `stored`: new images are more than a budget of images allows")
-        images |= made.images
-        soft_labels |= made.soft_labels or {}
-        duplicates |= made.duplicates()
-        notes += made.notes
-        draws = made.draws
-        if made.stored is not None:
-            kept |= made.stored.files
-            shared = made.stored.shared_bytes
+        made.add(group, _checked(method, method.synthesize(task, state, ipc), group, ipc, job.spec["image_size"]))
     with clock.paused():
-        save_distilled(folder, images, context.classes)
+        save_distilled(folder, made.images, context.classes)
         if method.own_labels():
-            save_labels(folder, soft_labels, context.classes)
-        for name, content in kept.items():
+            save_labels(folder, made.soft_labels, context.classes)
+        for name, content in made.files.items():
             path = folder / STORED / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        stored = sum(map(len, kept.values())) if kept else storage_bytes(folder)
-        contact_sheet(images, context.classes, folder / "contact_sheet.png")
+        stored = sum(map(len, made.files.values())) if made.files else storage_bytes(folder)
+        contact_sheet(made.images, context.classes, folder / "contact_sheet.png")
     return {
         "ipc": ipc,
         "classes": [c.id for c in context.classes],
-        "num_images": sum(len(v) for v in images.values()),
-        "duplicates": duplicates,
-        "notes": notes,
-        "draws": draws,
-        "generative": bool(kept),
+        "num_images": sum(len(v) for v in made.images.values()),
+        "duplicates": made.duplicates,
+        "notes": made.notes,
+        "draws": made.draws,
+        "generative": bool(made.files),
         "storage_bytes": stored,
-        "shared_bytes": shared,
+        "shared_bytes": made.shared_bytes,
     }
+
+
+def _checked(method: Method, made: Any, group: tuple[ClassInfo, ...], ipc: int, side: int) -> DistilledSet:
+    """Return what `synthesize` made for a group, or say what it should not be.
+
+    Raises:
+        ValueError: it is no distilled set of this group, or its soft labels, or its `stored`, are not what the method says.
+    """
+    if not isinstance(made, DistilledSet):
+        raise ValueError(f"synthesize returned {type(made).__name__}; expected a harness.DistilledSet")
+    made = made.check(group, ipc, side)
+    if made.stored is None and method.redraw_every() is not None:
+        raise ValueError("redraw_every without `stored`: new images are more than a budget of images allows")
+    if made.soft_labels is not None and not method.own_labels():
+        raise ValueError("synthesize returned soft labels, which nobody would use: let own_labels() return True")
+    if made.soft_labels is None and method.own_labels():
+        raise ValueError("own_labels() is True, but synthesize returned no soft labels: give DistilledSet soft_labels")
+    return made
+
+
+@dataclass
+class _Made:
+    """The one set that the class groups of a synthesis make together."""
+
+    images: dict[str, torch.Tensor] = field(default_factory=dict)
+    soft_labels: dict[str, torch.Tensor] = field(default_factory=dict)
+    duplicates: dict[str, list[int]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    draws: int = 1
+    shared_bytes: int = 0
+
+    def add(self, group: tuple[ClassInfo, ...], made: DistilledSet) -> None:
+        """Add the images of a group.
+
+        Raises:
+            ValueError: the record has one number for what differs between the groups, or a file would replace another.
+        """
+        where, shared = f"in the group of class {group[0].id!r}", made.stored.shared_bytes if made.stored else 0
+        if self.images:
+            if bool(self.files) != bool(made.stored):
+                raise ValueError(f"`stored` is given for some groups only: it differs {where} from an earlier group")
+            for name, value, earlier in (
+                ("draws", made.draws, self.draws),
+                ("shared_bytes", shared, self.shared_bytes),
+            ):
+                if value != earlier:
+                    raise ValueError(f"{name} = {value} {where}, but {earlier} in an earlier group; expected the same")
+        for name, content in (made.stored.files if made.stored else {}).items():
+            if self.files.setdefault(name, content) != content:
+                raise ValueError(
+                    f"file {name!r} {where} has other content than in an earlier group: name it after the class"
+                )
+        self.images |= made.images
+        self.soft_labels |= made.soft_labels or {}
+        self.duplicates |= made.duplicates()
+        self.notes += made.notes
+        self.draws, self.shared_bytes = made.draws, shared
 
 
 def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:

@@ -10,21 +10,55 @@ import platform
 import resource
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("torch", "torchvision", "diffusers", "transformers", "timm", "ray", "numpy", "scikit-learn", "pillow")
+DISTRIBUTION = "distillation-harness"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a job, or a part of it, took.
+
+    Attributes:
+        work_s: working seconds, without loading and pauses.
+        per_image_s: those of them that grow with the number of images.
+        energy_j: joules of the device; None where they are not known.
+    """
+
+    work_s: float = 0.0
+    per_image_s: float = 0.0
+    energy_j: float | None = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        energy = None if self.energy_j is None or other.energy_j is None else self.energy_j + other.energy_j
+        return Spent(self.work_s + other.work_s, self.per_image_s + other.per_image_s, energy)
+
+    def __sub__(self, other: Spent) -> Spent:
+        energy = None if other.energy_j is None else -other.energy_j
+        return self + Spent(-other.work_s, -other.per_image_s, energy)
+
+
+_PAUSED, _LOADING, _PER_IMAGE, _FIXED = "paused", "loading", "per image", "fixed"
 
 
 class Clock:
     """Measure one job. Use as a context manager; read `result` afterwards.
+
+    Every second counts once, whatever is nested in what: as paused if anything around it pauses, else as loading if
+    anything loads, else as work.
 
     Args:
         device: what is synchronised before each reading.
@@ -35,7 +69,11 @@ class Clock:
         self.device = device
         self.num_devices = num_devices
         self._whole_device = float(num_devices).is_integer()  # a shared card's counter holds the others' energy too
-        self.load_s = 0.0
+        self._seconds = dict.fromkeys((_PAUSED, _LOADING, _PER_IMAGE, _FIXED), 0.0)
+        self._open = dict.fromkeys((_PAUSED, _LOADING, _PER_IMAGE), 0)
+        self._earlier = Spent()
+        self._last = time.perf_counter()
+        self._energy: float | None = None
         self.result: dict[str, float | None] = {}
 
     def _now(self) -> float:
@@ -45,48 +83,65 @@ class Clock:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
+    def _count(self) -> None:
+        """Count the seconds since the last reading as what the job did in them."""
+        now = self._now()
+        self._seconds[next((kind for kind, depth in self._open.items() if depth), _FIXED)] += now - self._last
+        self._last = now
+
+    @contextmanager
+    def _as(self, kind: str) -> Iterator[None]:
+        self._count()
+        self._open[kind] += 1
+        try:
+            yield
+        finally:
+            self._count()
+            self._open[kind] -= 1
+
     def __enter__(self) -> Clock:
         _reset_peaks(self.device)
-        self._energy = _energy_j(self.device)
-        self._start = self._now()
+        self._energy = self._joules()
+        self._last = self._now()
         return self
 
-    @contextmanager
-    def loading(self) -> Iterator[None]:
+    def loading(self) -> AbstractContextManager[None]:
         """Count the time inside as loading, not as work."""
-        start = self._now()
-        try:
-            yield
-        finally:
-            self.load_s += self._now() - start
+        return self._as(_LOADING)
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> AbstractContextManager[None]:
         """Do not count the time inside at all: what the harness does with a result."""
-        start = self._now()
-        try:
-            yield
-        finally:
-            self._start += self._now() - start
+        return self._as(_PAUSED)
 
-    def elapsed_s(self) -> float:
-        """Return the working seconds so far, those of a killed run that left a checkpoint included."""
-        return self._now() - self._start - self.load_s
+    def per_image(self) -> AbstractContextManager[None]:
+        """Count the time inside as work that grows with the number of images."""
+        return self._as(_PER_IMAGE)
 
-    def add_earlier(self, seconds: float) -> None:
-        """Count the working seconds of a run that was killed and is now resumed."""
-        self._start -= seconds
+    def _joules(self) -> float | None:
+        return _energy_j(self.device) if self._whole_device else None
+
+    def spent(self) -> Spent:
+        """Return what the job took so far, the parts of a killed run that left a checkpoint included."""
+        self._count()
+        now = self._joules()
+        energy = None if now is None or self._energy is None else now - self._energy
+        here = Spent(self._seconds[_FIXED] + self._seconds[_PER_IMAGE], self._seconds[_PER_IMAGE], energy)
+        return self._earlier + here
+
+    def add_earlier(self, spent: Spent) -> None:
+        """Count what a run took that was killed and is now resumed."""
+        self._earlier += spent
 
     def __exit__(self, *exc: object) -> None:
-        wall_s = self.elapsed_s()
-        energy = _energy_j(self.device) if self._whole_device else None
+        spent = self.spent()
         self.result = {
-            "wall_s": wall_s,
-            "device_s": wall_s * self.num_devices,
-            "load_s": self.load_s,
+            "wall_s": spent.work_s,
+            "device_s": spent.work_s * self.num_devices,
+            "per_image_s": spent.per_image_s,
+            "load_s": self._seconds[_LOADING],
             "peak_host_bytes": _peak_host_bytes(),
             "peak_device_bytes": _peak_device_bytes(self.device),
-            "energy_j": None if energy is None or self._energy is None else energy - self._energy,
+            "energy_j": spent.energy_j,
         }
 
 
@@ -180,16 +235,32 @@ def device_name(device: str) -> str:
     return cpu_name()
 
 
-def git_state() -> dict[str, Any]:
-    """Return the commit of the harness's checkout and whether it has uncommitted changes; None outside a checkout."""
-    folder = Path(__file__).resolve().parent
+def _harness() -> ModuleType:
+    return import_module(__name__.partition(".")[0])
+
+
+def git_state(package: Path | None = None) -> dict[str, Any]:
+    """Return the commit of the harness's own checkout and whether it has uncommitted changes; None outside of one.
+
+    An installed harness may lie inside somebody else's repository: that commit says nothing about it.
+
+    Args:
+        package: the folder of the package `harness`; None: of the one that runs.
+    """
+    folder = package or Path(str(_harness().__file__)).resolve().parent
     try:
-        run = lambda *args: subprocess.run(  # noqa: E731
-            ["git", "-C", str(folder), *args], capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        return {"commit": run("rev-parse", "HEAD"), "dirty": bool(run("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
+        top = Path(_git(folder, "rev-parse", "--show-toplevel")).resolve()
+        project = tomllib.loads((top / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+        if top != folder.resolve().parent or project.get("name") != DISTRIBUTION:
+            return {"commit": None, "dirty": None}
+        return {"commit": _git(folder, "rev-parse", "HEAD"), "dirty": bool(_git(folder, "status", "--porcelain"))}
+    except (OSError, ValueError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -202,5 +273,6 @@ def environment(device: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": package_versions(),
+        "harness": _harness().__version__,
         "git": git_state(),
     }

@@ -7,7 +7,7 @@ requests give equal images whatever the executor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -47,8 +47,9 @@ class Stored:
     """What a generative set must keep in place of its images.
 
     Attributes:
-        files: name -> content; exactly this is counted as the set's size. Names differ between class groups.
-        shared_bytes: size of the generator that turns it into images; shared by all sets, reported apart.
+        files: name -> content; exactly this is counted as the set's size. Class groups with a file of the same name must
+            give it the same content; it counts once.
+        shared_bytes: size of the generator that turns it into images; shared by all sets and class groups, reported apart.
     """
 
     files: dict[str, bytes]
@@ -212,6 +213,9 @@ class Task:
         device: where tensors should live.
         seed: the distillation seed.
         scope: names the job's random streams: kind of job and method.
+        per_image: `with task.per_image():` marks work of `synthesize` that grows with the number of images. A nested
+            method makes its largest set only: this part of its time is shared among smaller sets by their images, the rest
+            counts whole for each. Loading inside it stays apart.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -223,6 +227,7 @@ class Task:
     services: Services
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None
+    per_image: Callable[[], AbstractContextManager[Any]] = nullcontext
     curves: list[dict[str, float]] = field(default_factory=list)
 
     def rng(self, stage: str) -> torch.Generator:
@@ -269,7 +274,8 @@ class Method:
     needs: ClassVar[frozenset[str] | set[str]] = frozenset()
     """What the suite must offer: "class_conditional_generator", "text_to_image_generator", "features", "teacher"."""
     nested: ClassVar[bool] = False
-    """True: the set at IPC 10 is the head of the set at IPC 50, so only the largest is synthesised."""
+    """True: the set at IPC 10 is the head of the set at IPC 50, so only the largest is synthesised.
+    Mark with `task.per_image()` what grows with the images, so that smaller sets show their own time."""
     all_data: ClassVar[bool] = False
     """True for the reference row: students train on the whole real training split; nothing is synthesised."""
     random_subset: ClassVar[bool] = False

@@ -23,21 +23,36 @@ SHOWN_STAGES = 8
 
 
 class TimeLeft:
-    """Estimate the seconds left from the mean time of finished jobs of each kind; unknown until each kind has ended once."""
+    """Estimate the seconds left from the mean time of finished jobs of each kind; unknown until each kind has ended once.
+
+    A job begins with its first report, not when it is handed out: it may wait for a worker. One that ends without a
+    report that was seen began after the last look. How many jobs run side by side is what the run showed so far: seconds
+    of jobs over seconds passed since the first began.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.started: dict[str, float] = {}
         self.spent: dict[str, list[float]] = {}
+        self._begun: dict[str, float] = {}
+        self._looked = time.monotonic()
+        self._first: float | None = None
 
-    def begin(self, key: str) -> None:
-        """Note that a job was handed out."""
-        self.started.setdefault(key, time.monotonic())
+    def update(self, status: dict[str, Status], stages: dict[str, Stage]) -> None:
+        """Note which jobs have begun."""
+        self._looked = time.monotonic()
+        for key in stages:
+            if status.get(key) == "running" and key not in self._begun:
+                self._begin(key)
+
+    def _begin(self, key: str) -> None:
+        self._begun[key] = self._looked
+        self._first = self._looked if self._first is None else self._first
 
     def end(self, job: Job) -> None:
         """Note that a job ended."""
-        begun = self.started.get(job.key, time.monotonic())
-        self.spent.setdefault(job.kind, []).append(time.monotonic() - begun)
+        if job.key not in self._begun:
+            self._begin(job.key)
+        self.spent.setdefault(job.kind, []).append(time.monotonic() - self._begun.pop(job.key))
 
     def seconds(self, status: dict[str, Status]) -> float | None:
         """Return the estimate, or None while a kind is to come that has not been timed."""
@@ -45,8 +60,12 @@ class TimeLeft:
         todo = [self.plan.jobs[key].kind for key, state in status.items() if state in ("waiting", "running")]
         if not all(kind in mean for kind in todo):
             return None
-        parallel = max(1, sum(state == "running" for state in status.values()))
-        return sum(mean[kind] for kind in todo) / parallel
+        return sum(mean[kind] for kind in todo) / self._side_by_side()
+
+    def _side_by_side(self) -> float:
+        now = time.monotonic()
+        worked = sum(map(sum, self.spent.values())) + sum(now - begun for begun in self._begun.values())
+        return worked / (now - self._first) if worked and self._first is not None else 1.0
 
 
 class PlainView:
@@ -68,9 +87,7 @@ class PlainView:
     def update(self, status: dict[str, Status], stages: dict[str, Stage]) -> None:
         """Remember the state for the next line."""
         self._status = status
-        for key, state in status.items():
-            if state == "running":
-                self.left.begin(key)
+        self.left.update(status, stages)
 
     def ended(self, job: Job, status: Status, error: str) -> None:
         """Print a line for a job that ended."""
@@ -148,10 +165,14 @@ class LiveView(PlainView):
         running = [key for key, state in self._status.items() if state == "running"]
         for key in sorted(running, key=lambda k: k not in self._stages)[:SHOWN_STAGES]:
             stage = self._stages.get(key)
-            what = f"{stage.name} {stage.done}/{stage.total} {stage.unit}" if stage else "queued or starting"
+            what = _stage_text(stage) if stage else "queued"
             bar = ProgressBar(total=stage.total, completed=stage.done, width=24) if stage and stage.total else Text("")
             table.add_row(Text(self.plan.jobs[key].title), bar, Text(what, style="dim"))
         return Group(Text(f"jobs: {head}   {clock}"), ProgressBar(total=total, completed=finished, width=60), table)
+
+
+def _stage_text(stage: Stage) -> str:
+    return f"{stage.name} {stage.done}/{stage.total} {stage.unit}" if stage.total else stage.name
 
 
 def summary(status: dict[str, Status]) -> dict[str, int]:

@@ -12,12 +12,14 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.measure import Spent
 from harness.method import State
 
 if TYPE_CHECKING:
     from harness.measure import Clock
 
-_ELAPSED = "elapsed_s of the job"
+_ELAPSED, _PER_IMAGE, _ENERGY = "elapsed_s of the job", "per_image_s of the job", "energy_j of the job"
+"""What stands in a checkpoint beside the method's state: what the work up to it took."""
 
 
 def save_state(folder: Path, state: State | None) -> None:
@@ -55,28 +57,38 @@ def load_state(folder: Path) -> State | None:
 
 
 class FolderCheckpoint:
-    """The checkpoint of one job: the newest whole state under `folder`, with the working seconds spent so far.
+    """The checkpoint of one class group of a job: the newest whole state under `folder`, with what the group took so far.
+
+    Make it when the work of the group begins: from then on its seconds and joules count.
 
     Args:
-        folder: where states lie.
-        clock: the job's clock, which goes on from a loaded state's seconds.
+        folder: where states lie; of this group alone.
+        clock: the job's clock, which goes on from a loaded state's seconds and joules.
     """
 
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
         self.folder = folder
         self.clock = clock
+        self._before = None if clock is None else clock.spent()
+        self._resumed = False
 
     def load(self) -> State | None:
         """Return the newest saved state, or None."""
         for slot in reversed(self._slots()):
             try:
                 state = load_state(slot)
-                if state is not None and self.clock is not None:
-                    self.clock.add_earlier(state.pop(_ELAPSED, 0.0))
-                return state
             except FileNotFoundError:
                 continue  # another run of this job has just replaced it
+            return None if state is None else self._resume(state)
         return None
+
+    def _resume(self, state: State) -> State:
+        """Take what the first part took out of a saved state, and count it once, however often the state is read."""
+        earlier = Spent(state.pop(_ELAPSED, 0.0), state.pop(_PER_IMAGE, 0.0), state.pop(_ENERGY, None))
+        if self.clock is not None and not self._resumed:
+            self.clock.add_earlier(earlier)
+        self._resumed = True
+        return state
 
     def save(self, state: State) -> None:
         """Write a state beside the older one, rename it into place, then drop the older.
@@ -86,10 +98,16 @@ class FolderCheckpoint:
         old = self._slots()
         temporary = self.folder / f".{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
-        save_state(temporary, state if self.clock is None else {**state, _ELAPSED: self.clock.elapsed_s()})
+        save_state(temporary, {**state, **self._spent()})
         temporary.rename(self.folder / f"slot-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}")
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
+
+    def _spent(self) -> State:
+        if self.clock is None or self._before is None:
+            return {}
+        spent = self.clock.spent() - self._before
+        return {_ELAPSED: spent.work_s, _PER_IMAGE: spent.per_image_s, _ENERGY: spent.energy_j}
 
     def file(self, name: str) -> Path:
         """Return where a large intermediate file may lie; `clear` removes it, a killed job finds it again."""

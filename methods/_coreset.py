@@ -32,6 +32,8 @@ class Coreset(Method):
         extract = task.features(self.config.features)
         images = {}
         for c in task.classes:
-            order = self.order(extract(task.real.images(c.id)), ipc)
-            images[c.id] = task.real.images(c.id, repeat_to(order, ipc))
+            features_ND = extract(task.real.images(c.id))
+            with task.per_image():
+                order = self.order(features_ND, ipc)
+                images[c.id] = task.real.images(c.id, repeat_to(order, ipc))
         return DistilledSet(images)

@@ -176,16 +176,17 @@ class D3M(Method):
 
         def draw(number: int) -> DistilledSet:
             chosen = range(number * count, (number + 1) * count)
-            images = generator.sample(
-                [texts[c.id][i % len(cfg.prompts)] for c in task.classes for i in chosen],
-                [first[c.id] + i for c in task.classes for i in chosen],
-                steps=cfg.sampling_steps,
-                guidance=cfg.guidance,
-                sampler=cfg.sampler,
-                batch_size=cfg.sampling_batch,
-                side=task.image_size,
-                report=task.report,
-            )
+            with task.per_image():
+                images = generator.sample(
+                    [texts[c.id][i % len(cfg.prompts)] for c in task.classes for i in chosen],
+                    [first[c.id] + i for c in task.classes for i in chosen],
+                    steps=cfg.sampling_steps,
+                    guidance=cfg.guidance,
+                    sampler=cfg.sampler,
+                    batch_size=cfg.sampling_batch,
+                    side=task.image_size,
+                    report=task.report,
+                )
             by_class = dict(zip([c.id for c in task.classes], images.split(count), strict=True))
             stored = Stored(files, generator.num_bytes)
             return DistilledSet(by_class, notes=generator.notes, stored=stored, draws=cfg.draws)

@@ -39,7 +39,7 @@ def draw(task: Task, ipc: int, config: Sampling, generator: Any = None) -> Disti
     """Draw `ipc` images per class, each class from its own random stream, so that a smaller set is the head of a larger."""
     pipe = generator or open_generator(task, config)
     images = {}
-    with task.progress(len(task.classes), "class", "sampling") as advance:
+    with task.per_image(), task.progress(len(task.classes), "class", "sampling") as advance:
         for number, c in enumerate(task.classes):
             images[c.id] = pipe.sample(
                 c,

@@ -35,7 +35,8 @@ class RandomReal(Method):
         images = {}
         for c in task.classes:
             order = self._order(task, c.id, task.real.num_per_class[c.id])
-            images[c.id] = task.real.images(c.id, repeat_to(order, ipc))
+            with task.per_image():
+                images[c.id] = task.real.images(c.id, repeat_to(order, ipc))
         return DistilledSet(images)
 
     def _order(self, task: Task, class_id: str, count: int) -> list[int]:

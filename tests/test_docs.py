@@ -169,6 +169,7 @@ def test_the_example_method_passes_the_conformance_tests(eigenimages, make_task)
     test_method.test_a_method_says_what_it_is(eigenimages)
     test_method.test_equal_seeds_give_equal_images_and_torchs_own_generator_is_left_alone(eigenimages, make_task)
     test_method.test_a_nested_method_makes_the_smaller_set_the_head_of_the_larger(eigenimages, make_task)
+    test_method.test_a_nested_method_says_what_grows_with_the_images(eigenimages, make_task)
     test_method.test_more_images_than_the_class_has_are_filled_up_and_counted(eigenimages, make_task)
 
 

@@ -1,6 +1,7 @@
 """One conformance test judges every registered method, and what a method returns is checked before it is kept."""
 
 import inspect
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -75,6 +76,30 @@ def test_a_nested_method_makes_the_smaller_set_the_head_of_the_larger(name, make
         for c in small:
             difference = (small[c].int() - large[c][:1].int()).abs().max()
             assert difference <= 3, "another batch size may round a few grey levels, no more"
+
+
+NESTED = [name for name in METHODS if discovery.methods.get(name).nested]
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_a_nested_method_says_what_grows_with_the_images(name, make_task):
+    """Else the time of IPC 10 would be that of its largest set."""
+    marked = []
+
+    @contextmanager
+    def per_image():
+        marked.append("begin")
+        yield
+        marked.append("end")
+
+    cls = discovery.methods.get(name)
+    method, task = cls(quick_config(cls)), make_task("synthesize", name)
+    task.per_image = per_image
+    if "features" in cls.needs:  # those of all real images cost the same at every IPC
+        task.features = lambda *args: lambda images: marked.append("features") or images.flatten(1).float()
+    method.synthesize(task, method.fit(make_task("fit", name)), 1)
+    assert marked[-2:] == ["begin", "end"]
+    assert all(marked[place - 1] != "begin" for place, word in enumerate(marked) if word == "features" and place)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -21,9 +21,11 @@ def bibtex(methods: list[dict[str, Any]], run: dict[str, Any]) -> str:
         methods: name, title and (where known) reference of each.
         run: what run.json holds.
     """
-    commit = run.get("environment", {}).get("git", {}).get("commit")
+    machine = run.get("environment", {})
+    commit, version = machine.get("git", {}).get("commit"), machine.get("harness")
     suite = run.get("suite", {})
-    note = f"Suite {suite.get('name')}, version {suite.get('version')}" + (f"; commit {commit}" if commit else "")
+    note = f"Suite {suite.get('name')}, version {suite.get('version')}" + (f"; harness {version}" if version else "")
+    note += f"; commit {commit}" if commit else ""
     entries = [_misc("distillation-harness", "The reference benchmark harness for dataset distillation", note,
                      year=str(run.get("started", ""))[:4])]  # fmt: skip
     entries += [_misc(m["name"], m["title"], m["reference"]) for m in methods if m.get("reference")]

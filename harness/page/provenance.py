@@ -104,6 +104,7 @@ def facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         ("CPU", f"{machine['cpu']} ({machine.get('cpu_count')} logical cores)" if machine.get("cpu") else None),
         ("Platform", machine.get("platform")),
         ("Python", machine.get("python")),
+        ("Version of the harness", machine.get("harness")),
         ("Commit of the harness", f"{git['commit']}{changed}" if git.get("commit") else None),
         ("Packages", ", ".join(f"{name} {version}" for name, version in machine.get("packages", {}).items())),
     ]

@@ -29,7 +29,10 @@ _METRICS = {
     "last": ("top1_last", "Top-1 accuracy, final model (%)"),
 }
 _BEST_NOTE = "Best: the highest of the evaluations during training, chosen on the test split, as papers report it."
-_NESTED = "A method whose smaller sets are parts of its largest made the largest only, and shows its cost for all."
+_NESTED = (
+    "A method whose smaller sets are parts of its largest made the largest only; a smaller one shows the work that does "
+    "not grow with the images and its share of the work that does."
+)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ CLASS_METRICS = tuple(
 """Scores that tell classes apart; percent but for kappa."""
 
 _OPTIONAL_TEXT = ("method_title", "error", "device", "config", "variant", "metrics", "class_accuracy_last",
-                  "class_accuracy_best")  # fmt: skip
+                  "class_accuracy_best", "synthesize_measured")  # fmt: skip
 _TEXT = ("suite", "source", "method", "student", "protocol", "status", *_OPTIONAL_TEXT)
 _INT = ("suite_version", "protocol_version", "method_version", "ipc", "distillation_seed", "training_seed")
 COSTS = (

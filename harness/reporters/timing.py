@@ -19,13 +19,16 @@ CAPTION = (
     "was done, also where a later run reused it. A wall time is that of the longest shard of fit plus synthesize; "
     "device time is summed over shards. Loading of weights stands apart; reading the real images is part of the work. "
     "What methods share, the generator (prior) and the teacher, is never counted. Times, storage and energy are means "
-    "over n distilled sets, memory is the peak of the process. A nested method makes its largest set only; smaller ones "
-    "are parts of it and show its time. Storage is what must be kept to train a student; a generative set keeps no "
-    "images and needs its generator besides (shared)."
+    "over n distilled sets, memory is the peak of the process. A nested method makes its largest set only; a smaller one "
+    "is a part of it and shows the time that does not grow with the images (features, for one) plus its share, by "
+    "images, of the time that does; energy likewise. Storage is what must be kept to train a student; a generative set "
+    "keeps no images and needs its generator besides (shared)."
 )
 
 ASIDE = ("Load", "Images", "Per class", "Status")
 """Columns that a narrow terminal leaves out; a failure stands in the notes too."""
+
+_BOUND = "{}: its smaller sets show the time of the largest, since it does not say what grows with the images."
 
 _OPTIONAL = {"Peak device": "peak_device_bytes", "Shared": "shared_bytes", "Energy": "energy_j"}
 """Columns shown only where a row knows them, by the column of the frame."""
@@ -58,6 +61,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     )
     measured = f" Measured on {devices[0]}." if len(devices) == 1 else ""
     notes = [f"{line['method_title']}: {line['status']}: {shorten(line['error'])}" for line in lines if line["error"]]
+    notes += [_BOUND.format(line["method_title"]) for line in lines if line["synthesize_measured"] == "largest set"]
     caption = f"{scope.caption}{measured} {CAPTION}"
     return Table(f"Distillation time: {scope.title}", caption, frame, display, tuple(dict.fromkeys(notes)), aside=ASIDE)
 
@@ -82,6 +86,7 @@ def _line(group: pd.DataFrame) -> dict[str, Any]:
         "num_sets": len(made),
         "fit_wall_s": mean["fit_wall_s"],
         "synthesize_wall_s": mean["synthesize_wall_s"],
+        "synthesize_measured": next(filter(None, group["synthesize_measured"]), ""),
         "total_wall_s": total.mean(),
         "total_wall_std_s": total.std(ddof=1),
         "device_s": total_device.mean(),

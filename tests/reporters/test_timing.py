@@ -72,3 +72,21 @@ def test_byte_columns_are_whole_numbers_with_gaps(run):
     assert str(frame["peak_device_bytes"].dtype) == "Int64"
     assert frame["peak_device_bytes"].isna().all()
     assert pd.isna(frame["total_wall_std_s"].iloc[0])
+
+
+def test_each_ipc_shows_its_own_time_and_a_note_names_who_cannot_tell(record, frame):
+    rows = [
+        record(method=m, method_title=m, ipc=ipc, synthesize_wall_s=s, fit_wall_s=0.0, synthesize_measured=how)
+        for m, ipc, s, how in (
+            ("share", 10, 2.0, "share"), ("share", 50, 10.0, "whole"),
+            ("mute", 10, 9.0, "largest set"), ("mute", 50, 9.0, "whole"),
+        )
+    ]  # fmt: skip
+    (table,) = timing(frame(*rows))
+    assert table.frame[["method", "ipc", "synthesize_wall_s", "synthesize_measured"]].values.tolist() == [
+        ["share", 10, 2.0, "share"], ["mute", 10, 9.0, "largest set"],
+        ["mute", 50, 9.0, "whole"], ["share", 50, 10.0, "whole"],
+    ]  # fmt: skip
+    assert len(table.notes) == 1
+    assert "smaller sets show the time of the largest" in table.notes[0]
+    assert "mute" in table.notes[0].lower()
