@@ -41,11 +41,19 @@ STORED = "stored"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one job ended. `error` is one line for people; `trace` the whole traceback for the log."""
+    """How one job ended.
+
+    Attributes:
+        key: of the job.
+        error: one line for people; empty when the artefact is in the store.
+        trace: the whole traceback, for the log.
+        cause: key of the job that failed, where this one could not run without it.
+    """
 
     key: str
     error: str = ""
     trace: str = ""
+    cause: str | None = None
 
     @property
     def ok(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError, did_you_mean
-from harness.format import times
+from harness.format import shorten, times
 from harness.merge import check_agreement, read_about
 from harness.store import Store
 
@@ -35,8 +36,9 @@ class Run:
         name: its name under `folder`'s parent.
         folder: run.json, records.json, index.html, tables/, images/, errors/.
         executed: jobs that were run now, by how they ended.
-        errors: title of each failed job -> one line.
+        errors: title of each job that did not end well -> one line.
         num_done: records with a result.
+        causes: title of each job that could not run -> title of the failed job that it needs.
     """
 
     name: str
@@ -44,17 +46,28 @@ class Run:
     executed: dict[str, int] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     num_done: int = 0
+    causes: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
         """0, or 1 when a job failed or no requested method could run."""
         return 1 if self.errors or not self.num_done else 0
 
+    def failures(self) -> list[str]:
+        """Return a line for each job that failed by itself, with the number of those that could not run without it."""
+        waiting = Counter(self.causes.values())
+        return [
+            f"{title}: {shorten(error, 300)}"
+            + (f" ({times(waiting[title], 'job')} could not run without it)" if waiting[title] else "")
+            for title, error in self.errors.items()
+            if title not in self.causes
+        ]
+
     def _lines(self) -> list[str]:
         """Return what was done, what failed, and where the page is, seen from the working directory."""
         jobs = ", ".join(f"{number} {state}" for state, number in self.executed.items() if number)
         done = f"{times(self.num_done, 'result')}; jobs: {jobs or 'none to run, all were in the store'}"
-        failed = [f"failed: {title}: {error}" for title, error in self.errors.items()]
+        failed = [f"failed: {line}" for line in self.failures()]
         return [done, *failed, f"page: {os.path.relpath(self.folder / 'index.html')}"]
 
     def _repr_html_(self) -> str:
