@@ -17,6 +17,7 @@ from harness.errors import UserError
 from harness.plan import Job, Plan
 from harness.planner import make_plan
 from harness.preflight import check_disk, check_weights
+from harness.remote_runs import run_names, upload_run
 from harness.request import RunRequest, make_request
 from harness.resolve import Resolved, resolve
 from harness.results import RECORDS, Run, figures, report, write_page
@@ -75,7 +76,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     ended = {"status": "interrupted"}
     try:
         if scheduler.to_run():
-            _start(executor, scheduler, folder)
+            _start(executor, scheduler, store, folder)
             with view:
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
@@ -101,13 +102,18 @@ def _checked_store(resolved: Resolved, plan: Plan) -> Store:
     return store
 
 
-def _start(executor: Executor, scheduler: Scheduler, folder: Path) -> None:
-    """Start the executor; where it cannot run these jobs nothing was begun, and no run is left."""
+def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path) -> None:
+    """Start the executor; where it cannot run these jobs nothing was begun, and no run is left.
+
+    Raises:
+        UserError: it cannot.
+    """
     try:
         executor.start(scheduler.to_run())
     except UserError:
         shutil.rmtree(folder)
         raise
+    upload_run(store, folder)  # the name is taken, for other machines too
 
 
 def _leave(
@@ -123,7 +129,10 @@ def _leave(
         write_page(folder)
     except Exception as error:
         _write_run(folder, {**about, "status": "failed", "error": f"while its files were written: {_one_line(error)}"})
+        with contextlib.suppress(UserError):  # the error that came first says more
+            upload_run(store, folder)
         raise
+    upload_run(store, folder)
 
 
 def _as_run(plan: Plan, scheduler: Scheduler, folder: Path) -> Run:
@@ -179,15 +188,18 @@ def make_run_folder(resolved: Resolved, store: Store) -> Path:
     """
     wanted = resolved.request.name
     stamp = wanted or f"{resolved.suite.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    taken = run_names(store)
     for number in itertools.count(1):
         folder = store.runs / (stamp if number == 1 else f"{stamp}-{number}")
         try:
+            if folder.name in taken:
+                raise FileExistsError
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
             if wanted:
                 raise UserError(
-                    f"--name {wanted!r}: a run of that name exists in {store.runs}. Choose another name."
+                    f"--name {wanted!r}: a run of that name exists in {store.uri}. Choose another name."
                 ) from None
     raise AssertionError("count never ends")
 

@@ -71,7 +71,7 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
             for key in keys:  # a remote store is copied here as far as it is needed
-                store.manifest(role if role in KINDS else "prior", key)
+                store.fetch(role if role in KINDS else "prior", key)
         if context.fresh:
             FolderCheckpoint(store.scratch(job.key)).clear()
         cpu.keep_pages()

@@ -151,7 +151,7 @@ def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
         "draws": made["result"]["draws"],
         "distilled_key": row.synthesize,
         "image_size": made["spec"]["image_size"],
-        "image_folder": str(store.path("synthesize", row.synthesize)),
+        "image_folder": str(store.fetch("synthesize", row.synthesize)),
     }
 
 

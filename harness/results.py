@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import UserError, did_you_mean
 from harness.format import shorten, times
 from harness.merge import check_agreement, read_about
+from harness.remote_runs import RECORDS, RUN, fetch_run, fetch_runs
 from harness.store import Store
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from harness.inspection import Inspection
     from harness.reporters.table import Table
-
-RECORDS = "records.json"
 
 
 @dataclass(frozen=True)
@@ -88,22 +87,30 @@ def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Pat
     """
     if isinstance(run, Run):
         return run.folder
-    runs = Store(store).runs
+    place = Store(store)
     if run is None:
         finished = find_runs(store=store)
         if not finished:
             raise UserError(
-                f"no finished run in {runs}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
+                f"no finished run in {_runs_text(place)}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
             )
-        return finished[0]
-    for folder in (Path(run), runs / str(run)):
-        if (folder / "run.json").is_file():
-            return folder
-    known = sorted(path.parent.name for path in runs.glob("*/run.json"))
+        return fetch_run(place, finished[0].name)
+    if (Path(run) / RUN).is_file():
+        return Path(run)
+    name = str(run)
+    if place.is_remote and (Path(run).parent == place.runs or Path(name).name == name):
+        fetch_run(place, Path(run).name)
+    if (place.runs / name / RUN).is_file():
+        return place.runs / name
+    known = sorted(path.parent.name for path in fetch_runs(place).glob(f"*/{RUN}"))
     raise UserError(
-        f"no run {str(run)!r} in {runs}.{did_you_mean(str(run), known)} `harness list runs` shows them; "
+        f"no run {name!r} in {_runs_text(place)}.{did_you_mean(name, known)} `harness list runs` shows them; "
         "--store DIR looks elsewhere."
     )
+
+
+def _runs_text(place: Store) -> str:
+    return f"{place.uri}/runs" if place.is_remote else str(place.runs)
 
 
 def find_runs(suite: str | None = None, store: str | Path = "results") -> list[Path]:
@@ -116,7 +123,9 @@ def find_runs(suite: str | None = None, store: str | Path = "results") -> list[P
     Raises:
         UserError: the run.json of one of them cannot be read.
     """
-    finished = sorted(Store(store).runs.glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    finished = sorted(
+        fetch_runs(Store(store)).glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime, reverse=True
+    )
     folders = [path.parent for path in finished]
     return [f for f in folders if suite is None or read_about(f).get("suite", {}).get("name") == suite]
 
@@ -224,6 +233,9 @@ def write_page(run: Run | Path | str | None = None, store: str | Path = "results
     from harness import page
 
     folder = find_run(run, store)
+    place = store_of(folder)
+    if folder.parent == place.runs:
+        fetch_run(place, folder.name)  # its images and figures too
     return page.write_page(folder, report(folder, published=published))
 
 

@@ -253,7 +253,7 @@ def test_an_unusable_teacher_fails_what_needs_it_and_names_the_classes(tiny_suit
     assert "(in " not in rows.loc["herding", "error"]
     assert rows.loc["herding", "cause"] == "teacher convnet3"
     assert rows.loc["random_real", "cause"] == ""
-    assert run.causes["train herding ipc 1 convnet3 seed 0"] == "teacher convnet3"
+    assert run.causes["train herding ipc 1 set 0 convnet3 seed 0"] == "teacher convnet3"
     assert [line.split(":")[0] for line in run.failures()] == ["teacher convnet3"]
 
 
