@@ -252,7 +252,9 @@ class Store:
             if not replace:
                 return
             self.remote.remove(f"{target}/{MANIFEST}")  # it would speak of files that are half replaced
-        for name in _parse_manifest((folder / MANIFEST).read_text(encoding="utf-8"))["files"]:
+        manifest = self._read_manifest(kind, key)
+        assert manifest is not None, "it was just published"
+        for name in manifest["files"]:
             self.remote.put(folder / name, f"{target}/{name}")
         self.remote.put(folder / MANIFEST, f"{target}/{MANIFEST}")
         self._listed.setdefault(kind, set()).add(key)
