@@ -67,8 +67,17 @@ class RemoteFolder:
     def _opened(self) -> tuple[Any, str]:
         import fsspec
 
-        filesystem, path = fsspec.core.url_to_fs(self.uri)
+        try:
+            filesystem, path = fsspec.core.url_to_fs(self.uri)
+        except (ValueError, ImportError) as error:
+            raise self._unreadable(error) from None
         return filesystem, path.rstrip("/")
+
+    def _unreadable(self, error: Exception) -> UserError:
+        return UserError(
+            f"store {self.uri}: cannot be read ({error}). Check the address, your access to it, and that the package that "
+            "fsspec needs for it is installed."
+        )
 
     def _at(self, name: str) -> tuple[Any, str]:
         filesystem, base = self._opened
@@ -94,12 +103,18 @@ class RemoteFolder:
             return None
 
     def names(self, folder: str) -> set[str]:
-        """Return what lies in a folder, by its last name: one listing."""
+        """Return what lies in a folder, by its last name: one listing.
+
+        Raises:
+            UserError: it cannot be listed.
+        """
         filesystem, path = self._at(folder)
         try:
             return {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False)}
         except FileNotFoundError:
             return set()
+        except Exception as error:  # each file system has errors of its own for no access and no connection
+            raise self._unreadable(error) from None
 
     def files(self, folder: str) -> list[str]:
         """Return all files below a folder, relative to it."""

@@ -98,8 +98,10 @@ class Store:
         Raises:
             UserError: the folder cannot be made or written; nothing is left behind.
         """
-        self.make_cache()
         try:
+            if self.is_remote:
+                self.remote.make()
+                self.make_cache()
             made = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -109,8 +111,8 @@ class Store:
                 for path in made:
                     path.rmdir()
                 raise
-            if self.is_remote:
-                self.remote.make()
+        except UserError:
+            raise
         except Exception as error:
             raise UserError(
                 f"store {self.uri}: cannot be written ({error}). Give a folder that you may write to with --store DIR."

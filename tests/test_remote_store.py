@@ -251,3 +251,19 @@ def test_a_run_that_could_not_be_copied_to_the_remote_says_where_it_is(uri, tiny
     with pytest.raises(UserError, match=r"connection lost.*lie in .*/runs/r"):
         harness.run(methods=["random_real"], suite=tiny_suite, ipc=[1], executor="local", store=uri, name="r")
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("scheme", ["nonsense", "memory"])
+def test_a_remote_that_cannot_be_read_is_one_message_and_leaves_no_folder(scheme, tmp_path, cli_here, monkeypatch):
+    def refuse(self, *_, **__):
+        raise PermissionError("403 forbidden")
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", refuse)
+    monkeypatch.setattr(MemoryFileSystem, "makedirs", refuse)
+    uri = f"{scheme}://nobody"
+    code, _, err = cli_here("list", "runs", "--store", uri)
+    assert code == 2
+    assert f"store {uri}: cannot be read" in err
+    with pytest.raises(UserError, match=f"store {uri}: cannot be"):
+        Store(uri).check_writable()
+    assert not list((tmp_path / "tmp").iterdir())
