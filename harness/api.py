@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import json
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 
@@ -16,9 +17,10 @@ from harness.errors import UserError
 from harness.plan import Job, Plan
 from harness.planner import make_plan
 from harness.preflight import check_disk, check_weights
+from harness.remote_runs import run_names, upload_run
 from harness.request import RunRequest, make_request
 from harness.resolve import Resolved, resolve
-from harness.results import RECORDS, Run, report, write_page
+from harness.results import RECORDS, Run, figures, report, write_page
 from harness.settings import without_effect
 from harness.store import Store, write_text_atomically
 
@@ -60,13 +62,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     from harness.executors.scheduler import Scheduler
     from harness.progress import make_view
 
-    store = Store(resolved.context.store)
-    check_name(resolved.request.name)
-    check_weights(resolved, plan)
-    check_disk(resolved, plan)
-    store.check_writable()
-    store.sweep()
-    fresh = resolved.request.fresh
+    store, fresh = _checked_store(resolved, plan), resolved.request.fresh
 
     def has(job: Job) -> bool:
         return not fresh and store.has(job.kind, job.key)
@@ -74,35 +70,94 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     view = make_view(plan, console)
     executor = make_executor(resolved, plan, view)
     scheduler = Scheduler(plan, has, executor, view)
-    waiting = len(scheduler.to_run())
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     _write_run(folder, {**about, "status": "running"})
     for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    there = f"{len(plan.jobs)} jobs, {len(plan.jobs) - waiting} already in the store"
-    console.print(f"run {folder.name}: {there}", highlight=False)
-    status = "interrupted"
+    console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
+    ended = {"status": "interrupted"}
     try:
-        if waiting:
-            executor.start()
+        if scheduler.to_run():
+            _start(executor, scheduler, store, folder)
             with view:
                 scheduler.run()
-        status = "failed" if scheduler.errors else "done"
-    except UserError:
-        shutil.rmtree(folder)  # the executor cannot run this plan: nothing was begun
+        ended = {"status": "failed" if scheduler.errors else "done"}
+    except Exception as error:
+        ended = {"status": "failed", "error": _one_line(error)}
         raise
     finally:
-        if waiting:
-            executor.stop()
+        executor.stop()
         if folder.exists():
-            finish(resolved, plan, store, scheduler, folder)
-            _write_run(folder, {**about, "status": status, "ended": _now(), "jobs": _outcome_counts(scheduler)})
-            write_page(folder)
-    errors = {plan.jobs[key].title: scheduler.errors[key].error for key in scheduler.errors}
-    counts = {k: v for k, v in _outcome_counts(scheduler).items() if k != "cached"}
-    num_done = sum(row.train is not None and scheduler.status[row.train] in ("done", "cached") for row in plan.rows)
-    return Run(folder.name, folder, counts, errors, num_done)
+            about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
+            _leave(resolved, plan, store, scheduler, folder, about)
+    return _as_run(plan, scheduler, folder)
+
+
+def _checked_store(resolved: Resolved, plan: Plan) -> Store:
+    """Return the store of a run for which everything is there that can be checked before it begins."""
+    store = Store(resolved.context.store)
+    check_name(resolved.request.name)
+    check_weights(resolved, plan)
+    check_disk(resolved, plan)
+    store.check_writable()
+    store.sweep()
+    return store
+
+
+def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path) -> None:
+    """Start the executor; where it cannot run these jobs nothing was begun, and no run is left.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        executor.start(scheduler.to_run())
+    except UserError:
+        shutil.rmtree(folder)
+        raise
+    upload_run(store, folder)  # the name is taken, for other machines too
+
+
+def _leave(
+    resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path, about: dict[str, Any]
+) -> None:
+    """Write all files of a run that has ended; where that fails, run.json says so."""
+    _write_run(folder, about)
+    try:
+        finish(resolved, plan, store, scheduler, folder)
+        if about["status"] != "interrupted" and _num_done(plan, scheduler):
+            with contextlib.suppress(UserError):  # only the full data are done: there is nothing to draw
+                figures(folder, kinds=("accuracy",))
+        write_page(folder)
+    except Exception as error:
+        _write_run(folder, {**about, "status": "failed", "error": f"while its files were written: {_one_line(error)}"})
+        with contextlib.suppress(UserError):  # the error that came first says more
+            upload_run(store, folder)
+        raise
+    upload_run(store, folder)
+
+
+def _as_run(plan: Plan, scheduler: Scheduler, folder: Path) -> Run:
+    counts = {k: v for k, v in _outcome_counts(scheduler).items() if k not in ("cached", "not needed")}
+    errors = {plan.jobs[key].title: outcome.error for key, outcome in scheduler.errors.items()}
+    causes = {plan.jobs[key].title: plan.jobs[o.cause].title for key, o in scheduler.errors.items() if o.cause}
+    return Run(folder.name, folder, counts, errors, _num_done(plan, scheduler), causes)
+
+
+def _num_done(plan: Plan, scheduler: Scheduler) -> int:
+    return sum(row.train is not None and scheduler.status[row.train] in ("done", "cached") for row in plan.rows)
+
+
+def _there(scheduler: Scheduler) -> str:
+    """Return how many jobs there are, and how many need not run."""
+    counts = _outcome_counts(scheduler)
+    spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""
+    return f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
@@ -115,7 +170,7 @@ def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
         return LocalExecutor(resolved.context, view.show_stages if isinstance(view, LiveView) else lambda stages: None)
     from harness.executors.ray import RayExecutor
 
-    return RayExecutor(resolved.context, plan, resolved.request.ray_address, resolved.request.workers)
+    return RayExecutor(resolved.context, resolved.request.ray_address, resolved.request.workers)
 
 
 def check_name(wanted: str | None) -> None:
@@ -136,15 +191,18 @@ def make_run_folder(resolved: Resolved, store: Store) -> Path:
     """
     wanted = resolved.request.name
     stamp = wanted or f"{resolved.suite.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    taken = run_names(store)
     for number in itertools.count(1):
         folder = store.runs / (stamp if number == 1 else f"{stamp}-{number}")
         try:
+            if folder.name in taken:
+                raise FileExistsError
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
             if wanted:
                 raise UserError(
-                    f"--name {wanted!r}: a run of that name exists in {store.runs}. Choose another name."
+                    f"--name {wanted!r}: a run of that name exists in {store.uri}. Choose another name."
                 ) from None
     raise AssertionError("count never ends")
 
@@ -185,8 +243,10 @@ def _cited(name: str) -> dict[str, Any]:
 
 
 def _outcome_counts(scheduler: Scheduler) -> dict[str, int]:
+    from harness.executors.scheduler import Status
+
     values = list(scheduler.status.values())
-    return {state: values.count(state) for state in ("done", "cached", "failed", "blocked", "waiting", "running")}
+    return {state: values.count(state) for state in get_args(Status)}
 
 
 def _now() -> str:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
-
-from harness.errors import UserError
-from harness.format import shorten, times
 
 if TYPE_CHECKING:
     from harness.reporters import Table
@@ -27,28 +21,10 @@ def plain(text: str) -> Text:
 
 
 def tell_run(done: Run) -> None:
-    """Print the tables of a run that has ended, and what failed; draw its accuracies, which takes seconds."""
-    from harness import results
-
-    if done.num_done:
-        with contextlib.suppress(UserError):  # only the full data are done: there is nothing to draw
-            results.figures(done, kinds=("accuracy",))
-            results.write_page(done)
+    """Print the tables of a run that has ended, and what failed."""
     print_run(done.folder)
-    for line in error_lines(done.errors):
+    for line in done.failures():
         Console(stderr=True, soft_wrap=True).print("[bold red]failed:[/]", plain(line))
-
-
-def error_lines(errors: dict[str, str]) -> list[str]:
-    """Return a line for each job that failed by itself, with the number of those that could not run without it."""
-    causes = {title: re.fullmatch(r".*\(in (.+)\)", error) for title, error in errors.items()}
-    waiting = Counter(cause[1] for cause in causes.values() if cause and cause[1] in errors)
-    return [
-        f"{title}: {shorten(error, 300)}"
-        + (f" ({times(waiting[title], 'job')} could not run without it)" if waiting[title] else "")
-        for title, error in errors.items()
-        if not ((cause := causes[title]) and cause[1] in errors)
-    ]
 
 
 def stdout() -> Console:

@@ -4,8 +4,6 @@ Everything that a user can get wrong (a name, a value, a file) raises `UserError
 escapes is a bug of ours and keeps its traceback.
 """
 
-import re
-
 
 class UserError(ValueError):
     """Something that the user wrote or gave is wrong; the text says what, where, and what to do."""
@@ -17,8 +15,3 @@ def did_you_mean(name: str, known: list[str]) -> str:
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
     return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def cause_of(error: str) -> str:
-    """Return an error without the job that it befell, "(in synthesize dm ipc 10 seed 0)": one cause may befall many."""
-    return re.sub(r" \(in (?:prior|teacher|fit|synthesize|label|train) [^()]*\)$", "", error)

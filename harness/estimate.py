@@ -57,7 +57,7 @@ def estimate(resolved: Resolved, plan: Plan) -> list[Expected]:
     store = Store(resolved.context.store)
     todo: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in plan.jobs.values():
-        if resolved.request.fresh or not (store.path(job.kind, job.key) / "manifest.json").is_file():
+        if resolved.request.fresh or not store.has(job.kind, job.key):
             todo[job.kind, _what(job.spec, job.kind)].append(job)
     history = _History(store, resolved, plan)
     return [

@@ -13,7 +13,7 @@ from typing import Any
 from harness.data.export_formats import ExportedSet, known_format, numbered
 from harness.errors import UserError, did_you_mean
 from harness.method import ClassInfo
-from harness.results import Run, find_run, load_results
+from harness.results import Run, find_run, load_results, store_of
 from harness.store import Store
 
 ABOUT = (
@@ -55,8 +55,7 @@ def export(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not an empty folder; nothing is overwritten. Give another with --to.")
     folder = find_run(run, store)
-    shelf = Store(store) if folder.parent == Store(store).runs else Store(folder.parent.parent)
-    given = _collect(shelf, folder, _record(folder, method, ipc, distill_seed))
+    given = _collect(store_of(folder), folder, _record(folder, method, ipc, distill_seed))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
@@ -128,11 +127,12 @@ def _classes(folder: Path) -> tuple[ClassInfo, ...]:
 
 
 def _check_whole(store: Store, kind: str, key: str) -> None:
-    if not store.has(kind, key):
+    try:
+        damaged = store.damaged_files(kind, key)
+    except FileNotFoundError:
         raise UserError(
             f"store {store.uri} no longer holds the set (artefact {kind}/{key}). The same `harness run` command makes it."
-        )
-    damaged = store.damaged_files(kind, key)
+        ) from None
     if damaged:
         raise UserError(
             f"store {store.uri}: {len(damaged)} files of artefact {kind}/{key} are damaged, the first is {damaged[0]}. "

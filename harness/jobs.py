@@ -42,12 +42,21 @@ STORED = "stored"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one job ended. `error` is one line for people; of a failure, `trace` the whole traceback, `log` what it printed."""
+    """How one job ended.
+
+    Attributes:
+        key: of the job.
+        error: one line for people; empty when the artefact is in the store.
+        trace: of a failure, the whole traceback.
+        log: of a failure, what the job printed.
+        cause: key of the job that failed, where this one could not run without it.
+    """
 
     key: str
     error: str = ""
     trace: str = ""
     log: str = ""
+    cause: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -67,7 +76,7 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
             for key in keys:  # a remote store is copied here as far as it is needed
-                store.manifest(role if role in KINDS else "prior", key)
+                store.fetch(role if role in KINDS else "prior", key)
         if context.fresh:
             FolderCheckpoint(store.scratch(job.key)).clear()
         cpu.keep_pages()

@@ -30,7 +30,7 @@ def check_disk(resolved: Resolved, plan: Plan) -> None:
     images = sum(
         job.spec["ipc"] * classes * job.spec["config"].get("draws", 1)
         for job in plan.jobs.values()
-        if job.kind == "synthesize" and not (store.path(job.kind, job.key) / "manifest.json").is_file()
+        if job.kind == "synthesize" and not store.has(job.kind, job.key)
     )
     folder = store.folder
     while not folder.exists():

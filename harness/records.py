@@ -53,7 +53,7 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
     about = {m.name: _about(m.name, m.config) for m in given.methods}
     records = []
     for row in plan.rows:
-        record = {**base, **about[row.method], **_identity(row), **_status(row, scheduler)}
+        record = {**base, **about[row.method], **_identity(row), **_status(row, plan, scheduler)}
         record["budget_bytes"] = _budget(resolved, row.ipc)
         if record["status"] == "done":
             assert row.train is not None
@@ -109,15 +109,18 @@ def _identity(row: Row) -> dict[str, Any]:
     }
 
 
-def _status(row: Row, scheduler: Scheduler) -> dict[str, Any]:
+def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
+    """Return how a row ended, why, and the title of the job that failed."""
     if row.train is None:
-        return {"status": "skipped", "error": row.skip}
+        return {"status": "skipped", "error": row.skip, "cause": ""}
     state = scheduler.status[row.train]
     if state in ("done", "cached"):
-        return {"status": "done", "error": ""}
+        return {"status": "done", "error": "", "cause": ""}
     if state in ("failed", "blocked"):
-        return {"status": "failed", "error": scheduler.errors[row.train].error}
-    return {"status": "interrupted", "error": "the run was stopped before this job; the same command goes on"}
+        ended = scheduler.errors[row.train]
+        return {"status": "failed", "error": ended.error, "cause": plan.jobs[ended.cause or row.train].title}
+    error = "the run was stopped before this job; the same command goes on"
+    return {"status": "interrupted", "error": error, "cause": ""}
 
 
 def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
@@ -150,7 +153,7 @@ def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
         "draws": made["result"]["draws"],
         "distilled_key": row.synthesize,
         "image_size": made["spec"]["image_size"],
-        "image_folder": str(store.path("synthesize", row.synthesize)),
+        "image_folder": str(store.fetch("synthesize", row.synthesize)),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError, did_you_mean
-from harness.format import times
+from harness.format import shorten, times
 from harness.merge import check_agreement, read_about
+from harness.remote_runs import RECORDS, RUN, fetch_run, fetch_runs
 from harness.store import Store
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
     from harness.inspection import Inspection
     from harness.reporters.table import Table
-
-RECORDS = "records.json"
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Run:
         name: its name under `folder`'s parent.
         folder: run.json, records.json, index.html, tables/, images/, errors/.
         executed: jobs that were run now, by how they ended.
-        errors: title of each failed job -> one line.
+        errors: title of each job that did not end well -> one line.
         num_done: records with a result.
+        causes: title of each job that could not run -> title of the failed job that it needs.
     """
 
     name: str
@@ -44,17 +45,28 @@ class Run:
     executed: dict[str, int] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     num_done: int = 0
+    causes: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
         """0, or 1 when a job failed or no requested method could run."""
         return 1 if self.errors or not self.num_done else 0
 
+    def failures(self) -> list[str]:
+        """Return a line for each job that failed by itself, with the number of those that could not run without it."""
+        waiting = Counter(self.causes.values())
+        return [
+            f"{title}: {shorten(error, 300)}"
+            + (f" ({times(waiting[title], 'job')} could not run without it)" if waiting[title] else "")
+            for title, error in self.errors.items()
+            if title not in self.causes
+        ]
+
     def _lines(self) -> list[str]:
         """Return what was done, what failed, and where the page is, seen from the working directory."""
         jobs = ", ".join(f"{number} {state}" for state, number in self.executed.items() if number)
         done = f"{times(self.num_done, 'result')}; jobs: {jobs or 'none to run, all were in the store'}"
-        failed = [f"failed: {title}: {error}" for title, error in self.errors.items()]
+        failed = [f"failed: {line}" for line in self.failures()]
         return [done, *failed, f"page: {os.path.relpath(self.folder / 'index.html')}"]
 
     def _repr_html_(self) -> str:
@@ -75,22 +87,30 @@ def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Pat
     """
     if isinstance(run, Run):
         return run.folder
-    runs = Store(store).runs
+    place = Store(store)
     if run is None:
         finished = find_runs(store=store)
         if not finished:
             raise UserError(
-                f"no finished run in {runs}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
+                f"no finished run in {_runs_text(place)}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
             )
-        return finished[0]
-    for folder in (Path(run), runs / str(run)):
-        if (folder / "run.json").is_file():
-            return folder
-    known = sorted(path.parent.name for path in runs.glob("*/run.json"))
+        return fetch_run(place, finished[0].name)
+    if (Path(run) / RUN).is_file():
+        return Path(run)
+    name = str(run)
+    if place.is_remote and (Path(run).parent == place.runs or Path(name).name == name):
+        fetch_run(place, Path(run).name)
+    if (place.runs / name / RUN).is_file():
+        return place.runs / name
+    known = sorted(path.parent.name for path in fetch_runs(place).glob(f"*/{RUN}"))
     raise UserError(
-        f"no run {str(run)!r} in {runs}.{did_you_mean(str(run), known)} `harness list runs` shows them; "
+        f"no run {name!r} in {_runs_text(place)}.{did_you_mean(name, known)} `harness list runs` shows them; "
         "--store DIR looks elsewhere."
     )
+
+
+def _runs_text(place: Store) -> str:
+    return f"{place.uri}/runs" if place.is_remote else str(place.runs)
 
 
 def find_runs(suite: str | None = None, store: str | Path = "results") -> list[Path]:
@@ -103,7 +123,9 @@ def find_runs(suite: str | None = None, store: str | Path = "results") -> list[P
     Raises:
         UserError: the run.json of one of them cannot be read.
     """
-    finished = sorted(Store(store).runs.glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    finished = sorted(
+        fetch_runs(Store(store)).glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime, reverse=True
+    )
     folders = [path.parent for path in finished]
     return [f for f in folders if suite is None or read_about(f).get("suite", {}).get("name") == suite]
 
@@ -211,6 +233,9 @@ def write_page(run: Run | Path | str | None = None, store: str | Path = "results
     from harness import page
 
     folder = find_run(run, store)
+    place = store_of(folder)
+    if folder.parent == place.runs:
+        fetch_run(place, folder.name)  # its images and figures too
     return page.write_page(folder, report(folder, published=published))
 
 

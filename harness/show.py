@@ -17,6 +17,7 @@ from harness import discovery
 from harness.config import Suite
 from harness.format import byte_size
 from harness.plan import KINDS, Plan
+from harness.remote_runs import fetch_runs
 from harness.resolve import Resolved
 from harness.settings import without_effect
 from harness.store import Store
@@ -64,7 +65,8 @@ def _protocols(places: Places) -> Rows:
 
 def _runs(places: Places) -> Rows:
     rows: list[tuple[str, ...]] = []
-    for path in sorted(Store(places.store).runs.glob("*/run.json"), key=lambda p: p.stat().st_mtime, reverse=True):
+    found = fetch_runs(Store(places.store)).glob("*/run.json")
+    for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True):
         about = json.loads(path.read_text(encoding="utf-8"))
         jobs = about.get("jobs", {})
         ended = f"{jobs.get('done', 0)} run, {jobs.get('cached', 0)} cached, {jobs.get('failed', 0)} failed"
@@ -198,7 +200,7 @@ def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
         jobs = [job for job in plan.jobs.values() if job.kind == kind]
         if jobs:
             asks = jobs[0].resources
-            ready = sum((store.path(kind, job.key) / "manifest.json").is_file() for job in jobs)
+            ready = sum(store.has(kind, job.key) for job in jobs)
             gpus = f", {asks.gpus:g} GPUs" if asks.gpus else ""
             table.add_row(kind, str(len(jobs)), str(ready), f"{asks.cpus} CPUs{gpus}, {asks.memory_gb:g} GB")
     console.print(table)

@@ -2,7 +2,8 @@
 
 In: a job's kind and key and the files that it writes. Out: the same files, with a manifest of sizes and SHA-256s.
 A local store writes beside the final place and renames; a remote one (any fsspec URI) uploads the manifest last, so
-an artefact without a manifest does not exist. The store knows neither plans nor results.
+an artefact without a manifest does not exist. What is here of a remote store is a copy: the remote says what there is.
+The store knows neither plans nor results.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.remote import RemoteFolder, cache_folder, make_private, plain_name
 
 MANIFEST = "manifest.json"
 _HOST = platform.node().replace("-", "_") or "localhost"
@@ -50,28 +52,45 @@ def write_text_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def _parse_manifest(text: str) -> dict[str, Any] | None:
+    """Return a manifest, or None for what is none."""
+    try:
+        manifest = json.loads(text)
+    except ValueError:
+        return None
+    return manifest if isinstance(manifest, dict) and "files" in manifest else None
+
+
 class Store:
     """Artefacts under `root`/store, runs under `root`/runs.
 
     Args:
-        root: local folder, or a URI that fsspec knows ("s3://bucket/x"). Runs are always written locally.
+        root: local folder, or a URI that fsspec knows ("s3://bucket/x"), whose files are copied here when they are read.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.uri = str(root)
         self.is_remote = "://" in self.uri and not self.uri.startswith("file://")
         local = self.uri.removeprefix("file://")
-        cache = hashlib.sha256(self.uri.encode()).hexdigest()[:12]
-        self.root = Path(tempfile.gettempdir()) / f"harness-{cache}" if self.is_remote else Path(local)
+        self.root = cache_folder(self.uri) if self.is_remote else Path(local)
         self.folder = self.root / "store"
         self.runs = self.root / "runs"
 
-    @cached_property
-    def _remote(self) -> tuple[Any, str]:
-        import fsspec
+        self._listed: dict[str, set[str]] = {}
 
-        filesystem, path = fsspec.core.url_to_fs(self.uri)
-        return filesystem, path.rstrip("/") + "/store"
+    @cached_property
+    def remote(self) -> RemoteFolder:
+        """The folder behind the URI."""
+        return RemoteFolder(self.uri)
+
+    def make_cache(self) -> None:
+        """Make the private folder for copies of a remote store; a local store has none.
+
+        Raises:
+            UserError: somebody else can write there.
+        """
+        if self.is_remote:
+            make_private(self.root)
 
     def check_writable(self) -> None:
         """Make sure that artefacts can be written before any work starts.
@@ -80,6 +99,9 @@ class Store:
             UserError: the folder cannot be made or written; nothing is left behind.
         """
         try:
+            if self.is_remote:
+                self.remote.make()
+                self.make_cache()
             made = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -89,22 +111,46 @@ class Store:
                 for path in made:
                     path.rmdir()
                 raise
-            if self.is_remote:
-                filesystem, base = self._remote
-                filesystem.makedirs(base, exist_ok=True)
+        except UserError:
+            raise
         except Exception as error:
             raise UserError(
                 f"store {self.uri}: cannot be written ({error}). Give a folder that you may write to with --store DIR."
             ) from None
 
     def path(self, kind: str, key: str) -> Path:
-        """Return the local folder of an artefact; it may not exist yet."""
+        """Return the local folder of an artefact; it may not exist yet. `fetch` makes sure that it does."""
         return self.folder / kind / key
 
     def has(self, kind: str, key: str) -> bool:
-        """Return whether the artefact is there, with every file at its full size."""
-        if self.is_remote and not (self.path(kind, key) / MANIFEST).is_file():
+        """Return whether the artefact is there; a local one with every file at its full size.
+
+        Of a remote store each kind is listed once, and only the manifest is asked for: nothing is copied. What other
+        machines write after that listing may be overlooked; `fetch` and `manifest` ask anew.
+        """
+        if not self.is_remote:
+            return self._is_whole(kind, key)
+        if kind not in self._listed:
+            self._listed[kind] = self.remote.names(f"store/{kind}")
+        return key in self._listed[kind] and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
+
+    def fetch(self, kind: str, key: str) -> Path:
+        """Return the local folder of an artefact with all its files; those of a remote store are copied here once.
+
+        Raises:
+            FileNotFoundError: the artefact does not exist or is damaged.
+        """
+        if self.is_remote:
             self._download(kind, key)
+        if not self._is_whole(kind, key):
+            raise FileNotFoundError(self._absent(kind, key))
+        return self.path(kind, key)
+
+    def _absent(self, kind: str, key: str) -> str:
+        return f"no artefact {kind}/{key} in store {self.uri}"
+
+    def _is_whole(self, kind: str, key: str) -> bool:
+        """Return whether the folder here has every file at its full size."""
         manifest = self._read_manifest(kind, key)
         if manifest is None:
             return False
@@ -116,25 +162,27 @@ class Store:
 
     def _read_manifest(self, kind: str, key: str) -> dict[str, Any] | None:
         try:
-            manifest = json.loads((self.path(kind, key) / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return _parse_manifest((self.path(kind, key) / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
             return None
-        return manifest if isinstance(manifest, dict) and "files" in manifest else None
 
     def manifest(self, kind: str, key: str) -> dict[str, Any]:
-        """Return the manifest of an artefact.
+        """Return the manifest of an artefact; of a remote store it alone is read.
 
         Raises:
             FileNotFoundError: the artefact does not exist or is damaged.
         """
-        manifest = self._read_manifest(kind, key) if self.has(kind, key) else None
+        if self.is_remote:
+            manifest = _parse_manifest(self.remote.read(f"store/{kind}/{key}/{MANIFEST}") or "")
+        else:
+            manifest = self._read_manifest(kind, key) if self._is_whole(kind, key) else None
         if manifest is None:
-            raise FileNotFoundError(f"no artefact {kind}/{key} in store {self.uri}")
+            raise FileNotFoundError(self._absent(kind, key))
         return manifest
 
     def damaged_files(self, kind: str, key: str) -> list[str]:
         """Return the files whose content is no longer what the manifest says."""
-        folder = self.path(kind, key)
+        folder = self.fetch(kind, key)
         files = self.manifest(kind, key)["files"]
         return [name for name, info in files.items() if file_sha256(folder / name) != info["sha256"]]
 
@@ -153,12 +201,13 @@ class Store:
             }
             manifest = {**fields, "kind": kind, "key": key, "files": files}
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
-            self._publish(folder, kind, key, replace=replace)
+            self._publish(folder, kind, key, lambda: not replace and self._is_whole(kind, key))
         if self.is_remote:
-            self._upload(kind, key)
+            self._upload(kind, key, replace=replace)
 
     @contextmanager
     def _temporary(self, kind: str, key: str) -> Iterator[Path]:
+        self.make_cache()
         parent = self.folder / kind
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{key[:12]}-{_HOST}-{os.getpid()}-", dir=parent))
@@ -167,12 +216,12 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _publish(self, folder: Path, kind: str, key: str, *, replace: bool) -> None:
-        """Rename into place. Whoever comes second with an equal key holds an equal artefact and drops it."""
+    def _publish(self, folder: Path, kind: str, key: str, keep: Callable[[], bool]) -> None:
+        """Rename into place. What is there stays if `keep` says so: who comes second with an equal key drops his own."""
         final = self.path(kind, key)
         folder.chmod(0o755)
         for _ in range(10):
-            if final.exists() and (replace or not self.has(kind, key)):
+            if final.exists() and not keep():
                 aside = final.with_name(f".{key[:12]}-old-{uuid.uuid4().hex}")
                 try:
                     final.rename(aside)
@@ -183,7 +232,7 @@ class Store:
                 folder.rename(final)
                 return
             except OSError:
-                if not replace and self.has(kind, key):
+                if keep():
                     return
         raise OSError(f"artefact {kind}/{key} could not be published into {final}")
 
@@ -198,22 +247,36 @@ class Store:
         """Return the folder for the checkpoints of a job in progress; removed when the job is done."""
         return self.folder / "partial" / key
 
-    def _upload(self, kind: str, key: str) -> None:
-        filesystem, base = self._remote
-        folder, target = self.path(kind, key), f"{base}/{kind}/{key}"
-        names = [*json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"], MANIFEST]
-        for name in names:
-            filesystem.makedirs(os.path.dirname(f"{target}/{name}"), exist_ok=True)
-            filesystem.put_file(str(folder / name), f"{target}/{name}")
+    def _upload(self, kind: str, key: str, *, replace: bool) -> None:
+        """Copy an artefact to the remote, the manifest last; one that another machine put there first stays."""
+        folder, target = self.path(kind, key), f"store/{kind}/{key}"
+        if self.remote.exists(f"{target}/{MANIFEST}"):
+            if not replace:
+                return
+            self.remote.remove(f"{target}/{MANIFEST}")  # it would speak of files that are half replaced
+        manifest = self._read_manifest(kind, key)
+        assert manifest is not None, "it was just published"
+        for name in manifest["files"]:
+            self.remote.put(folder / name, f"{target}/{name}")
+        self.remote.put(folder / MANIFEST, f"{target}/{MANIFEST}")
+        self._listed.setdefault(kind, set()).add(key)
 
     def _download(self, kind: str, key: str) -> None:
-        filesystem, base = self._remote
-        source = f"{base}/{kind}/{key}"
-        if not filesystem.exists(f"{source}/{MANIFEST}"):
+        """Copy an artefact here unless the copy is that of the remote's manifest; without one there is nothing to copy."""
+        text = self.remote.read(f"store/{kind}/{key}/{MANIFEST}")
+        manifest = _parse_manifest(text or "")
+        if text is None or manifest is None:
+            raise FileNotFoundError(self._absent(kind, key))
+
+        def is_copy() -> bool:
+            own = self.path(kind, key) / MANIFEST
+            return self._is_whole(kind, key) and own.read_text(encoding="utf-8") == text
+
+        self.make_cache()
+        if is_copy():
             return
         with self._temporary(kind, key) as folder:
-            filesystem.get_file(f"{source}/{MANIFEST}", str(folder / MANIFEST))
-            for name in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                filesystem.get_file(f"{source}/{name}", str(folder / name))
-            self._publish(folder, kind, key, replace=False)
+            for name in map(plain_name, manifest["files"]):
+                self.remote.get(f"store/{kind}/{key}/{name}", folder / name)
+            (folder / MANIFEST).write_text(text, encoding="utf-8")
+            self._publish(folder, kind, key, is_copy)

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from harness.errors import cause_of, did_you_mean
+from harness.errors import did_you_mean
 
 BAD_REQUESTS = {
     "method": (["--methods", "minmax"], "unknown method 'minmax'. Did you mean 'minimax'?"),
@@ -97,15 +97,3 @@ def test_an_unknown_option_or_command_teaches(cli):
 def test_the_closest_name_is_suggested_and_a_far_one_is_not():
     assert did_you_mean("minmax", ["minimax", "dit"]) == " Did you mean 'minimax'?"
     assert did_you_mean("zzz", ["minimax", "dit"]) == ""
-
-
-@pytest.mark.parametrize(
-    ("error", "cause"),
-    [
-        ("out of memory (in synthesize dm ipc 10 seed 0)", "out of memory"),
-        ("out of memory (in all classes)", "out of memory (in all classes)"),
-        ("", ""),
-    ],
-)
-def test_the_cause_of_an_error_does_not_name_the_job(error, cause):
-    assert cause_of(error) == cause

@@ -262,6 +262,11 @@ def test_an_unusable_teacher_fails_what_needs_it_and_names_the_classes(tiny_suit
     rows = harness.load_results(run).set_index("method")
     assert rows.loc["random_real", "status"] == "done"
     assert "at least 100.0 % is needed" in rows.loc["herding", "error"]
+    assert "(in " not in rows.loc["herding", "error"]
+    assert rows.loc["herding", "cause"] == "teacher convnet3"
+    assert rows.loc["random_real", "cause"] == ""
+    assert run.causes["train herding ipc 1 set 0 convnet3 seed 0"] == "teacher convnet3"
+    assert [line.split(":")[0] for line in run.failures()] == ["teacher convnet3"]
 
 
 def test_runs_are_found_by_name_by_folder_and_newest_first(all_methods, shared_store, tmp_path):

@@ -22,8 +22,8 @@ class Recorder:
         self.failing, self.width = failing, width
         self.order, self._ended, self.shown = [], [], []
 
-    def capacity(self):
-        return self.width
+    def has_room(self, job):
+        return len(self._ended) < self.width
 
     def submit(self, job):
         self.order.append(job.key)
@@ -61,7 +61,8 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else():
     jobs = plan(job("fit", "fit"), job("set", "synthesize", "fit"), job("t1", "train", "set"), job("t2"))
     scheduler, recorder = run(jobs, failing={"fit"})
     assert scheduler.status == {"fit": "failed", "set": "blocked", "t1": "blocked", "t2": "done"}
-    assert scheduler.errors["t1"].error == "broke (in fit fit)"
+    assert scheduler.errors["t1"] == Outcome("t1", "broke", cause="fit")
+    assert scheduler.errors["fit"].cause is None
     assert recorder.order == ["fit", "t2"]
 
 
@@ -75,8 +76,9 @@ def test_what_the_store_has_is_not_run():
 def test_a_missing_job_that_nothing_missing_needs_is_not_run():
     """A prior that was deleted after the images were made is not trained again."""
     jobs = plan(job("prior", "prior"), job("set", "synthesize", "prior"), job("t", "train", "set"))
-    _, recorder = run(jobs, has=lambda j: j.kind != "prior")
+    scheduler, recorder = run(jobs, has=lambda j: j.kind != "prior")
     assert recorder.order == []
+    assert scheduler.status == {"prior": "not needed", "set": "cached", "t": "cached"}
 
 
 def test_a_missing_training_brings_back_what_it_needs():
@@ -89,3 +91,13 @@ def test_long_stages_are_handed_out_first():
     jobs = plan(job("t1"), job("prior", "prior"), job("t2", "train", "prior"))
     _, recorder = run(jobs)
     assert recorder.order[0] == "prior"
+
+
+def test_a_job_for_which_there_is_no_room_waits_and_later_ones_do_not_overtake_it():
+    class LargeNeedsAll(Recorder):
+        def has_room(self, job):
+            return not self._ended if job.key == "large" else super().has_room(job)
+
+    recorder = LargeNeedsAll(width=3)
+    Scheduler(plan(job("t1"), job("large"), job("t2")), lambda job: False, recorder, recorder).run()
+    assert recorder.order == ["t1", "large", "t2"]

@@ -103,7 +103,7 @@ def test_a_remote_store_keeps_artefacts_for_a_machine_that_has_none(tmp_path):
 
     elsewhere = Store(uri)
     assert elsewhere.has("fit", KEY)
-    assert (elsewhere.path("fit", KEY) / "sub" / "a.txt").read_text() == "hello"
+    assert (elsewhere.fetch("fit", KEY) / "sub" / "a.txt").read_text() == "hello"
     assert elsewhere.damaged_files("fit", KEY) == []
     shutil.rmtree(store.root)
 

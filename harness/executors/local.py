@@ -23,12 +23,12 @@ class LocalExecutor:
         self.refresh = refresh
         self._ended: list[Outcome] = []
 
-    def start(self) -> None:
+    def start(self, jobs: list[Job]) -> None:
         """Nothing to start."""
 
-    def capacity(self) -> int:
-        """One."""
-        return 1
+    def has_room(self, job: Job) -> bool:
+        """One job at a time."""
+        return not self._ended
 
     def submit(self, job: Job) -> None:
         """Run the job to its end."""

@@ -5,6 +5,7 @@ Each task asks Ray for the CPUs, GPUs and memory that its job states. The store 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -14,7 +15,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.executors.scheduler import Stage
 from harness.jobs import Outcome, execute
-from harness.plan import Job, Plan
+from harness.plan import Job
 from harness.services import JobContext
 
 GB = 10**9
@@ -47,11 +48,28 @@ def run_remote_job(job: Job, context: JobContext, board: Any) -> Outcome:
         now = time.monotonic()
         if now - last > 0.25:
             last = now
-            board.put.remote(job.key, Stage(stage, done, total, unit))
+            tell(Stage(stage, done, total, unit))
+
+    def tell(stage: Stage | None) -> None:
+        with contextlib.suppress(Exception):  # a lost board is no reason to lose the job
+            board.put.remote(job.key, stage)
 
     outcome = execute(job, context, report)
-    board.put.remote(job.key, None)
+    tell(None)
     return outcome
+
+
+def fits(resources: dict[str, float], running: list[dict[str, float]], needs: dict[str, float]) -> bool:
+    """Return whether a job that needs so many CPUs, GPUs and bytes of memory fits beside those that run.
+
+    Args:
+        resources: of a node or a cluster, by Ray's names; one that is not named is not there.
+        running: what each running job holds.
+        needs: what the job asks for.
+    """
+    return all(
+        sum(held[name] for held in running) + amount <= resources.get(name, 0) + 1e-6 for name, amount in needs.items()
+    )
 
 
 class RayExecutor:
@@ -59,16 +77,12 @@ class RayExecutor:
 
     Args:
         context: what all jobs of the run share.
-        plan: to check before the start that every job fits the cluster.
         address: a running cluster ("auto", "ray://host:10001"); None: a local Ray for this run.
         num_workers: CPUs of a local Ray; None: all cores.
     """
 
-    def __init__(
-        self, context: JobContext, plan: Plan, address: str | None = None, num_workers: int | None = None
-    ) -> None:
+    def __init__(self, context: JobContext, address: str | None = None, num_workers: int | None = None) -> None:
         self.context = context
-        self.plan = plan
         self.address = address
         self.num_workers = num_workers
         self._ray: Any = None
@@ -78,8 +92,11 @@ class RayExecutor:
         self._stages: dict[str, Stage] = {}
         self._stages_read = 0.0
 
-    def start(self) -> None:
+    def start(self, jobs: list[Job]) -> None:
         """Start or join Ray.
+
+        Args:
+            jobs: those that will be handed over; each must fit the cluster.
 
         Raises:
             UserError: no cluster at the address, or a job asks for more than the largest node has.
@@ -99,25 +116,31 @@ class RayExecutor:
                 f"Ray cannot be {'reached at ' + self.address if self.address else 'started here'}: {error}. "
                 "Use --executor local to run in this process, or give the address of a running cluster."
             ) from None
-        self._check_fit()
-        self._board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+        self.check_fit(jobs)
+        # Made anew, and empty, on another node when its own is lost; the handles that workers hold stay good.
+        self._board = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
         self._task = ray.remote(max_retries=0)(run_remote_job)
         # Peak memory is read from the process, so what it is reported of gets a process of its own.
         self._measured_task = ray.remote(max_retries=0, max_calls=1)(run_remote_job)
 
-    def _check_fit(self) -> None:
-        """A task that no node can hold would wait for ever."""
+    def check_fit(self, jobs: list[Job]) -> None:
+        """Refuse jobs that no node can hold: such a task would wait for ever.
+
+        Raises:
+            UserError: names the first; Ray is left.
+        """
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        for job in self.plan.jobs.values():
-            asked = self._options(job)
-            needs = {"CPU": asked["num_cpus"], "GPU": asked["num_gpus"], "memory": asked["memory"]}
-            if not any(all(node.get(name, 0) >= amount for name, amount in needs.items()) for node in nodes):
+        for job in jobs:
+            needs = self._needs(job)
+            if not job.here and not any(fits(node, [], needs) for node in nodes):
                 self.stop()
                 raise UserError(
                     f"job {job.title!r} asks for {needs['CPU']} CPUs, {needs['GPU']} GPUs and "
                     f"{needs['memory'] / GB:.1f} GB; no node of this Ray has that "
                     f"({len(nodes)} nodes, the largest with {max(n.get('CPU', 0) for n in nodes):.0f} CPUs and "
-                    f"{max(n.get('memory', 0) for n in nodes) / GB:.1f} GB). Lower `resources` in the suite."
+                    f"{max(n.get('memory', 0) for n in nodes) / GB:.1f} GB). Join a cluster that has it with "
+                    f"--ray-address, or lower `resources` of {job.kind} in the suite. The number of CPUs belongs to a "
+                    "job's key: what is in the store was made with the old number and will be made again."
                 )
 
     def _options(self, job: Job) -> dict[str, Any]:
@@ -128,10 +151,16 @@ class RayExecutor:
             "memory": int(job.resources.memory_gb * GB),
         }
 
-    def capacity(self) -> int:
-        """As many jobs as the CPUs hold. None waits inside Ray, which would run all of one kind before any other."""
-        least = min((job.resources.cpus for job in self.plan.jobs.values()), default=1)
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // least)
+    def _needs(self, job: Job) -> dict[str, float]:
+        asked = self._options(job)
+        return {"CPU": asked["num_cpus"], "GPU": asked["num_gpus"], "memory": asked["memory"]}
+
+    def has_room(self, job: Job) -> bool:
+        """Count CPUs, GPUs and memory of the whole cluster: a job that waits inside Ray cannot be put behind another."""
+        if job.here or not self._running:
+            return True
+        running = [self._needs(other) for other in self._running.values()]
+        return fits(self._ray.cluster_resources(), running, self._needs(job))
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task; one that reads files of this machine runs here and now."""
@@ -161,10 +190,13 @@ class RayExecutor:
         return outcomes
 
     def stages(self) -> dict[str, Stage]:
-        """Return what the workers report, read at most twice a second."""
+        """Return what the workers report, read at most twice a second; nothing while the board is lost."""
         if time.monotonic() - self._stages_read > 0.5:
+            try:
+                self._stages = self._ray.get(self._board.snapshot.remote(), timeout=5)
+            except Exception:  # whatever befell the board: progress is never worth a run
+                self._stages = {}
             self._stages_read = time.monotonic()
-            self._stages = self._ray.get(self._board.snapshot.remote())
         return self._stages
 
     def stop(self) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from harness.jobs import Outcome
 from harness.plan import KINDS, Job, Plan
 
-Status = Literal["waiting", "running", "done", "cached", "failed", "blocked"]
+Status = Literal["waiting", "running", "done", "cached", "not needed", "failed", "blocked"]
+"""`cached`: the store had it. `not needed`: the store lacks it, and nothing that will run needs it."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class Stage:
 class Executor(Protocol):
     """Runs jobs somewhere. `submit` may block; `wait` returns what has ended since."""
 
-    def start(self) -> None:
-        """Get ready; raise UserError if this machine or cluster cannot run the plan's jobs."""
+    def start(self, jobs: list[Job]) -> None:
+        """Get ready; raise UserError if this machine or cluster cannot run the jobs that will be handed over."""
 
-    def capacity(self) -> int:
-        """Return how many jobs may be handed over and not yet ended."""
+    def has_room(self, job: Job) -> bool:
+        """Return whether the job can start now, beside those that run; always true when nothing runs."""
 
     def submit(self, job: Job) -> None:
         """Take a job whose dependencies are in the store."""
@@ -75,7 +76,7 @@ class Scheduler:
         self._queue = sorted((k for k, s in self.status.items() if s == "waiting"), key=order.__getitem__)
 
     def _prune(self) -> None:
-        """A job that nothing unfinished needs and that no row asks for need not run, though the store lacks it."""
+        """A job that the store lacks is not needed where no row asks for it and nothing that will run needs it."""
         wanted = {row.train for row in self.plan.rows} | {row.synthesize for row in self.plan.rows}
         wanted |= {key for row in self.plan.rows for key in row.fits} | {row.label for row in self.plan.rows}
         needed = {k for k, s in self.status.items() if s == "waiting" and k in wanted}
@@ -87,7 +88,7 @@ class Scheduler:
                     frontier.append(key)
         for key, status in self.status.items():
             if status == "waiting" and key not in needed:
-                self.status[key] = "cached"
+                self.status[key] = "not needed"
 
     def to_run(self) -> list[Job]:
         """Return the jobs that are not in the store, in the order in which they will be handed out."""
@@ -97,7 +98,8 @@ class Scheduler:
         """Run everything that can run."""
         running = 0
         while self._queue or running:
-            while running < self.executor.capacity() and (key := self._next_ready()):
+            while (key := self._next_ready()) and self.executor.has_room(self.plan.jobs[key]):
+                self._queue.remove(key)
                 self.status[key] = "running"
                 running += 1
                 self.view.update(self.status, self.executor.stages())
@@ -108,9 +110,9 @@ class Scheduler:
             self.view.update(self.status, self.executor.stages())
 
     def _next_ready(self) -> str | None:
-        for place, key in enumerate(self._queue):
+        for key in self._queue:
             if all(self.status[needed] in ("done", "cached") for needed in self.plan.jobs[key].dependencies()):
-                return self._queue.pop(place)
+                return key
         return None
 
     def _end(self, outcome: Outcome) -> None:
@@ -123,11 +125,10 @@ class Scheduler:
         self.view.ended(self.plan.jobs[key], self.status[key], outcome.error)
 
     def _block(self, key: str, failed: str) -> None:
-        """Mark everything that needs `key` as blocked, with the error of the job that failed."""
-        error = f"{self.errors[failed].error} (in {self.plan.jobs[failed].title})"
+        """Mark everything that needs `key` as blocked by the job that failed, with that job's error."""
         for user in self._users[key]:
             if self.status[user] == "waiting":
                 self.status[user] = "blocked"
                 self._queue.remove(user)
-                self.errors[user] = Outcome(user, error, self.errors[failed].trace)
+                self.errors[user] = replace(self.errors[failed], key=user, cause=failed)
                 self._block(user, failed)

@@ -95,7 +95,7 @@ class OpenedRun:
         for kind, key in keys:
             for teacher in self.store.manifest(kind, key)["deps"].get("teacher", ()):
                 if self.store.has("teacher", teacher):
-                    return load_teacher_features(self.store.path("teacher", teacher), self.context)
+                    return load_teacher_features(self.store.fetch("teacher", teacher), self.context)
         raise UserError(
             f"run {self.about['name']}: none of its jobs used a teacher. Take another network with --features "
             "timm:resnet18.a1_in1k, or add a method that needs one, such as herding, to the run."
@@ -112,7 +112,7 @@ class OpenedRun:
         """Return [M, D] on the CPU: of the first IPC images of a class of a distilled set."""
         from harness.data.distilled_folder import load_distilled
 
-        images, _ = load_distilled(self.store.path("synthesize", made.key), [c], self.size, ipc=made.ipc)
+        images, _ = load_distilled(self.store.fetch("synthesize", made.key), [c], self.size, ipc=made.ipc)
         return extract(images).cpu()
 
 

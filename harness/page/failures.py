@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import cause_of
 from harness.format import times
 
 MOST_CHARACTERS = 50_000
@@ -53,7 +52,7 @@ def failures(records: list[dict[str, Any]]) -> list[Failure]:
     for record in records:
         if record["status"] != "done":
             title = record.get("method_title") or record["method"]
-            reason = cause_of(record["error"]) or "no reason is known"
+            reason = record["error"] or "no reason is known"
             groups.setdefault((title, record["status"], reason), []).append(record)
     return [Failure(method, status, _ipcs(rows), len(rows), error) for (method, status, error), rows in groups.items()]
 

@@ -53,9 +53,10 @@ def curve_figures(records: pd.DataFrame, store: Store) -> Iterator[tuple[str, Fi
 
 def _read(store: Store, kind: str, key: str) -> Curve:
     """Return the logged columns of an artefact; empty where it is gone or logged nothing."""
-    if not store.has(kind, key):
+    try:
+        path = store.fetch(kind, key) / "curves.csv"
+    except FileNotFoundError:
         return {}
-    path = store.path(kind, key) / "curves.csv"
     if not path.is_file():
         return {}
     table = pd.read_csv(path)

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from harness.class_scores import GROUPS
-from harness.errors import UserError, cause_of
+from harness.errors import UserError
 from harness.format import shorten
 from harness.stats import Summary, summarise
 
@@ -142,7 +142,7 @@ def outcome(rows: pd.DataFrame) -> Outcome:
     num = {status: int((rows["status"] == status).sum()) for status in _STATUSES}
     worst = next((status for status in _STATUSES[1:] if num[status]), "done")
     status = worst if num[worst] == len(rows) else f"{num[worst]} of {len(rows)} {worst}"
-    reasons = dict.fromkeys(cause_of(error) for error in rows.loc[rows["status"] != "done", "error"] if error)
+    reasons = dict.fromkeys(error for error in rows.loc[rows["status"] != "done", "error"] if error)
     return Outcome(status, num["failed"], num["skipped"], num["interrupted"], "; ".join(reasons))
 
 

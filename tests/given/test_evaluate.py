@@ -85,7 +85,7 @@ def test_a_ray_worker_trains_on_a_set_that_only_this_machine_reads(write_folder,
         jobs = list(ready.plan.jobs.values())
         assert [job.here for job in jobs if job.kind == "synthesize"] == [True]
         assert not any(job.here for job in jobs if job.kind != "synthesize")
-        executor = RayExecutor(ready.resolved.context, ready.plan)
+        executor = RayExecutor(ready.resolved.context)
         executor.submit(jobs[0])
         assert [outcome.ok for outcome in executor.wait(0)] == [True], "and no Ray was asked"
         assert executor.wait(0) == []

@@ -33,6 +33,6 @@ def test_of_a_very_long_text_the_end_stays(texts):
 
 
 def test_one_cause_of_several_sets_is_one_row():
-    errors = [f"no memory (in synthesize dit ipc {ipc} seed 0)" for ipc in (10, 50)]
-    (row,) = failures([make_record(ipc=ipc, status="failed", error=e) for ipc, e in zip((10, 50), errors, strict=True)])
+    causes = {ipc: f"synthesize dit ipc {ipc} seed 0" for ipc in (10, 50)}
+    (row,) = failures([make_record(ipc=i, status="failed", error="no memory", cause=c) for i, c in causes.items()])
     assert (row.error, row.ipcs, row.num_results) == ("no memory", "10, 50", 2)
