@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 
+from harness.as_trained import as_trained
 from harness.errors import UserError
 from harness.plan import Job, Plan
 from harness.planner import make_plan
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 
 def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
-    """Check a request and plan it; nothing is written."""
+    """Check a request and plan it, on the sets that the store has of it; nothing is written."""
     resolved = resolve(request)
-    return resolved, make_plan(resolved.plan_input)
+    plan = make_plan(resolved.plan_input)
+    return resolved, plan if request.fresh else as_trained(plan, Store(resolved.context.store))
 
 
 def run(*, console: Console | None = None, **fields: Any) -> Run:

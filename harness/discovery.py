@@ -19,10 +19,13 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.errors import UserError
-from harness.frozen import Frozen
+from harness.frozen import Frozen, plain
 from harness.method import Method
 from harness.registry import Registry
 from harness.settings import RESERVED
+
+METHODS = "methods"
+"""The package whose files are methods."""
 
 methods: Registry[type[Method]] = Registry("method")
 
@@ -59,18 +62,30 @@ def _check_declaration(name: str, cls: type[Method]) -> None:
         problem = "`title` and `reference` must be texts"
     elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, Frozen)):
         problem = "`Config` must be derived from Method.Config"
+    else:
+        problem = _not_plain(cls.Config)
     if problem:
         raise UserError(f"method {name!r} (class {cls.__qualname__}): {problem}.")
+
+
+def _not_plain(config: type[Frozen]) -> str:
+    """Return what is wrong with the defaults of a config; a key is hashed from values, and not every value has a text."""
+    for field, value in config.model_construct().model_dump(warnings=False).items():
+        try:
+            plain(value)
+        except ValueError as error:
+            return f"option {field!r} {error}"
+    return ""
 
 
 @cache
 def discover() -> None:
     """Import every file of the `methods` package and every entry point of the group `harness.methods`, once."""
-    package = importlib.import_module("methods")
+    package = importlib.import_module(METHODS)
     for folder in package.__path__:
         for path in sorted(Path(folder).glob("*.py")):
             if not path.stem.startswith("_"):
-                _import_or_mark(path.stem, partial(importlib.import_module, f"methods.{path.stem}"))
+                _import_or_mark(path.stem, partial(importlib.import_module, f"{METHODS}.{path.stem}"))
     for point in entry_points(group="harness.methods"):
         _import_or_mark(point.name, point.load)
 
@@ -129,22 +144,61 @@ def load_plugin_source(filename: str, source: str) -> list[str]:
 
 
 def code_fingerprint(cls: type[Method]) -> str:
-    """Hash the syntax tree of the method's module, and of the method files that it imports, without comments and docstrings."""
-    digest = hashlib.sha256()
-    for module in sorted(_own_modules(sys.modules[cls.__module__]), key=lambda m: m.__name__.rsplit(".", 1)[-1]):
-        digest.update(tree_hash(_source(module)).encode())
-    return digest.hexdigest()[:16]
+    """Hash the code that a method's results depend on: its file and the method files that it stands on.
+
+    Those are the files of its base classes, and what any of these import of their own package or of `methods`. The
+    harness itself is not among them: its stages have versions (harness/plan.py). Nor are other packages.
+    """
+    seen: dict[str, ModuleType] = {}
+    for base in cls.__mro__:
+        own = base is cls or issubclass(base, Method)
+        if own and _package(base.__module__) != "harness" and base.__module__ not in seen:
+            _own_modules(sys.modules[base.__module__], seen)
+    # Sorted by content: the name of a plugin's module depends on its path, and a path is in no key.
+    digests = sorted(tree_hash(_source(module)) for module in seen.values())
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 def tree_hash(source: str) -> str:
-    """Hash Python source by its syntax tree; comments, docstrings and layout do not count."""
+    """Hash Python source by its syntax tree; comments, docstrings and layout do not count.
+
+    The tree is written out by `_canonical`: `ast.dump` and `ast.unparse` give other texts, and `tokenize` cuts f-strings
+    into other tokens, in another version of Python.
+    """
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node, clean=False
         ):
             node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest()
+
+
+_SAME_FOR_ALL = frozenset(("ctx", "kind", "type_comment"))
+"""Fields of a syntax tree that say nothing about what the code does: its place in an assignment, the u of u"text"."""
+
+
+def _canonical(part: object) -> str:
+    """Write a part of a syntax tree as text that is equal in Python 3.11, 3.12 and 3.13.
+
+    They differ in fields that are empty or absent (`type_params`), and in empty texts inside f-strings.
+    """
+    if isinstance(part, ast.Constant):
+        return f"{type(part.value).__name__}:{part.value!r}"
+    if isinstance(part, ast.JoinedStr):
+        pieces = [_canonical(piece) for piece in part.values if not _is_empty_text(piece)]
+        return f"JoinedStr[{','.join(pieces)}]"
+    if isinstance(part, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(part) if name not in _SAME_FOR_ALL]
+        filled = [f"{name}={_canonical(value)}" for name, value in fields if value is not None and value != []]
+        return f"{type(part).__name__}({','.join(filled)})"
+    if isinstance(part, list):
+        return f"[{','.join(map(_canonical, part))}]"
+    return repr(part)
+
+
+def _is_empty_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == ""
 
 
 def _source(module: ModuleType) -> str:
@@ -164,21 +218,26 @@ def plugin_source(cls: type[Method]) -> tuple[str, str] | None:
     return (str(module.__file__), source) if source else None
 
 
+def _package(name: str) -> str:
+    return name.partition(".")[0]
+
+
 def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) -> list[ModuleType]:
-    """Return the module and those of its own package that it imports, directly or not, by any form of import."""
+    """Return the module and those of its own package and of `methods` that it imports, directly or not, in any form."""
     seen = {} if seen is None else seen
     seen[module.__name__] = module
-    package = module.__name__.partition(".")[0]
+    followed = {_package(module.__name__), METHODS}
     for node in ast.walk(ast.parse(_source(module))):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom):
-            parent = ".".join(module.__name__.split(".")[: -node.level]) if node.level else ""
-            base = ".".join(part for part in (parent, node.module) if part)
+            base = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(base, module.__package__) if node.level else base
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
-            if name.startswith(f"{package}.") and name not in seen and (found := _module(name)) is not None:
+            inside = "." in name and _package(name) in followed
+            if inside and name not in seen and (found := _module(name)) is not None:
                 _own_modules(found, seen)
     return list(seen.values())
 

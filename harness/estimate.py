@@ -188,8 +188,10 @@ def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expe
         return Expected(stage, what, len(jobs), known[0] * images, round(known[1] * images), known[2])
     if stage == "prior" and images == 0:
         return Expected(stage, what, len(jobs), 0.0, 0, "given weights: found or downloaded, not trained")
-    pool = jobs[0].spec["config"].get("draws", 1) if stage == "synthesize" else 1
-    disk = round(pool * images * history.resolved.suite.image_bytes) if stage == "synthesize" else None
+    disk = None
+    if stage == "synthesize":
+        pool = history.resolved.plan_input.pool_sizes()[jobs[0].spec["method"]]
+        disk = round(pool * images * history.resolved.suite.image_bytes)
     if stage in ("train", "teacher"):
         seconds = try_student(history.resolved, jobs[0])
         return Expected(stage, what, len(jobs), seconds * images, 0, "tried on random images")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -24,3 +27,29 @@ class Frozen(BaseModel):
         if isinstance(value, bool) and "bool" not in str(cls.model_fields[str(info.field_name)].annotation):
             raise ValueError("expected a value, not yes or no")
         return value
+
+
+def plain(value: Any) -> Any:
+    """Return a config's value as plain JSON that is equal in every process: sets are sorted, paths and enums are texts.
+
+    Raises:
+        ValueError: it is something else, such as a function or an array, whose text says too little for a key.
+    """
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump())
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(v) for v in value), key=str)
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, PurePath):
+        return str(value)
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError(
+        f"is a {type(value).__name__} ({str(value)[:40]}), which a key cannot be made of. "
+        "Use numbers, texts, yes or no, and lists and dicts of these"
+    )

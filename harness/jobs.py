@@ -106,6 +106,8 @@ def _run(job: Job, context: JobContext, folder: Path, report: Report) -> dict[st
         result = _KINDS[job.kind](job, context, folder, report, clock)
     return {
         "title": job.title,
+        "suite": job.suite,
+        "identity": job.identity,
         "spec": job.spec,
         "deps": job.deps,
         "result": result,

@@ -302,6 +302,10 @@ class Method:
         """Return whether `synthesize` gives soft labels, which a protocol with stored labels then takes."""
         return False
 
+    def pool_size(self) -> int:
+        """Return k where the images are a pool of k x IPC per class (`DistilledSet.draws`), for estimates; 1: no pool."""
+        return 1
+
     def fit(self, task: Task) -> State | None:
         """Do the work that all IPCs share; called once per class group and distillation seed."""
         return None

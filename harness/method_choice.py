@@ -7,7 +7,7 @@ from typing import Any
 from harness import discovery, weights
 from harness.config import Suite
 from harness.errors import UserError
-from harness.frozen import Frozen
+from harness.frozen import Frozen, plain
 from harness.method import ClassInfo
 from harness.plan import MethodPlan
 from harness.request import RunRequest
@@ -49,7 +49,18 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
     missing = sorted(need for need in cls.needs if not _offers(suite, need))
     if missing:
         return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
-    return MethodPlan(name, cls, plain(config.model_dump()), discovery.code_fingerprint(cls))
+    return MethodPlan(name, cls, _plain_config(name, config), discovery.code_fingerprint(cls))
+
+
+def _plain_config(name: str, config: Frozen) -> dict[str, Any]:
+    """Return a config as JSON values."""
+    found = {}
+    for field, value in config.model_dump().items():
+        try:
+            found[field] = plain(value)
+        except ValueError as error:
+            raise UserError(f"method {name!r}: option {field!r} {error}.") from None
+    return found
 
 
 def method_config(name: str, suite: Suite, settings: dict[str, Any]) -> Frozen:
@@ -77,14 +88,3 @@ def needed_generators(methods: tuple[MethodPlan, ...]) -> tuple[str, ...]:
     """Return the kinds of generator that methods which are not skipped ask for, sorted."""
     needs = {need for m in methods if m.cls is not None and not m.skip for need in m.cls.needs}
     return tuple(sorted(n.removesuffix("_generator") for n in needs if n.endswith("_generator")))
-
-
-def plain(value: Any) -> Any:
-    """Return a config as JSON values that are equal in every process: sets are sorted."""
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if isinstance(value, set | frozenset):
-        return sorted((plain(v) for v in value), key=str)
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.config import Protocol, Resources, Suite
+from harness.errors import UserError
 from harness.frozen import AFTER_FIT, UNHASHED
+from harness.keys import changed
 from harness.method import ClassInfo, Method
 
 STAGE_VERSIONS = {"prior": 1, "teacher": 1, "fit": 1, "synthesize": 2, "label": 1, "train": 2}
-"""+1 whenever a stage of the harness would give other results for an equal specification."""
+"""+1 whenever a stage of the harness would give other results for an equal specification, such as with another default
+of a teacher's options or of a generator's training: keys hash what differs from the defaults (harness/keys.py)."""
 
 KINDS = tuple(STAGE_VERSIONS)
 
@@ -27,13 +30,16 @@ class Job:
     """One unit of work.
 
     Attributes:
-        key: content key, 32 hex digits of a SHA-256.
+        key: content key, 32 hex digits of the SHA-256 of `identity`.
         kind: prior, teacher, fit, synthesize, label or train.
         title: for people, e.g. "train minimax ipc 10 convnet3 seed 0".
-        spec: what the job does; hashed into the key.
-        deps: role -> keys of jobs that must be done first; hashed into the key.
+        spec: what the job does, with every default.
+        deps: role -> keys of jobs that must be done first.
         resources: what an executor must give it.
         here: it reads files of this machine, so it runs in the process that made the plan, whatever the executor.
+        identity: what the key is hashed from: of `spec` and `deps` what can change the result. The artefact keeps it, so that a
+            later plan can say why its own key is another one (harness/rerun.py).
+        suite: name of the suite that it was planned for; in no key.
     """
 
     key: str
@@ -43,6 +49,8 @@ class Job:
     deps: dict[str, tuple[str, ...]]
     resources: Resources
     here: bool = False
+    identity: dict[str, Any] = field(default_factory=dict)
+    suite: str = ""
 
     def dependencies(self) -> Iterator[str]:
         """Yield the keys of all jobs that must be done first."""
@@ -66,14 +74,25 @@ class MethodPlan:
         return self.cls(self.cls.Config.model_validate(self.config))
 
     def hashed(self, kind: str) -> dict[str, Any]:
-        """Return what stands for the config in the key of a job: the fields that can change its result.
+        """Return what stands for the config in the key of a job: the fields that can change its result, less defaults.
 
         Those are all but the ones marked UNHASHED and, for a fit, AFTER_FIT.
         """
-        fields = self.cls.Config.model_fields if self.cls else {}
-        extra = {name: info.json_schema_extra for name, info in fields.items()}
-        left_out = [UNHASHED, AFTER_FIT] if kind == "fit" else [UNHASHED]
-        return {"config": {k: v for k, v in self.config.items() if extra.get(k) not in left_out}}
+        config = self.build().config
+        marks = [UNHASHED, AFTER_FIT] if kind == "fit" else [UNHASHED]
+        left_out = {name for name, info in type(config).model_fields.items() if info.json_schema_extra in marks}
+        return {"config": changed(config, left_out)}
+
+    def pool_size(self) -> int:
+        """Return how many times IPC images per class a set of the method has.
+
+        Raises:
+            UserError: the method says something that is no such number.
+        """
+        size = self.build().pool_size()
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise UserError(f"method {self.name!r}: pool_size() returned {size!r}; expected a whole number from 1")
+        return size
 
 
 @dataclass(frozen=True)
@@ -95,6 +114,26 @@ class Row:
     skip: str = ""
     variant: str = ""
     label: str | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a job stands on: the jobs that must be done first, and what stands for each in its key, both by role.
+
+    They differ for the smaller sets of a nested method: such a set is the head of the largest one, and stands in keys as if
+    it had been made alone.
+    """
+
+    jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    content: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, jobs: dict[str, tuple[str, ...]]) -> Inputs:
+        """Return inputs whose keys are those of the jobs that make them."""
+        return cls(jobs, jobs)
+
+    def __or__(self, other: Inputs) -> Inputs:
+        return Inputs(self.jobs | other.jobs, self.content | other.content)
 
 
 @dataclass(frozen=True)
@@ -123,6 +162,10 @@ class PlanInput:
     generator_fingerprints: dict[str, str] = field(default_factory=dict)
     teacher_fingerprint: str | None = None
     device: str = "cpu"
+
+    def pool_sizes(self) -> dict[str, int]:
+        """Return, by method, how many images a distilled set has for each that an epoch sees."""
+        return {m.name: m.pool_size() for m in self.methods if not m.skip}
 
 
 @dataclass(frozen=True)

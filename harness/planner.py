@@ -10,9 +10,21 @@ import hashlib
 from typing import Any
 
 from harness import seeds
-from harness.config import ByIpc, Protocol, Resources
+from harness.config import Resources
 from harness.errors import UserError
-from harness.plan import NO_AUGMENTATION, STAGE_VERSIONS, Job, MethodPlan, Plan, PlanInput, Redraw, Row, class_groups
+from harness.keys import at_ipc, changed, hashed_protocol, key_of
+from harness.plan import (
+    NO_AUGMENTATION,
+    STAGE_VERSIONS,
+    Inputs,
+    Job,
+    MethodPlan,
+    Plan,
+    PlanInput,
+    Redraw,
+    Row,
+    class_groups,
+)
 from harness.state import as_json
 
 
@@ -43,25 +55,34 @@ class Planner:
         kind: str,
         title: str,
         spec: dict[str, Any],
-        deps: dict[str, tuple[str, ...]] | None = None,
+        inputs: Inputs | None = None,
         hashed: dict[str, Any] | None = None,
         resources: Resources | None = None,
         here: bool = False,
     ) -> str:
         """Add a job; `hashed` replaces entries of the specification in the key; it asks for its kind's resources."""
-        deps = deps or {}
+        inputs = inputs or Inputs()
         resources = resources or self.suite.job_resources(kind)
-        identity = {
+        identity = self._identity(kind, spec | (hashed or {}), inputs, resources)
+        key = key_of(identity)
+        job = Job(key, kind, title, spec, inputs.jobs, resources, here, identity, self.suite.name)
+        self.jobs.setdefault(key, job)
+        return key
+
+    def _identity(
+        self, kind: str, spec: dict[str, Any], inputs: Inputs, resources: Resources | None = None
+    ) -> dict[str, Any]:
+        """Return what the key of a job is hashed from."""
+        device = self.given.device.split(":")[0]
+        # The kind of device changes the last bits of a sum; on a CPU the number of threads does, too.
+        cpus = {"cpus": (resources or self.suite.job_resources(kind)).cpus} if device == "cpu" else {}
+        return {
             "kind": kind,
             "version": STAGE_VERSIONS[kind],
-            "spec": spec | (hashed or {}),
-            "deps": deps,
-            # CPU threads and the kind of device change the last bits of a sum.
-            "numerics": {"device": self.given.device.split(":")[0], "cpus": resources.cpus},
+            "spec": spec,
+            "deps": inputs.content,
+            "numerics": {"device": device, **cpus},
         }
-        key = hashlib.sha256(as_json(identity).encode()).hexdigest()[:32]
-        self.jobs.setdefault(key, Job(key, kind, title, spec, deps, resources, here))
-        return key
 
     def _prior(self, kind: str) -> str:
         spec = self.suite.generators[kind]
@@ -79,10 +100,11 @@ class Planner:
                 "data": self._data if training else None,
                 **words,
             },
+            hashed={"train": changed(spec.train)} if spec.train and training else None,
         )
 
     def _teacher(self) -> str:
-        teacher = self.suite.teacher
+        teacher, protocol = self.suite.teacher, at_ipc(self.given.teacher_protocol, 1)
         assert teacher is not None
         return self._add(
             "teacher",
@@ -91,13 +113,14 @@ class Planner:
                 "teacher": teacher.model_dump(mode="json", exclude={"weights", "classes"}),
                 "weights": self.given.teacher_fingerprint,
                 "full_accuracy": self.suite.full_accuracy,
-                "protocol": _at_ipc(self.given.teacher_protocol, 1),
+                "protocol": protocol.model_dump(mode="json"),
                 "side": self.suite.side,
                 "data": self._data,
             },
+            hashed={"teacher": changed(teacher, ("weights", "classes")), "protocol": hashed_protocol(protocol)},
         )
 
-    def _shared(self, method: MethodPlan) -> dict[str, tuple[str, ...]]:
+    def _shared(self, method: MethodPlan) -> Inputs:
         """Return the jobs that every stage of a method may ask its task for."""
         assert method.cls is not None
         deps: dict[str, tuple[str, ...]] = {
@@ -105,9 +128,9 @@ class Planner:
         }
         if method.cls.needs & {"features", "teacher"}:
             deps["teacher"] = (self._teacher(),)
-        return deps
+        return Inputs.of(deps)
 
-    def _fits(self, method: MethodPlan, shared: dict[str, tuple[str, ...]], seed: int) -> tuple[str, ...]:
+    def _fits(self, method: MethodPlan, shared: Inputs, seed: int) -> tuple[str, ...]:
         assert method.cls is not None
         if not method.cls.has_fit():
             return ()
@@ -145,18 +168,19 @@ class Planner:
         if method.cls.all_data:
             for variant in self._variants:
                 if variant != NO_AUGMENTATION:
-                    self._students(method, variant, None, 0, {}, None)
+                    self._students(method, variant, None, 0, Inputs(), None)
             return
         shared = self._shared(method)
         for seed in self.suite.budget.distillation_seeds:
             fits = self._fits(method, shared, seed)
             redraw = self._redraw(method, seed)
+            making = shared | Inputs.of({"fit": fits}) if fits or redraw else shared
             for ipc in self.suite.budget.ipc:
-                deps: dict[str, tuple[str, ...]] = {"synthesize": (self._synthesize(method, shared, fits, seed, ipc),)}
+                inputs = self._synthesize(method, making, seed, ipc)
                 if redraw:
-                    deps |= {**shared, "fit": fits}
+                    inputs = making | inputs
                 for variant in self._variants:
-                    self._students(method, variant, ipc, seed, deps, redraw, fits)
+                    self._students(method, variant, ipc, seed, inputs, redraw, fits)
 
     def _students(
         self,
@@ -164,7 +188,7 @@ class Planner:
         variant: str,
         ipc: int | None,
         distillation_seed: int,
-        deps: dict[str, tuple[str, ...]],
+        inputs: Inputs,
         redraw: Redraw | None,
         fits: tuple[str, ...] = (),
     ) -> None:
@@ -175,29 +199,28 @@ class Planner:
         """
         which = "all data" if ipc is None else f"ipc {ipc} set {distillation_seed}"
         title = " ".join(filter(None, [method.name, which, variant]))
-        made = deps.get("synthesize", (None,))[0]
         if self._variants[variant].labels == "stored":
-            deps = {**deps, **self._labels(method, made, redraw)}
-        label = deps.get("label", (None,))[0]
+            inputs |= self._labels(method, ipc, inputs, redraw)
+        made, label = (inputs.jobs.get(role, (None,))[0] for role in ("synthesize", "label"))
         for student in self.given.students:
             for seed in self.suite.budget.training_seeds:
-                key = self._train(title, variant, ipc, student, seed, distillation_seed, deps, redraw)
+                key = self._train(title, variant, ipc, student, seed, distillation_seed, inputs, redraw)
                 row = Row(
                     method.name, ipc, student, distillation_seed, seed, key, made, fits, variant=variant, label=label
                 )
                 self.rows.append(row)
 
-    def _synthesize(
-        self, method: MethodPlan, shared: dict[str, tuple[str, ...]], fits: tuple[str, ...], seed: int, ipc: int
-    ) -> str:
+    def _synthesize(self, method: MethodPlan, making: Inputs, seed: int, ipc: int) -> Inputs:
+        """Add the set that holds the one of this IPC: of a nested method the largest, of which this one is the head."""
         assert method.cls is not None
         made = max(self.suite.budget.ipc) if method.cls.nested else ipc
         spec = {**self._method_spec(method, seed), "ipc": made, "group_size": self._groups[method.name]}
-        deps = {**shared, "fit": fits} if fits else shared
-        title = f"synthesize {method.name} ipc {made} seed {seed}"
-        return self._add("synthesize", title, spec, deps, method.hashed("synthesize"), here=method.cls.given)
+        title, hashed = f"synthesize {method.name} ipc {made} seed {seed}", method.hashed("synthesize")
+        key = self._add("synthesize", title, spec, making, hashed, here=method.cls.given)
+        head = self._identity("synthesize", spec | hashed | {"ipc": ipc}, making)
+        return Inputs({"synthesize": (key,)}, {"synthesize": (key_of(head),)})
 
-    def _labels(self, method: MethodPlan, made: str | None, redraw: Redraw | None) -> dict[str, tuple[str, ...]]:
+    def _labels(self, method: MethodPlan, ipc: int | None, inputs: Inputs, redraw: Redraw | None) -> Inputs:
         """Return the jobs that the stored soft labels of a training come from; none where they came with the set."""
         if redraw:
             raise UserError(
@@ -205,14 +228,16 @@ class Planner:
                 f"{self.given.protocol.name!r} stores one soft label an image (labels: stored). Leave redraw_every out, "
                 "or take labels: soft."
             )
-        if made is None:  # all real images: labelled when the training begins, nothing is kept
-            return {"teacher": (self._teacher(),)}
+        if ipc is None:  # all real images: labelled when the training begins, nothing is kept
+            return Inputs.of({"teacher": (self._teacher(),)})
         if method.build().own_labels():
-            return {}
-        job = self.jobs[made]
+            return Inputs()
+        job, teacher = self.jobs[inputs.jobs["synthesize"][0]], Inputs.of({"teacher": (self._teacher(),)})
         spec = {"method": method.name, "ipc": job.spec["ipc"], "side": self.suite.side, "data": self._data}
-        deps: dict[str, tuple[str, ...]] = {"synthesize": (made,), "teacher": (self._teacher(),)}
-        return {"label": (self._add("label", job.title.replace("synthesize", "label", 1), spec, deps),)}
+        title = job.title.replace("synthesize", "label", 1)
+        key = self._add("label", title, spec, Inputs.of({"synthesize": (job.key,)}) | teacher)
+        head = Inputs({}, {"synthesize": inputs.content["synthesize"]}) | teacher
+        return Inputs({"label": (key,)}, {"label": (key_of(self._identity("label", spec | {"ipc": ipc}, head)),)})
 
     def _redraw(self, method: MethodPlan, seed: int) -> Redraw | None:
         """Return what a training needs to draw new images of a method as it goes; None: it keeps the set that it has."""
@@ -230,25 +255,25 @@ class Planner:
         student: str,
         seed: int,
         set_seed: int,
-        deps: dict[str, tuple[str, ...]],
+        inputs: Inputs,
         redraw: Redraw | None,
     ) -> str:
-        protocol = self._variants[variant]
+        protocol = at_ipc(self._variants[variant], ipc)
         spec = {
             "student": student,
             "seed": seeds.derive(seed, "set", set_seed) if set_seed else seed,
             "ipc": ipc,
-            "protocol": _at_ipc(protocol, ipc),
+            "protocol": protocol.model_dump(mode="json"),
             "side": self.suite.side,
             "data": self._data,
         }
-        resources, hashed = self.suite.job_resources("train"), {}
+        resources, hashed = self.suite.job_resources("train"), {"protocol": hashed_protocol(protocol)}
         if protocol.labels == "soft":
-            deps = {**deps, "teacher": (self._teacher(),)}
+            inputs |= Inputs.of({"teacher": (self._teacher(),)})
         if redraw:
-            spec, hashed = spec | {"redraw": redraw.spec}, {"redraw": redraw.hashed}
+            spec, hashed = spec | {"redraw": redraw.spec}, hashed | {"redraw": redraw.hashed}
             resources = _together(resources, self.suite.job_resources("synthesize"))
-        return self._add("train", f"train {title} {student} seed {seed}", spec, deps, hashed, resources)
+        return self._add("train", f"train {title} {student} seed {seed}", spec, inputs, hashed, resources)
 
     def _skip(self, method: MethodPlan) -> None:
         budget = self.suite.budget
@@ -264,18 +289,6 @@ def _together(one: Resources, other: Resources) -> Resources:
     return Resources(
         cpus=max(one.cpus, other.cpus), gpus=max(one.gpus, other.gpus), memory_gb=one.memory_gb + other.memory_gb
     )
-
-
-def _at_ipc(protocol: Protocol, ipc: int | None) -> dict[str, Any]:
-    """Return the protocol with the epochs and batch of this IPC only, so that a change for another changes no key.
-
-    For all data (None) the mean images per class are not known here; the whole rule stays.
-    """
-    if ipc is not None:
-        rules = {"epochs": protocol.epochs, "batch_by_ipc": protocol.batch_by_ipc}
-        here = {name: ByIpc(up_to=(), above=rule.at(ipc)) for name, rule in rules.items() if rule}
-        protocol = protocol.model_copy(update=here)
-    return protocol.model_dump(mode="json")
 
 
 def make_plan(given: PlanInput) -> Plan:

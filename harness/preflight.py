@@ -27,8 +27,9 @@ def check_disk(resolved: Resolved, plan: Plan) -> None:
     """
     store = Store(resolved.context.store)
     classes, image_bytes = len(resolved.context.classes), resolved.suite.image_bytes
+    pools = resolved.plan_input.pool_sizes()
     images = sum(
-        job.spec["ipc"] * classes * job.spec["config"].get("draws", 1)
+        job.spec["ipc"] * classes * pools[job.spec["method"]]
         for job in plan.jobs.values()
         if job.kind == "synthesize" and not store.has(job.kind, job.key)
     )

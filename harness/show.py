@@ -18,6 +18,7 @@ from harness.config import Suite
 from harness.format import byte_size
 from harness.plan import KINDS, Plan
 from harness.remote_runs import fetch_runs
+from harness.rerun import rerun_reasons
 from harness.resolve import Resolved
 from harness.settings import without_effect
 from harness.store import Store
@@ -213,12 +214,27 @@ def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
     for method in resolved.plan_input.methods:
         if method.skip:
             console.print(Text(f"skipped: {method.name}: {method.skip}"))
+    if not resolved.request.fresh:
+        print_reruns(rerun_reasons(plan, store), console)
     print_estimate(resolved, plan, console)
     console.print(f"{len(plan.jobs)} jobs, {len(plan.rows)} records. Dry run: nothing was run or written.")
 
 
 JOBS_SHOWN = 200
 """Jobs that a dry run names one by one."""
+
+REASONS_SHOWN = 50
+"""Reasons that a dry run gives for jobs that run again."""
+
+
+def print_reruns(reasons: list[str], console: Console) -> None:
+    """Print why jobs run again that the store has under another key."""
+    if reasons:
+        console.print(Text("runs again, because its key is another than the newest of its name in the store:"))
+    for reason in reasons[:REASONS_SHOWN]:
+        console.print(Text(f"  {reason}"), soft_wrap=True)
+    if len(reasons) > REASONS_SHOWN:
+        console.print(Text(f"  ... and {len(reasons) - REASONS_SHOWN:,} more reasons"))
 
 
 def print_estimate(resolved: Resolved, plan: Plan, console: Console) -> None:

@@ -129,6 +129,10 @@ class D3M(Method):
         """Return the epochs between fresh images."""
         return self.config.redraw_every
 
+    def pool_size(self) -> int:
+        """Return the images drawn for each that an epoch sees."""
+        return self.config.draws
+
     def fit(self, task: Task) -> State:
         """Learn the tokens; returns "rows/CLASS" -> [V, D]."""
         cfg, generator = self.config, task.generator("text_to_image")

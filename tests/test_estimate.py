@@ -10,6 +10,7 @@ import harness
 from harness.api import prepare
 from harness.errors import UserError
 from harness.estimate import estimate
+from harness.preflight import check_disk
 from harness.request import make_request
 
 
@@ -82,3 +83,44 @@ def test_a_full_disk_is_found_before_the_first_job(tiny_suite, tmp_path, monkeyp
     with pytest.raises(UserError, match=r"20 distilled images take up to 64.0 MiB, and 976.6 KiB are free"):
         harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+POOLED = """
+import torch
+from harness import DistilledSet, Method, register_method
+
+@register_method("pooled")
+class Pooled(Method):
+    title = "Pooled"
+    reference = "none"
+
+    class Config(Method.Config):
+        draws: {kind} = {value!r}
+
+    {extra}
+
+    def synthesize(self, task, state, ipc):
+        return DistilledSet({{c.id: torch.zeros(ipc, 3, 16, 16) for c in task.classes}})
+"""
+
+
+@pytest.mark.parametrize(("kind", "value"), [("str", "x"), ("tuple[int, ...]", (3, 4)), ("int", 1000)])
+def test_an_option_of_a_plugin_that_is_called_draws_is_its_own(tiny_suite, tmp_path, kind, value):
+    plugin = tmp_path / "p.py"
+    plugin.write_text(POOLED.format(kind=kind, value=value, extra=""))
+    lines = expected(tiny_suite, tmp_path / "none", methods=["pooled"], plugins=[plugin], ipc=[2])
+    assert lines["synthesize", "pooled, 16 px"].disk_bytes == 2 * 10 * 3 * 16 * 16
+    resolved, plan = prepare(make_request(suite=tiny_suite, methods=["pooled"], plugins=[plugin], store=tmp_path))
+    check_disk(resolved, plan)
+
+
+def test_a_method_says_how_large_its_pool_is(tiny_suite, tmp_path):
+    plugin = tmp_path / "p.py"
+    plugin.write_text(POOLED.format(kind="int", value=1, extra="pool_size = lambda self: 5"))
+    lines = expected(tiny_suite, tmp_path / "none", methods=["pooled"], plugins=[plugin], ipc=[2])
+    assert lines["synthesize", "pooled, 16 px"].disk_bytes == 5 * 2 * 10 * 3 * 16 * 16
+    plugin.write_text(
+        POOLED.format(kind="int", value=1, extra="pool_size = lambda self: 'many'").replace("pooled", "many")
+    )
+    with pytest.raises(UserError, match=r"'many': pool_size\(\) returned 'many'; expected a whole number from 1"):
+        expected(tiny_suite, tmp_path / "none", methods=["many"], plugins=[plugin])

@@ -72,10 +72,12 @@ def test_equal_seeds_give_equal_images_and_torchs_own_generator_is_left_alone(na
 def test_a_nested_method_makes_the_smaller_set_the_head_of_the_larger(name, make_task):
     small, large = distil(make_task, name, 1), distil(make_task, name, 3)
     assert all(len(images) == 3 for images in large.values())
-    if discovery.methods.get(name).nested:
+    cls = discovery.methods.get(name)
+    allowed = 3 if any(need.endswith("_generator") for need in cls.needs) else 0
+    if cls.nested:
         for c in small:
             difference = (small[c].int() - large[c][:1].int()).abs().max()
-            assert difference <= 3, "another batch size may round a few grey levels, no more"
+            assert difference <= allowed, "a generator's other batch size may round a few grey levels, no more"
 
 
 NESTED = [name for name in METHODS if discovery.methods.get(name).nested]
