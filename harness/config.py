@@ -111,7 +111,8 @@ class Protocol(Frozen):
     lr: PositiveFloat = Field(0.01, description="learning rate of the first epoch")
     lr_by_student: dict[str, PositiveFloat] = Field(
         default_factory=dict,
-        description="learning rate of some students, in place of lr; by name, without _bn or _cifar",
+        description="learning rate of some students, in place of lr; by name, a name without _bn, _cifar or timm's tag "
+        "stands for all of them; what a suite or a user gives is added to the protocol's",
     )
     schedule: Literal["steps", "half_cosine"] = Field(
         "steps", description="steps: lr_decay at lr_milestones; half_cosine: from 1 to about 1/2, epoch by epoch"
@@ -127,6 +128,10 @@ class Protocol(Frozen):
     batch_by_ipc: ByIpc | None = Field(
         None,
         description="in place of batch_size: by IPC, twice as many at 100 and 1000 classes, no more than there are images",
+    )
+    batch_by_student: dict[str, PositiveInt] = Field(
+        default_factory=dict,
+        description="images a step of some students, whatever the IPC; names as in lr_by_student, added likewise",
     )
     cutmix_probability: float = Field(1.0, ge=0, le=1, description="chance per batch of CutMix")
     cutmix_beta: PositiveFloat = Field(1.0, description="both parameters of CutMix's beta distribution")

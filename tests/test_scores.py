@@ -26,6 +26,18 @@ def test_the_augmentation_robust_score_is_the_documented_one(case):
     assert augmentation_robust(**accuracy, weight=case["weight"]) == pytest.approx(case["ars"], rel=1e-9)
 
 
+def test_half_of_the_weight_is_on_either_part_unless_one_asks():
+    """golden/dd_ranking.json, formulas: default w = 0.5, default g = 0.5."""
+    lrs, ars = ([case for case in GOLDEN[kind] if case["weight"] == 0.5] for kind in ("lrs", "ars"))
+    assert min(len(lrs), len(ars)) >= 5
+    for case in lrs:
+        accuracy = {name: value / 100 for name, value in case["accuracy_percent"].items()}
+        assert label_robust(**accuracy) == pytest.approx(case["lrs"], rel=1e-9)
+    for case in ars:
+        accuracy = {name.replace("noaug", "plain"): value / 100 for name, value in case["accuracy_percent"].items()}
+        assert augmentation_robust(**accuracy) == pytest.approx(case["ars"], rel=1e-9)
+
+
 def test_the_mapping_is_the_documented_one():
     for case in GOLDEN["normalisation"]:
         assert normalised(case["value"]) == pytest.approx(case["normalised"], rel=1e-9)

@@ -19,6 +19,9 @@ protocols: Registry[Protocol] = Registry("protocol")
 _IDENTITY = ("name", "version")
 """Fields that say which protocol it is; nobody overrides them."""
 
+_BY_STUDENT = ("lr_by_student", "batch_by_student")
+"""Tables to which overrides add rows: a suite that changes one student's row keeps the others'."""
+
 
 def register_protocol(protocol: Protocol) -> Protocol:
     """Make a protocol available under its own name.
@@ -56,8 +59,10 @@ def _override(protocol: Protocol, overrides: Mapping[str, Any], where: str) -> P
             raise UserError(
                 f"{where}: no field {key!r}.{did_you_mean(str(key), allowed)} Fields: {', '.join(allowed)}."
             )
+    values = protocol.model_dump()
+    rows = {f: {**values[f], **overrides[f]} for f in _BY_STUDENT if isinstance(overrides.get(f), Mapping)}
     try:
-        changed = Protocol.model_validate({**protocol.model_dump(), **overrides})
+        changed = Protocol.model_validate({**values, **overrides, **rows})
     except ValidationError as error:
         raise UserError(f"{where}: {'; '.join(map(_describe, error.errors()))}") from None
     _check(changed, where)
@@ -108,6 +113,7 @@ register_protocol(Protocol.model_validate({"name": "idc"}))
 register_protocol(Protocol.model_validate({"name": "plain", **_NO_AUGMENTATION}))
 
 _RDED = {
+    "version": 2,  # 2: timm names with a tag have the learning rate of their model; 1 gave them 0.001
     "labels": "soft",
     "temperature": 20.0,
     "epochs": {"up_to": [], "above": 300},
@@ -121,6 +127,7 @@ _RDED = {
         "timm:vgg11": 0.0005,
         "timm:efficientnet_b0": 0.002,
         "timm:mobilenetv2_100": 0.0025,
+        "alexnet": 0.0001,
         "timm:vit_base_patch16_224": 0.0001,
         "timm:swinv2_tiny_window8_256": 0.0001,
     },
@@ -134,7 +141,8 @@ _RDED = {
     "pca_lighting": 0.0,
     "test_margin": True,
 }
-"""Source: golden/rded.json. Suites of 32 pixels override patch_shuffle 1 and crop_scale null, as the authors' scripts.
+"""Source: golden/rded.json. Suites of 32 pixels override patch_shuffle 1 and crop_scale null, as the authors' scripts;
+cifar100_lt has its "special_case" for ConvNet-3, whose teacher is a ConvNet-3 there.
 
 Paper/Code: a student without a learning rate in the table gets 0 and never learns. Here: it gets `lr`, as most have.
 Paper/Code: a second forward pass in train mode, for logging, updates batch-norm statistics twice a step. Here: one.

@@ -6,10 +6,14 @@ In: a `Protocol`, the images per class, the number of classes. Out: plain number
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from harness.config import Protocol
 from harness.errors import UserError
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def resolve(protocol: Protocol, ipc: float, num_classes: int, student: str = "")
         UserError: the rule for 100 classes leaves no epoch, or `ipc` or `num_classes` is not above 0.
 
     Source: golden/protocol.json, "epoch_rule" and "overrides"; golden/rded.json, "lr_schedule", "validation" and
-    "batch_size_rule".
+    "batch_size_rule" and "special_case" (`batch_by_student`).
     """
     if ipc <= 0 or num_classes < 1:
         raise UserError(f"{ipc} images per class of {num_classes} classes: both must be above 0")
@@ -68,13 +72,13 @@ def resolve(protocol: Protocol, ipc: float, num_classes: int, student: str = "")
                 "are cut to two thirds and rounded down to 100. Set scale_epochs_at_100_classes to false."
             )
     many = num_classes > 100 and protocol.switch_above_100_classes
-    batch = _batch_size(protocol, ipc, num_classes)
+    batch = _by_student(protocol.batch_by_student, student, _batch_size(protocol, ipc, num_classes))
     shares = protocol.lr_milestones
     return Recipe(
         epochs=epochs,
         milestones=tuple(math.floor(s * epochs + 1e-9) for s in shares) if protocol.schedule == "steps" else None,
         eval_epochs=_evaluated(protocol, epochs),
-        lr=0.1 if many else protocol.lr_by_student.get(base_name(student), protocol.lr),
+        lr=0.1 if many else _by_student(protocol.lr_by_student, student, protocol.lr),
         lr_decay=protocol.lr_decay,
         weight_decay=1e-4 if many else protocol.weight_decay,
         batch_size=max(128, batch) if many else batch,
@@ -82,10 +86,20 @@ def resolve(protocol: Protocol, ipc: float, num_classes: int, student: str = "")
 
 
 def base_name(student: str) -> str:
-    """Return a student's name without its suffixes: "resnet18_cifar_bn" -> "resnet18"."""
+    """Return a student's name without its suffixes, or the tag of a timm model's pretrained weights.
+
+    "resnet18_cifar_bn" -> "resnet18"; "timm:vit_base_patch16_224.augreg_in21k" -> "timm:vit_base_patch16_224".
+    """
+    if student.startswith("timm:"):
+        return student.partition(".")[0]
     while student.endswith(("_bn", "_cifar")):
         student = student.removesuffix("_bn").removesuffix("_cifar")
     return student
+
+
+def _by_student(table: Mapping[str, Number], student: str, otherwise: Number) -> Number:
+    """Return a student's row: that of its whole name, else that of its base name."""
+    return table.get(student, table.get(base_name(student), otherwise))
 
 
 def _batch_size(protocol: Protocol, ipc: float, num_classes: int) -> int:

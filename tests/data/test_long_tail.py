@@ -19,6 +19,14 @@ def test_counts_are_those_of_the_reference(case):
     assert sum(counts) == case["total"]
 
 
+def test_counts_are_truncated_after_the_reference_raises_the_rate_to_a_power():
+    """golden/longtail.json, rule.count_of_class_c, in double precision: 500 * (1/32) ** (2/5) lies just below 125.
+
+    Dividing by 32 ** (2/5) gives 125; none of the reference's own factors tells the two apart.
+    """
+    assert long_tail_counts(500, 6, 32) == (500, 250, 124, 62, 31, 15)
+
+
 @pytest.mark.parametrize(("dataset", "num"), NUM_LARGEST.items())
 def test_kept_items_are_those_of_the_reference(dataset, num):
     golden = GOLDEN["within_class_permutation"]

@@ -38,6 +38,20 @@ def test_fifty_steps_are_those_of_the_reference():
     assert GaussianDiffusion.respaced(50).timesteps == ARRAYS["timestep_map"].tolist()
 
 
+def test_half_steps_round_to_even_as_in_the_reference():
+    """golden/ddpm_respaced.json, rule_kept_steps, at 25 steps: a stride of 41.625, so steps 4, 12 and 20 are halves."""
+    kept = GaussianDiffusion.respaced(25).timesteps
+    assert (kept[4], kept[12], kept[20]) == (166, 500, 832), "166.5, 499.5 and 832.5"
+    assert kept == [0, 42, 83, 125, 166, 208, 250, 291, 333, 375, 416, 458, 500, 541, 583, 624, 666, 708, 749, 791, 832,
+                    874, 916, 957, 999]  # fmt: skip
+
+
+@pytest.mark.parametrize(("steps", "middle"), [(21, 10), (23, 11), (27, 13)])
+def test_the_stride_is_added_up_as_in_the_reference(steps, middle):
+    """The same rule: the sum stays below 499.5 by a rounding error, where the product would be 499.5, and 500."""
+    assert GaussianDiffusion.respaced(steps).timesteps[middle] == 499
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_tables_of_the_respaced_process(table):
     np.testing.assert_allclose(getattr(GaussianDiffusion.respaced(50), table), ARRAYS[table], rtol=1e-10, atol=1e-15)

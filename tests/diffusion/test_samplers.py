@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from diffusion.filled import hash_fill
+from harness.diffusion import samplers
 from harness.diffusion.dit import DiT, DiTConfig
 from harness.diffusion.samplers import SAMPLERS, sample_latents
 from harness.errors import UserError
@@ -84,6 +85,26 @@ def test_every_sampler_finds_the_distribution_of_an_exact_denoiser(sampler):
 
     assert x.mean().item() == pytest.approx(0.7, abs=0.03)
     assert x.std().item() == pytest.approx(0.5, abs=0.03)
+
+
+class Labelled(torch.nn.Module):
+    """Finds the noise 1 for a class and 0 for the null class."""
+
+    config = DiTConfig(2, 1, 4, 16, 1, 2, 1)
+
+    def forward(self, x, t, labels):
+        noise = (labels < 1).float().view(-1, 1, 1, 1).expand_as(x)
+        return torch.cat([noise, torch.zeros_like(noise)], dim=1)
+
+
+def test_three_of_the_four_channels_are_guided_as_in_the_authors_sampling(monkeypatch):
+    """golden/minimax_loss.json, sampling.cfg_channels."""
+    seen = []
+    monkeypatch.setattr(
+        samplers, "ancestral_chain", lambda denoise, x, *_: seen.append(denoise(x, torch.zeros(len(x)).long())) or x
+    )
+    sample_latents(Labelled(), torch.zeros(2, dtype=torch.long), [0, 1], steps=2, guidance=4.0, device=CPU)
+    assert seen[0][:, :4].amax((2, 3)).tolist() == [[4, 4, 4, 1]] * 2
 
 
 def test_an_unknown_sampler_is_refused_with_the_closest(model):

@@ -1,9 +1,15 @@
 """Minimax fine-tuning: what trains, how it resumes, and what the criteria do to it. The criteria: test_minimax_criteria."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
-from methods.minimax import BatchOrder, Minimax
+from harness.diffusion.finetune import FineTuner
+from harness.diffusion.generator import ClassConditionalGenerator
+from harness.method import ClassInfo
+from methods.minimax import BatchOrder, Criteria, Minimax
 
 
 class Memory:
@@ -22,8 +28,8 @@ class Memory:
         return None
 
 
-def fit(make_task, checkpoint=None, **options):
-    task = make_task("fit", "minimax")
+def fit(make_task, checkpoint=None, classes=None, **options):
+    task = make_task("fit", "minimax", **({"classes": classes} if classes else {}))
     task.checkpoint = checkpoint or Memory()
     config = Minimax.Config(**{"epochs": 1, "batch": 16, "checkpoint_every": 9, "flips": False, **options})
     return Minimax(config).fit(task), task
@@ -100,16 +106,69 @@ def test_fewer_images_than_a_batch_make_one_batch(make_task):
     assert len(BatchOrder(make_task("fit", "minimax"), 3, 8).rows(5)) == 3
 
 
-@pytest.mark.parametrize("field", ["lambda_r", "lambda_d", "lr", "batch", "epochs", "memory", "ema_decay"])
-def test_the_defaults_are_those_of_the_authors(field):
-    import json
-    from pathlib import Path
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "minimax_loss.json").read_text())
+SCRIPT, COMMAND, SAMPLING = GOLDEN["finetune_defaults_of_reference"].values()
+PUBLISHED = {
+    "lambda_r": SCRIPT["lambda_pos"], "lambda_d": SCRIPT["lambda_neg"], "lr": SCRIPT["lr"],
+    "weight_decay": SCRIPT["weight_decay"], "batch": COMMAND["global_batch_size"], "epochs": COMMAND["epochs"],
+    "memory": SCRIPT["memory_size"], "ema_decay": SCRIPT["ema_decay"], "label_dropout": SCRIPT["label_dropout"],
+    "group_size": SCRIPT["nclass"], "flips": "random horizontal flip" in SCRIPT["image_transform"],
+    "guidance": SAMPLING["cfg_scale"], "sampling_steps": SAMPLING["steps"], "sampler": "ddpm",
+}  # fmt: skip
 
-    golden = json.loads((Path(__file__).parents[1] / "golden" / "minimax_loss.json").read_text())
-    script, command = (golden["finetune_defaults_of_reference"][k] for k in ("train_script", "published_command"))
-    published = {
-        "lambda_r": script["lambda_pos"], "lambda_d": script["lambda_neg"], "lr": script["lr"],
-        "batch": command["global_batch_size"], "epochs": command["epochs"], "memory": script["memory_size"],
-        "ema_decay": script["ema_decay"],
-    }  # fmt: skip
-    assert getattr(Minimax.Config(), field) == published[field]
+
+@pytest.mark.parametrize("field", PUBLISHED)
+def test_the_defaults_are_those_of_the_authors(field):
+    assert "ancestral" in SAMPLING["sampler"]
+    assert getattr(Minimax.Config(), field) == PUBLISHED[field]
+
+
+def test_the_tuner_of_a_fit_has_the_published_settings(make_task, monkeypatch):
+    given = []
+    finetune = ClassConditionalGenerator.finetune
+    monkeypatch.setattr(
+        ClassConditionalGenerator,
+        "finetune",
+        lambda self, **options: given.append(options) or finetune(self, **options),
+    )
+    fit(make_task)
+    names = ("lr", "weight_decay", "ema_decay", "label_dropout")
+    assert given == [{"mode": "difffit", **{name: PUBLISHED[name] for name in names}}]
+
+
+def test_images_are_drawn_as_published(make_task, monkeypatch):
+    state, _ = fit(make_task)
+    given = []
+
+    def sample(self, c, n, **options):
+        given.append(options)
+        return torch.zeros(n, 3, 16, 16, dtype=torch.uint8)
+
+    monkeypatch.setattr(ClassConditionalGenerator, "sample", sample)
+    task = make_task("synthesize", "minimax")
+    Minimax(Minimax.Config()).synthesize(task, state, 2)
+    names = {"steps": "sampling_steps", "guidance": "guidance", "sampler": "sampler"}
+    assert len(given) == len(task.classes)
+    assert all({k: options[k] for k in names} == {k: PUBLISHED[v] for k, v in names.items()} for options in given)
+
+
+def test_images_are_fitted_under_the_generators_labels(make_task, monkeypatch):
+    """Three numbers belong to a class: its label in the suite, that of the generator, and its place in the group."""
+    called, cached, trained, criteria = {"4": 7, "8": 2}, [], [], []
+    cache, loss, init = ClassConditionalGenerator.latent_cache, FineTuner.loss, Criteria.__init__
+    monkeypatch.setattr(ClassConditionalGenerator, "label_of", lambda self, class_id: called[class_id])
+    monkeypatch.setattr(
+        ClassConditionalGenerator, "latent_cache", lambda self, i, t, **o: cached.append(t) or cache(self, i, t, **o)
+    )
+    monkeypatch.setattr(FineTuner, "loss", lambda self, x, t, rng: trained.append(t) or loss(self, x, t, rng))
+    monkeypatch.setattr(Criteria, "__init__", lambda self, k, *args: criteria.append(k) or init(self, k, *args))
+
+    classes = tuple(ClassInfo(name, int(name), name) for name in called)
+    _, task = fit(make_task, classes=classes)
+
+    counts = {label: int((cached[0] == label).sum()) for label in cached[0].unique().tolist()}
+    assert counts == {called[c]: n for c, n in task.real.num_per_class.items()}
+    own = task.real.tensors()[1]
+    assert all((cached[0][own == c.label] == called[c.id]).all() for c in classes)
+    assert set(torch.cat(trained).tolist()) == {2, 7}
+    assert criteria[0].tolist() == [2, 7]

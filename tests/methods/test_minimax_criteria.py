@@ -18,15 +18,16 @@ def golden():
     return json.loads((GOLDEN / "minimax_loss.json").read_text()), {k: arrays[k] for k in arrays.files}
 
 
-def replay(about, arrays, dtype):
-    """Run the 12 golden steps; return the criteria and per-step losses and gradients."""
+def replay(about, arrays, dtype, names=(0, 1, 2)):
+    """Run the 12 golden steps, label i being called names[i]; return the criteria, per-step losses and gradients."""
+    called = torch.tensor(names)
     criteria = Criteria(
-        torch.tensor(about["class_labels"]), about["lambda_pos"], about["lambda_neg"], about["memory_size"]
+        called[about["class_labels"]].sort().values, about["lambda_pos"], about["lambda_neg"], about["memory_size"]
     )
     steps = []
     for x, pseudo, labels in zip(arrays["x"], arrays["pseudo"], arrays["labels"], strict=True):
         predicted = torch.tensor(pseudo, dtype=dtype, requires_grad=True)
-        represent, diversity = criteria(torch.tensor(x, dtype=dtype), predicted, torch.tensor(labels))
+        represent, diversity = criteria(torch.tensor(x, dtype=dtype), predicted, called[torch.tensor(labels)])
         (represent + diversity).backward()
         steps.append((represent.item(), diversity.item(), predicted.grad, criteria.cosines))
     return criteria, steps
@@ -44,6 +45,21 @@ def test_losses_and_gradients_equal_the_authors_over_twelve_steps(golden, precis
         assert diversity == pytest.approx(arrays["neg_loss"][step], abs=tolerance["loss_abs"])
         expected = torch.tensor(arrays["grad_pseudo"][step], dtype=grad.dtype)
         assert (grad - expected).abs().max() <= tolerance["grad_abs"]
+
+
+def test_labels_are_names_and_not_rows(golden):
+    """A generator of ImageNet calls three of its classes 207, 7 and 151; nothing else changes."""
+    about, arrays = golden
+    tolerance = about["suggested_tolerance"]["float64"]
+
+    criteria, steps = replay(about, arrays, torch.float64, names=(207, 7, 151))
+
+    assert [s[0] for s in steps] == pytest.approx(arrays["pos_loss"].tolist(), abs=tolerance["loss_abs"])
+    assert [s[1] for s in steps] == pytest.approx(arrays["neg_loss"].tolist(), abs=tolerance["loss_abs"])
+    for label, name in enumerate((207, 7, 151)):
+        real, predicted = (m.float() for m in criteria.memory(name))
+        assert torch.equal(real, torch.tensor(arrays[f"final_real_memory_{label}"]).flatten(1))
+        assert torch.equal(predicted, torch.tensor(arrays[f"final_pseudo_memory_{label}"]).flatten(1))
 
 
 def test_the_memories_hold_the_newest_latents_oldest_first(golden):

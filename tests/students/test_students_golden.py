@@ -61,6 +61,26 @@ def test_parameters_are_those_of_the_reference(case_id):
     assert all((m.bias is not None) == case["conv_has_bias"] for m in convolutions)
 
 
+STEMS = [
+    ("resnet_ap10", 129, 7, 1, 32), ("resnet_ap10", 128, 3, 1, 64), ("resnet_ap10", 65, 3, 1, 32),
+    ("resnet_ap10", 64, 3, 1, 64), ("resnet_ap10", 32, 3, 1, 32), ("resnet_ap10_cifar", 224, 3, 1, 224),
+    ("resnet18", 129, 7, 2, 33), ("resnet18", 128, 3, 1, 64), ("resnet18", 65, 3, 1, 33), ("resnet18", 64, 3, 1, 64),
+    ("resnet18", 32, 3, 1, 32), ("resnet18_cifar", 224, 3, 1, 224),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "side", "kernel", "stride", "out"), STEMS)
+def test_the_stem_goes_by_the_image_size_as_in_the_reference(name, side, kernel, stride, out):
+    """The facts of students.json, "architectures": sizes that none of its logits has, on both sides of each bound."""
+    stem = build_student(name, 2, side).stem
+    assert (stem[0].kernel_size, stem[0].stride, stem[0].bias) == ((kernel, kernel), (stride, stride), None)
+    with torch.inference_mode():
+        assert stem(torch.zeros(1, 3, side, side)).shape[-1] == out
+    pools = [type(layer).__name__ for layer in stem[3:]]
+    small, pooled = side <= 64 or name.endswith("_cifar"), name.startswith("resnet_ap")
+    assert pools == ([] if small else ["HalvingPool"] * (2 if side > 128 else 1) if pooled else ["MaxPool2d"])
+
+
 @pytest.mark.parametrize("kind", ["cos", "hash"])
 @pytest.mark.parametrize("case_id", CASES)
 def test_logits_and_features_are_those_of_the_reference(case_id, kind):

@@ -30,6 +30,15 @@ def test_the_user_wins_over_the_suite_and_the_suite_over_the_protocol():
     assert (protocol.lr, protocol.batch_size, protocol.momentum) == (0.05, 32, 0.9)
 
 
+def test_rows_for_a_student_are_added_to_the_protocols_own():
+    ours = resolve_protocol("rded", {"lr_by_student": {"convnet3": 0.002}}, {"lr_by_student": {"timm:vgg11": 0.1}})
+    known = resolve_protocol("rded").lr_by_student
+    assert ours.lr_by_student == {**known, "convnet3": 0.002, "timm:vgg11": 0.1}
+    assert resolve_protocol("rded", {"batch_by_student": {"convnet3": 25}}).batch_by_student == {"convnet3": 25}
+    with pytest.raises(UserError, match="lr_by_student"):
+        resolve_protocol("rded", {"lr_by_student": 0.1})
+
+
 def test_lists_of_a_yaml_file_are_taken():
     protocol = resolve_protocol("idc", {"crop_scale": [0.7, 1.0], "epochs": {"up_to": [[10, 24], [50, 6]], "above": 7}})
     assert protocol.crop_scale == (0.7, 1.0)

@@ -7,6 +7,7 @@ import pytest
 
 from harness.config import ByIpc, Protocol
 from harness.errors import UserError
+from harness.suites import load_suite
 from harness.training import resolve, resolve_protocol
 from harness.training.recipe import eval_epochs
 
@@ -63,6 +64,25 @@ def test_the_switches_for_many_classes_can_be_turned_off():
     off = {"scale_epochs_at_100_classes": False, "switch_above_100_classes": False}
     assert resolve(resolve_protocol("idc", off), 10, 100).epochs == 2000
     assert resolve(resolve_protocol("idc", off), 10, 1000).lr == 0.01
+
+
+@pytest.mark.parametrize("num", [10, 100])
+def test_cifar_is_trained_by_the_rules_that_the_reference_has_for_it(num):
+    golden = GOLDEN["overrides"]["cifar10_cifar100"]
+    suite = load_suite(f"cifar{num}_lt").suite
+    idc = resolve_protocol("idc", suite.protocol_overrides["idc"])
+    recipes = [resolve(idc, ipc, num) for ipc in (1, 10, 50)]
+
+    assert {r.epochs for r in recipes} == {golden["epochs"]}
+    assert {r.eval_epochs for r in recipes} == {(golden["eval_every"],)}
+    assert idc.cutmix_probability == golden["cutmix_probability"]
+    assert suite.side == golden["input_size"]
+    assert golden["train_transform"] == ["to_tensor", "normalize"]
+    assert (idc.crop_scale, idc.flip, idc.color_jitter, idc.pca_lighting) == (None, False, 0, 0)
+    assert (list(idc.mean), list(idc.std)) == (golden["mean"], golden["std"])
+    assert resolve_protocol("plain", suite.protocol_overrides["plain"]) == idc.model_copy(
+        update={"name": "plain", "cutmix_probability": 0.0}
+    )
 
 
 def test_one_number_of_epochs_stands_for_every_ipc():

@@ -1,0 +1,13 @@
+"""Deliberate mistakes in our code, each of which must fail a test: what `make mutants` tries, one at a time.
+
+Data only. A mutation replaces `old`, which stands exactly once in `file`, by `new`; the test files (or one test each)
+that are named are those of the code that it changes, as few as will do, because each costs seconds.
+"""
+
+from mutations.kind import Mutation
+from mutations.methods import METHODS
+from mutations.models import MODELS
+from mutations.scores import SCORES
+from mutations.training import TRAINING
+
+MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *SCORES)
