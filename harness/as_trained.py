@@ -28,7 +28,8 @@ def as_trained(plan: Plan, store: Store) -> Plan:
         if row.train and changes:
             deps = {role: (key,) for role, key in changes.items()}
             jobs[row.train] = replace(jobs[row.train], deps=jobs[row.train].deps | deps)
-        rows.append(replace(row, **changes))
+        made, label = changes.get("synthesize", row.synthesize), changes.get("label", row.label)
+        rows.append(replace(row, synthesize=made, label=label))
     return Plan(_needed(jobs, rows), tuple(rows))
 
 
