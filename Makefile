@@ -39,7 +39,7 @@ bench: .venv/.ready
 	$(BIN)/python -m pytest tests/benchmarks -o addopts= --benchmark-only --benchmark-group-by=group -s
 
 speed: .venv/.ready
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m tests.benchmarks.gpu
 
 notebooks: .venv/.ready
 	$(BIN)/python -m notebooks.execute

@@ -11,19 +11,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.discovery import register_method
-from harness.errors import UserError
-from harness.frozen import AFTER_FIT, UNHASHED
-from harness.method import ClassInfo, DistilledSet, Method, State, Stored, Task, repeat_to
+from harness.core.classes import ClassInfo
+from harness.core.config.base import AFTER_FIT, UNHASHED
+from harness.core.errors import UserError
+from harness.core.plugin.discovery import register_method
+from harness.core.plugin.distilled_set import DistilledSet, Stored, repeat_to
+from harness.core.plugin.method import Method
+from harness.core.plugin.task import State, Task
 
 if TYPE_CHECKING:
-    from harness.api import run
-    from harness.data.sources import register_source
-    from harness.exporting import export
-    from harness.given.evaluate import evaluate
+    from harness.api.evaluate import evaluate
+    from harness.api.export import export
+    from harness.api.inspect import inspect
+    from harness.api.report import figures, report, write_page
+    from harness.api.run import run
+    from harness.data.sources.base import register_source
     from harness.reporters import register_reporter
-    from harness.reporters.published_paper import report_published
-    from harness.results import Run, figures, find_runs, inspect, load_results, report, write_page
+    from harness.reporters.runs import Run, find_runs, load_results
+    from harness.reporters.tables.published import report_published
     from harness.students import register_student
     from harness.students.build import build_student
     from harness.training.soft_labels import SoftLabels
@@ -61,22 +66,22 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Run": "harness.results",
+    "Run": "harness.reporters.runs",
     "SoftLabels": "harness.training.soft_labels",
     "build_student": "harness.students.build",
-    "evaluate": "harness.given.evaluate",
-    "export": "harness.exporting",
-    "figures": "harness.results",
-    "find_runs": "harness.results",
-    "inspect": "harness.results",
-    "load_results": "harness.results",
+    "evaluate": "harness.api.evaluate",
+    "export": "harness.api.export",
+    "figures": "harness.api.report",
+    "find_runs": "harness.reporters.runs",
+    "inspect": "harness.api.inspect",
+    "load_results": "harness.reporters.runs",
     "register_reporter": "harness.reporters",
-    "register_source": "harness.data.sources",
+    "register_source": "harness.data.sources.base",
     "register_student": "harness.students",
-    "report": "harness.results",
-    "report_published": "harness.reporters.published_paper",
-    "run": "harness.api",
-    "write_page": "harness.results",
+    "report": "harness.api.report",
+    "report_published": "harness.reporters.tables.published",
+    "run": "harness.api.run",
+    "write_page": "harness.api.report",
 }
 
 

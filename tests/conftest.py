@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import harness_process, tiny_suite_values
+
+from tests.helpers.support import harness_process, tiny_suite_values
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,7 @@ def shared_store(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def _forget_plugins():
     """Methods that a test registers are gone after it."""
-    from harness import discovery
+    from harness.core.plugin import discovery
 
     discovery.discover()
     items, modules = discovery.methods.snapshot(), set(sys.modules)
@@ -53,11 +54,11 @@ def cli():
 @pytest.fixture
 def cli_here(monkeypatch, capsys):
     """Run `harness ARGS` as `cli` does, in this process: without the seconds of imports, and with the shortest trials."""
-    from harness.cli import main
+    from harness.cli.app import main
 
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr("harness.trial.TRIAL_S", 0.0)
+    monkeypatch.setattr("harness.planning.calibrate.TRIAL_S", 0.0)
 
     def call(*args: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["harness", *map(str, args)])
@@ -74,13 +75,14 @@ def make_task(tiny_suite, tmp_path_factory):
     """Return a function that makes the task of a job as the engine does, with a generator and a teacher of its own."""
     import torch
 
-    from harness.config import Protocol
+    from harness.core.config.protocol import Protocol
+    from harness.core.plugin.task import Task
     from harness.data.real import RealImages
-    from harness.diffusion.kinds import GENERATOR_KINDS, PriorInputs
-    from harness.method import Task
-    from harness.request import make_request
-    from harness.resolve import resolve
-    from harness.services import load_generator, open_split
+    from harness.diffusion.generator_kinds import GENERATOR_KINDS, PriorInputs
+    from harness.jobs.context import open_split
+    from harness.jobs.services import load_generator
+    from harness.planning.request import make_request
+    from harness.planning.resolve import resolve
     from harness.students.build import build_student
     from harness.students.features import FeatureExtractor
     from harness.training.soft_labels import SoftLabels

@@ -1,9 +1,9 @@
 """Real images and distilled folders: sources, splits, class lists. Importing this package imports no torch."""
 
-from harness.data.class_list import read_class_list
-from harness.data.distilled_folder import contact_sheet, load_distilled, save_distilled, storage_bytes
+from harness.core.classes import read_class_list
 from harness.data.real import RealImages
-from harness.data.sources import ImageSource, open_source, register_source, sources
+from harness.data.sets.folder import contact_sheet, load_distilled, save_distilled, storage_bytes
+from harness.data.sources.base import ImageSource, open_source, register_source
 from harness.data.split import ImageStore, Split
 
 __all__ = [
@@ -17,6 +17,5 @@ __all__ = [
     "read_class_list",
     "register_source",
     "save_distilled",
-    "sources",
     "storage_bytes",
 ]

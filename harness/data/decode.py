@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core.errors import UserError
 from harness.data.split import Crop, Progress, short_side
-from harness.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from harness import seeds
-from harness.errors import UserError
+from harness.core import seeds
+from harness.core.errors import UserError
 
 if TYPE_CHECKING:
     import torch

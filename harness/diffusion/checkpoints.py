@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.core.errors import UserError
 from harness.diffusion.dit import DiT, DiTConfig, sincos_table
-from harness.errors import UserError
 
 State = dict[str, Tensor]
 Shapes = dict[str, list[int]]

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from harness.core.errors import UserError, did_you_mean
 from harness.diffusion.dit import Attention, Block, DiT
-from harness.errors import UserError, did_you_mean
 
 Mode = Literal["difffit", "full", "bias"]
 

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-from harness import weights
+from harness.core import hub
+from harness.core.errors import UserError
 from harness.diffusion.latents import Report
-from harness.errors import UserError
 
 MB = 10**6
 
@@ -36,11 +36,11 @@ def fetch(repo: str, revision: str | None, files: Sequence[str], report: Report 
     Raises:
         UserError: the hub must not be asked, does not answer, has no such repository, or the disk is too small.
     """
-    if weights.offline():
+    if hub.offline():
         raise UserError(f"{repo}: not on this machine, and HF_HUB_OFFLINE forbids the download. {how_to_get(repo)}")
     from huggingface_hub import HfApi, snapshot_download
 
-    endpoint, cache = os.environ.get("HF_ENDPOINT"), weights.hub_cache()
+    endpoint, cache = os.environ.get("HF_ENDPOINT"), hub.hub_cache()
     try:
         info = HfApi(endpoint=endpoint).model_info(repo, revision=revision, files_metadata=True)
         sizes = {f.rfilename: f.size or 0 for f in info.siblings or ()}
@@ -76,7 +76,7 @@ def how_to_get(repo: str) -> str:
     name = repo.split("/")[1]
     return (
         f"On a machine with a connection, download the repository; then put its folder as {repo} or {name} under "
-        f"--weights-root (or DATA_ROOT/weights), or copy it in the hub's cache at {weights.hub_cache()}."
+        f"--weights-root (or DATA_ROOT/weights), or copy it in the hub's cache at {hub.hub_cache()}."
     )
 
 

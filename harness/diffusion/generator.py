@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness import seeds
+from harness.core import seeds
+from harness.core.errors import UserError, did_you_mean
 from harness.diffusion import difffit
-from harness.diffusion.batches import Batches
+from harness.diffusion.adaptive_batches import Batches
 from harness.diffusion.dit import DiT
 from harness.diffusion.finetune import FineTuner
 from harness.diffusion.latents import Images, LatentCache, Report
@@ -23,10 +24,9 @@ from harness.diffusion.loading import load_autoencoder, load_transformer
 from harness.diffusion.precision import Precision, check_precision
 from harness.diffusion.samplers import sample_latents
 from harness.diffusion.vae import Autoencoder
-from harness.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.method import ClassInfo
+    from harness.core.classes import ClassInfo
 
 
 class ClassConditionalGenerator:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.errors import UserError
+from harness.core.errors import UserError
 
 Report = Callable[[str, int, int, str], None]
 """Takes a stage, how much is done, how much there is, and the unit."""

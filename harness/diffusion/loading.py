@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-from harness import weights
+from harness.core import hub
+from harness.core.errors import UserError
 from harness.diffusion.checkpoints import load_dit
 from harness.diffusion.dit import DiT
 from harness.diffusion.download import fetch
 from harness.diffusion.latents import Report
 from harness.diffusion.vae import Autoencoder
-from harness.errors import UserError
 
 HUB_FILES = ("*.json", "transformer/*", "vae/*", "scheduler/*", "diffusion_pytorch_model.*")
 _TENSORS = ("*.safetensors", "*.bin")
@@ -83,10 +83,10 @@ def locate(place: str | Path, *, files: Sequence[str] = HUB_FILES, report: Repor
     path = Path(place).expanduser()
     if path.exists():
         return path
-    parsed = weights.hub_id(place)
+    parsed = hub.hub_id(place)
     if parsed is None:
         raise UserError(f"{place}: no such file or folder, and not a hub id of the form owner/name")
-    cached = weights.on_disk(str(place))
+    cached = hub.on_disk(str(place))
     if cached is not None and is_complete(cached):
         return cached
     return fetch(*parsed, files, report)

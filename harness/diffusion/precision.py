@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import torch
 
-from harness.errors import UserError, did_you_mean
+from harness.core.errors import UserError, did_you_mean
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -18,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness import seeds
+from harness.core import seeds
+from harness.core.config.generator import PriorTraining, VaeTraining
+from harness.core.errors import UserError
 from harness.diffusion.checkpoints import diffusers_config, to_diffusers
 from harness.diffusion.dit import DiT, DiTConfig, build_dit
 from harness.diffusion.ema import Ema
@@ -26,8 +28,6 @@ from harness.diffusion.latents import LatentCache, Report
 from harness.diffusion.loading import no_progress_bars
 from harness.diffusion.process import BETA_END, BETA_START, NUM_TIMESTEPS, GaussianDiffusion
 from harness.diffusion.vae import Autoencoder, Vae
-from harness.errors import UserError
-from harness.generator_config import PriorTraining, VaeTraining
 
 NUM_LABELS = 1000
 LATENT_CHANNELS = 4

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.diffusion.tokens import ExtendedEmbedding, embedding_file
-from harness.errors import UserError
+from harness.core.errors import UserError
+from harness.diffusion.embeddings import ExtendedEmbedding, embedding_file
 
 
 class PromptEncoder:

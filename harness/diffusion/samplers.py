@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.diffusion.batches import Batches
+from harness.core.errors import UserError, did_you_mean
+from harness.diffusion.adaptive_batches import Batches
 from harness.diffusion.dit import DiT, DiTConfig, guided_output
 from harness.diffusion.latents import Report
 from harness.diffusion.process import BETA_END, BETA_START, NUM_TIMESTEPS, GaussianDiffusion
-from harness.errors import UserError, did_you_mean
 
 SAMPLERS = ("ddpm", "ddim", "dpmsolver++")
 

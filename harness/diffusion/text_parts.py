@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
+from harness.core.errors import UserError
 from harness.diffusion.latents import Report
 from harness.diffusion.loading import load_autoencoder, locate, no_progress_bars
 from harness.diffusion.vae import Autoencoder
-from harness.errors import UserError
 
 PIPELINE = "StableDiffusionPipeline"
 PREDICTIONS = ("epsilon", "v_prediction")

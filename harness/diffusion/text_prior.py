@@ -20,7 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness import seeds
+from harness.core import seeds
+from harness.core.config.generator import TextPriorTraining
+from harness.core.errors import UserError
 from harness.diffusion.ema import Ema
 from harness.diffusion.latents import LatentCache, Report
 from harness.diffusion.loading import no_progress_bars
@@ -30,8 +32,6 @@ from harness.diffusion.text_parts import TextParts
 from harness.diffusion.text_to_image import TextToImageGenerator
 from harness.diffusion.vae import Autoencoder
 from harness.diffusion.word_tokenizer import word_tokenizer
-from harness.errors import UserError
-from harness.generator_config import TextPriorTraining
 
 MAX_GRAD_NORM = 1.0
 

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from harness import seeds
-from harness.diffusion.batches import Batches
+from harness.core import seeds
+from harness.core.errors import UserError, did_you_mean
+from harness.diffusion.adaptive_batches import Batches
 from harness.diffusion.latents import Images, LatentCache, Report
 from harness.diffusion.prompts import PromptEncoder
 from harness.diffusion.samplers import NoiseStreams
 from harness.diffusion.text_parts import TextParts, load_text_parts
 from harness.diffusion.tokens import TokenLearner
-from harness.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from harness.method import ClassInfo
+    from harness.core.classes import ClassInfo
 
 LIVE_VALUES = 32
 """Values per latent pixel and first width at the peak of a UNet: the gated feed-forward of its largest transformer."""

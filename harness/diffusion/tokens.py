@@ -9,51 +9,17 @@ Source: Gal et al., An Image is Worth One Word, ICLR 2023 (textual inversion).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 if TYPE_CHECKING:
     from harness.diffusion.text_to_image import TextToImageGenerator
 
+
 _MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-class ExtendedEmbedding(nn.Module):
-    """A frozen embedding table with new rows behind it.
-
-    Args:
-        table: the pre-trained table; kept, never changed.
-        first: the id of the first new row: the size of the tokenizer's vocabulary, which may be below the table's.
-    """
-
-    def __init__(self, table: nn.Embedding, first: int) -> None:
-        super().__init__()
-        self.table = table.requires_grad_(False)
-        self.first = first
-        self.rows = nn.Parameter(table.weight.new_empty(0, table.embedding_dim), requires_grad=False)
-
-    @property
-    def weight(self) -> Tensor:
-        """The pre-trained table."""
-        return self.table.weight
-
-    def append(self, rows_KD: Tensor) -> None:
-        """Add rows; their ids follow the last one's."""
-        rows = torch.cat([self.rows.detach(), rows_KD.to(self.rows)])
-        self.rows = nn.Parameter(rows, requires_grad=False)
-
-    def forward(self, ids_BL: Tensor) -> Tensor:
-        """Return the embeddings [B, L, D]."""
-        known = self.table(ids_BL.clamp(max=len(self.table.weight) - 1))
-        if not len(self.rows):
-            return known
-        new = functional.embedding((ids_BL - self.first).clamp(min=0), self.rows)
-        return torch.where((ids_BL >= self.first)[..., None], new, known)
 
 
 class TokenLearner:
@@ -129,16 +95,3 @@ class TokenLearner:
         state["step"] = torch.tensor(float(self.num_steps))
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": {0: state} if self.num_steps else {}, "param_groups": groups})
-
-
-def embedding_file(token: str, rows_VD: Tensor, about: Mapping[str, Any]) -> bytes:
-    """Return one learned token as the safetensors file that diffusers' `load_textual_inversion` reads.
-
-    The key is the token; diffusers calls the rows after the first TOKEN_1, TOKEN_2 and so on, as we do. `about` goes
-    into the file's metadata, which diffusers ignores: as JSON under one key, since safetensors writes several in an
-    order that changes from call to call.
-    """
-    from safetensors.torch import save
-
-    metadata = {"about": json.dumps(dict(about), sort_keys=True)}
-    return save({token: rows_VD.detach().cpu().contiguous()}, metadata=metadata)

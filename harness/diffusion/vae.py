@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.diffusion.batches import Batches, Result
+from harness.diffusion.adaptive_batches import Batches, Result
 
 FULL_SIZE_TENSORS = 4
 """Live tensors of the second level's width and the image's size, at the peak of encoding or decoding: Stable Diffusion's

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from harness.errors import UserError
+from harness.core.errors import UserError
 from harness.students.layers import HalvingPool, make_norm
 from harness.students.spec import Norm, StudentSpec
 

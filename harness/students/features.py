@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.config import Protocol
-from harness.errors import UserError
+from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
 
 
 class FeatureExtractor:

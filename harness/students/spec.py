@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.errors import UserError, did_you_mean
-from harness.registry import Registry
+from harness.core.errors import UserError, did_you_mean
+from harness.core.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,7 +11,7 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from harness.errors import UserError
+from harness.core.errors import UserError
 from harness.students.spec import StudentSpec
 
 

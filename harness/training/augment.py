@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from harness.config import Protocol
+from harness.core.config.protocol import Protocol
 
 GREY = (0.299, 0.587, 0.114)
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)

@@ -10,14 +10,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.config import Protocol
-from harness.errors import UserError, did_you_mean
-from harness.registry import Registry
+from harness.core.config.protocol import HARD_LABELS, NO_AUGMENTATION, Protocol
+from harness.core.errors import UserError, did_you_mean
+from harness.core.registry import Registry
 
 protocols: Registry[Protocol] = Registry("protocol")
 
+
 _IDENTITY = ("name", "version")
 """Fields that say which protocol it is; nobody overrides them."""
+
 
 _BY_STUDENT = ("lr_by_student", "batch_by_student")
 """Tables to which overrides add rows: a suite that changes one student's row keeps the others'."""
@@ -110,7 +112,10 @@ def without_augmentation(protocol: Protocol) -> Protocol:
 
 
 register_protocol(Protocol.model_validate({"name": "idc"}))
+
+
 register_protocol(Protocol.model_validate({"name": "plain", **_NO_AUGMENTATION}))
+
 
 _RDED = {
     "version": 2,  # 2: timm names with a tag have the learning rate of their model; 1 gave them 0.001
@@ -149,4 +154,14 @@ Paper/Code: a second forward pass in train mode, for logging, updates batch-norm
 Paper/Code: what is left of an image whose side f does not divide is cut off. Here: it stays where it is.
 """
 
+
 register_protocol(Protocol.model_validate({"name": "rded", **_RDED}))
+
+
+def variants(protocol: Protocol) -> dict[str, Protocol]:
+    """Return the protocols under which more students are trained for the scores of a run under `protocol`."""
+
+    found = {NO_AUGMENTATION: without_augmentation(protocol)}
+    if protocol.labels != "hard":
+        found[HARD_LABELS] = protocol.model_copy(update={"labels": "hard"})
+    return found

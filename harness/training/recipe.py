@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.config import Protocol
-from harness.errors import UserError
+from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
 
 Number = TypeVar("Number", int, float)
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.config import Protocol
-from harness.data.stored_labels import BYTES_A_NUMBER
+from harness.core.config.protocol import Protocol
+from harness.data.sets.soft_labels import BYTES_A_NUMBER
 from harness.training.cutmix import Mix
-from harness.training.scoring import predict
+from harness.training.evaluation import predict
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.config import ByIpc, Protocol, Teacher
-from harness.errors import UserError
-from harness.method import ClassInfo
-from harness.training.scoring import predict
+from harness.core.classes import ClassInfo
+from harness.core.config.protocol import ByIpc, Protocol
+from harness.core.config.suite import Teacher
+from harness.core.errors import UserError
+from harness.training.evaluation import predict
 from harness.training.trainer import train_student
 
 if TYPE_CHECKING:

@@ -9,39 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from harness.config import Protocol, Teacher
-from harness.errors import UserError
-from harness.method import ClassInfo
+from harness.core.classes import ClassInfo
+from harness.core.config.protocol import Protocol
+from harness.core.config.suite import Teacher
+from harness.core.errors import UserError
 from harness.students.build import build_student
-
-ABOUT, MODEL = "teacher.json", "model.safetensors"
-"""Files of a teacher's folder: what it is, and its state dict."""
+from harness.training.teacher_folder import ABOUT, MODEL, TeacherFolder, check_known, read_about
 
 TIMM = "timm:"
-
-
-@dataclass(frozen=True)
-class TeacherFolder:
-    """What teacher.json says.
-
-    Attributes:
-        student: architecture.
-        side: of the images that it sees, pixels.
-        classes: ids in the order of its outputs.
-        protocol: the one that it was trained under; its normalisation counts.
-    """
-
-    student: str
-    side: int
-    classes: tuple[str, ...]
-    protocol: Protocol
 
 
 class Remapped(nn.Module):
@@ -73,38 +54,6 @@ def in_suite_order(model: nn.Module, own: Sequence[str], classes: Sequence[Class
     check_known(own, wanted)
     place = {class_id: i for i, class_id in enumerate(own)}
     return Remapped(model, [place[class_id] for class_id in wanted])
-
-
-def check_known(own: Sequence[str], wanted: Sequence[str]) -> None:
-    """Refuse a teacher that lacks a class of the suite.
-
-    Raises:
-        UserError: names them.
-    """
-    missing = [class_id for class_id in wanted if class_id not in set(own)]
-    if missing:
-        raise UserError(
-            f"the teacher knows no class {', '.join(missing[:10])}: its list of {len(own)} begins with "
-            f"{', '.join(own[:3])}. Name the class list in the label order of its weights (`teacher.classes`), with the "
-            "suite's ids, or let the run train a teacher (`epochs` in place of `weights`)."
-        )
-
-
-def read_about(folder: Path) -> TeacherFolder:
-    """Return what the folder of a teacher says of it.
-
-    Raises:
-        UserError: it is no folder of a teacher.
-    """
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        protocol = Protocol.model_validate(about["protocol"])
-        return TeacherFolder(about["student"], int(about["side"]), tuple(about["classes"]), protocol)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder} is no folder of a teacher ({ABOUT}: {type(error).__name__}: {error}). Give the folder that a "
-            "run's teacher job wrote (results/store/teacher/KEY), a state dict, or timm:NAME."
-        ) from None
 
 
 def write_teacher(folder: Path, model: nn.Module, about: TeacherFolder, **more: Any) -> None:

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness import seeds
-from harness.config import Protocol
-from harness.errors import UserError
+from harness.core import seeds
+from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
 from harness.students.build import build_student
 from harness.training.augment import Augmenter, draw
 from harness.training.confusion import Called, ClassScores
 from harness.training.cutmix import Mix, draw_mix, paste
+from harness.training.evaluation import accuracies, autocast, rank
 from harness.training.pool import Pool
 from harness.training.recipe import Recipe, resolve
-from harness.training.scoring import accuracies, autocast, rank
 from harness.training.soft_labels import SoftLabels, StoredLabels
 
 Report = Callable[[str, int, int, str], None]

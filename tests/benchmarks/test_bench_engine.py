@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from harness import Method
-from harness.config import Budget, Protocol, Suite
-from harness.method import ClassInfo
-from harness.plan import MethodPlan, PlanInput
-from harness.planner import make_plan
+from harness.core.classes import ClassInfo
+from harness.core.config.protocol import Protocol
+from harness.core.config.suite import Budget, Suite
+from harness.planning.plan import MethodPlan, PlanInput
+from harness.planning.planner import make_plan
 from methods.minimax import Criteria
 
 

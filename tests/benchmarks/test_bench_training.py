@@ -8,8 +8,8 @@ import torch
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.functional import hflip, normalize, resized_crop
 
-from harness import cpu
-from harness.config import Protocol
+from harness.core.config.protocol import Protocol
+from harness.jobs import threads as job_threads
 from harness.students import build_student
 from harness.training.augment import GREY, Augmenter, draw
 
@@ -25,7 +25,7 @@ STEPS = [
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread():
     threads = torch.get_num_threads()
-    cpu.keep_pages()
+    job_threads.keep_pages()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)

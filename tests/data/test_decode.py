@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from harness.core.errors import UserError
 from harness.data.decode import read_files, square
-from harness.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from harness.core.errors import UserError
 from harness.data import open_source
-from harness.errors import UserError
 
 ORDER = ("n03", "n01", "n02")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.core.config.generator import PriorTraining, TextPriorTraining
 from harness.diffusion.generator import ClassConditionalGenerator
 from harness.diffusion.prior import train_class_conditional
 from harness.diffusion.text_prior import train_text_to_image
 from harness.diffusion.text_to_image import TextToImageGenerator
-from harness.generator_config import PriorTraining, TextPriorTraining
 
 NAMES = ["zero", "one", "two"]
 

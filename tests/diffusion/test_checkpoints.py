@@ -10,7 +10,7 @@ import torch
 from diffusers import DiTTransformer2DModel
 from safetensors.torch import save_file
 
-from diffusion.filled import golden, hash_fill, sine_input
+from harness.core.errors import UserError
 from harness.diffusion.checkpoints import (
     check_dit,
     diffusers_config,
@@ -20,7 +20,7 @@ from harness.diffusion.checkpoints import (
     to_diffusers,
 )
 from harness.diffusion.dit import DiT, DiTConfig
-from harness.errors import UserError
+from tests.diffusion.filled import golden, hash_fill, sine_input
 
 CONFIG = DiTConfig(**golden("dit_forward")["small_networks"]["a"]["config"])
 

@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 import torch
 
-from diffusion.filled import golden, hash_fill, sine_input
+from harness.core.errors import UserError
 from harness.diffusion.difffit import add_scales, fold, has_scales, trainable_names
 from harness.diffusion.dit import DiT, DiTConfig
-from harness.errors import UserError
+from tests.diffusion.filled import golden, hash_fill, sine_input
 
 FILE = golden("dit_forward")
 

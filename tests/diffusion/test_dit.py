@@ -6,9 +6,9 @@ Tolerance: 2e-5, the file's own; the reference's float32 outputs differ from its
 import pytest
 import torch
 
-from diffusion.filled import golden, hash_fill, sine_input
 from harness.diffusion.difffit import add_scales
 from harness.diffusion.dit import DiT, DiTConfig, build_dit, guided_output
+from tests.diffusion.filled import golden, hash_fill, sine_input
 
 FILE = golden("dit_forward")
 SMALL = FILE["small_networks"]

@@ -4,13 +4,13 @@ import shutil
 from collections import namedtuple
 
 import pytest
-from hub import COMMIT, serve
 
-from harness import weights
+from harness.core import hub as hub_files
+from harness.core.errors import UserError
 from harness.diffusion import download
 from harness.diffusion.generator import ClassConditionalGenerator
 from harness.diffusion.loading import is_complete, locate
-from harness.errors import UserError
+from tests.helpers.hub import COMMIT, serve
 
 REPO = "someone/tiny-dit"
 
@@ -45,7 +45,7 @@ def test_a_hub_id_is_downloaded_with_progress_and_then_found_without_the_hub(hub
     stage, done, total, unit = told[-1]
     assert (stage, unit) == ("download", "MB")
     assert done == total > 0
-    assert first == again == weights.snapshot(REPO, COMMIT)
+    assert first == again == hub_files.snapshot(REPO, COMMIT)
     assert len(hub) == num_asked, "the second time nothing is asked"
 
 
@@ -82,7 +82,7 @@ def test_offline_mode_asks_nobody_and_says_so(hub, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids the download"):
         locate(REPO)
-    assert weights.newest_commit(REPO, None) is None
+    assert hub_files.newest_commit(REPO, None) is None
     assert not hub
 
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from diffusion.conftest import NAMES, tiny_images
+from harness.core.classes import ClassInfo
+from harness.core.errors import UserError
 from harness.diffusion.difffit import has_scales
 from harness.diffusion.generator import ClassConditionalGenerator
 from harness.diffusion.vae import Autoencoder
-from harness.errors import UserError
-from harness.method import ClassInfo
+from tests.diffusion.conftest import NAMES, tiny_images
 
 ONE = ClassInfo("one", 1, "one")
 SETTINGS = {"mode": "difffit", "lr": 0.05, "weight_decay": 0.0, "ema_decay": 0.5}

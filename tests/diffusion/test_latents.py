@@ -9,9 +9,9 @@ import os
 import pytest
 import torch
 
-from diffusion.conftest import tiny_images
+from harness.core.errors import UserError
 from harness.diffusion.latents import LatentCache
-from harness.errors import UserError
+from tests.diffusion.conftest import tiny_images
 
 
 def encode_anew(generator, images, indices, rng, *, flips):

@@ -54,7 +54,7 @@ def test_a_gpu_in_bfloat16_draws_nearly_what_the_cpu_draws(generator, compiled):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_whose_memory_runs_out_goes_on_with_half(generator):
     """The process may use 2 GiB; six items want 3 GB, three items 1.5 GB."""
-    from harness.diffusion.batches import Batches
+    from harness.diffusion.adaptive_batches import Batches
 
     device = torch.device("cuda")
     total = torch.cuda.get_device_properties(device).total_memory

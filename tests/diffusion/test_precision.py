@@ -9,12 +9,12 @@ import functools
 import pytest
 import torch
 
-from diffusion.filled import hash_fill, sine_input
+from harness.core.classes import ClassInfo
+from harness.core.errors import UserError
 from harness.diffusion.dit import DiT, DiTConfig
 from harness.diffusion.precision import check_precision
-from harness.errors import UserError
-from harness.method import ClassInfo
 from methods.minimax import Minimax
+from tests.diffusion.filled import hash_fill, sine_input
 
 ONE = ClassInfo("one", 1, "one")
 
@@ -110,7 +110,7 @@ def test_a_gpu_without_bfloat16_refuses_it(monkeypatch):
 
 
 def test_precision_and_compilation_are_part_of_a_jobs_key_and_batch_sizes_are_not():
-    from harness.plan import MethodPlan
+    from harness.planning.plan import MethodPlan
 
     def hashed(**options):
         return MethodPlan("minimax", Minimax, Minimax.Config(**options).model_dump()).hashed("fit")

@@ -4,10 +4,10 @@ import pytest
 import torch
 from diffusers import DiTPipeline
 
-from diffusion.conftest import NAMES, TINY, tiny_images
+from harness.core.errors import UserError
 from harness.diffusion.checkpoints import load_dit, to_diffusers
 from harness.diffusion.prior import train_class_conditional
-from harness.errors import UserError
+from tests.diffusion.conftest import NAMES, TINY, tiny_images
 
 
 def train(out, **changes):

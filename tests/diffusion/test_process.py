@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion.filled import GOLDEN, golden
 from harness.diffusion.process import GaussianDiffusion, discretised_log_likelihood, gaussian_kl
 from harness.diffusion.samplers import ancestral_chain
+from tests.diffusion.filled import GOLDEN, golden
 
 ARRAYS = np.load(GOLDEN / "ddpm_respaced.npz")
 TOLERANCE = golden("ddpm_respaced")["suggested_tolerance"]

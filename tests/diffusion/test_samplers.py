@@ -7,11 +7,11 @@ steps add it up; measured 3e-7. The filled network is no denoiser: its latents g
 import pytest
 import torch
 
-from diffusion.filled import hash_fill
+from harness.core.errors import UserError
 from harness.diffusion import samplers
 from harness.diffusion.dit import DiT, DiTConfig
 from harness.diffusion.samplers import SAMPLERS, sample_latents
-from harness.errors import UserError
+from tests.diffusion.filled import hash_fill
 
 CPU = torch.device("cpu")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from diffusion.conftest import NAMES, TINY_TEXT, tiny_images
+from harness.core.errors import UserError
 from harness.diffusion.text_prior import Captions, train_text_to_image
 from harness.diffusion.word_tokenizer import word_tokenizer
-from harness.errors import UserError
+from tests.diffusion.conftest import NAMES, TINY_TEXT, tiny_images
 
 
 def train(out, words=NAMES, **changes):

@@ -8,9 +8,9 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from safetensors.torch import load
 
-from diffusion.conftest import tiny_images
+from harness.core.errors import UserError
 from harness.diffusion.text_to_image import TEXT_SAMPLERS, TextToImageGenerator
-from harness.errors import UserError
+from tests.diffusion.conftest import tiny_images
 
 PROMPT = "a photo of a two"
 

@@ -9,18 +9,18 @@ import torch
 import yaml
 from PIL import Image
 from safetensors import safe_open
-from support import ROOT
-from tiny_models import stable_diffusion
 
 import harness
-from harness import discovery
+from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.plugin.task import Task
 from harness.data.real import RealImages
-from harness.errors import UserError
-from harness.method import Task
-from harness.request import make_request
-from harness.resolve import resolve
-from harness.services import open_split
-from harness.state import FolderCheckpoint
+from harness.jobs.checkpoint import FolderCheckpoint
+from harness.jobs.context import open_split
+from harness.planning.request import make_request
+from harness.planning.resolve import resolve
+from tests.helpers.support import ROOT
+from tests.helpers.tiny_models import stable_diffusion
 
 CLASSES = [line.split()[0] for line in (ROOT / "datasets" / "classes" / "imagewoof.txt").read_text().splitlines()]
 
@@ -125,8 +125,8 @@ def test_the_kept_files_give_the_images_again_in_diffusers(woof_run, imagenet):
 
 def tiny_task(tiny_suite, folder, name="fit", report=lambda *_: None, classes=slice(0, 3)):
     """The task of a job on the tiny suite, whose generator is trained in `folder` once."""
-    from harness.diffusion.kinds import GENERATOR_KINDS, PriorInputs
-    from harness.services import load_generator
+    from harness.diffusion.generator_kinds import GENERATOR_KINDS, PriorInputs
+    from harness.jobs.services import load_generator
 
     context = resolve(make_request(suite=tiny_suite)).context
     split = open_split(context, "train")
@@ -231,10 +231,11 @@ def test_a_pool_begins_with_the_fixed_set(tiny_suite, prior):
 @pytest.mark.slow
 def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
     """A classifier trained on real digits judges images of "a photo of a digit" before, of each class's token after."""
+    from harness.core.store import Store
     from harness.data import load_distilled
-    from harness.services import load_generator, real_tensors
-    from harness.store import Store
-    from harness.training.scoring import evaluate
+    from harness.jobs.context import real_tensors
+    from harness.jobs.services import load_generator
+    from harness.training.evaluation import evaluate
     from harness.training.trainer import train_student
 
     threads = torch.get_num_threads()

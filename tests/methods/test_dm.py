@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from harness import build_student
-from harness.errors import UserError
-from harness.state import FolderCheckpoint
+from harness.core.errors import UserError
+from harness.jobs.checkpoint import FolderCheckpoint
 from methods import dm
 from methods.dm import DM, Mover, PixelScale, convnet_for, finished, matching_distance, random_network
 

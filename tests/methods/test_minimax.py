@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.core.classes import ClassInfo
 from harness.diffusion.finetune import FineTuner
 from harness.diffusion.generator import ClassConditionalGenerator
-from harness.method import ClassInfo
 from methods.minimax import BatchOrder, Criteria, Minimax
 
 
@@ -45,7 +45,7 @@ def test_a_fit_that_was_killed_and_resumed_equals_one_that_was_not(make_task):
 
 
 def test_a_checkpoint_goes_through_the_store_and_comes_back(make_task, tmp_path):
-    from harness.state import FolderCheckpoint
+    from harness.jobs.checkpoint import FolderCheckpoint
 
     whole, _ = fit(make_task, FolderCheckpoint(tmp_path))
     resumed, _ = fit(make_task, FolderCheckpoint(tmp_path))
@@ -54,7 +54,7 @@ def test_a_checkpoint_goes_through_the_store_and_comes_back(make_task, tmp_path)
 
 def test_latents_in_a_file_give_the_same_fit_and_are_encoded_once(make_task, tmp_path):
     """Bit for bit: the file holds the float32 values that memory would hold."""
-    from harness.state import FolderCheckpoint
+    from harness.jobs.checkpoint import FolderCheckpoint
 
     in_memory, _ = fit(make_task)
     in_file, _ = fit(make_task, FolderCheckpoint(tmp_path), checkpoint_every=10**6)

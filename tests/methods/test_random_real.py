@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from harness.core.classes import ClassInfo
+from harness.core.plugin.task import Task
 from harness.data import RealImages, open_source
-from harness.method import ClassInfo, Task
 from methods.random_real import RandomReal
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "protocol.json").read_text())["selection_first_files"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from harness.errors import UserError
+from harness.core.errors import UserError
 from methods.rded import RDED, centred, crop, draw_squares, mosaic, realism_order
 
 

@@ -10,7 +10,7 @@ TRAINING = (
     M("idc: momentum removed", "harness/training/trainer.py",
       ", lr=recipe.lr, momentum=protocol.momentum)", ", lr=recipe.lr)",
       "tests/training/test_optimiser_in_training.py"),
-    M("idc: momentum 0.95", "harness/config.py",
+    M("idc: momentum 0.95", "harness/core/config/suite.py",
       "momentum: float = Field(0.9,", "momentum: float = Field(0.95,",
       "tests/training/test_optimiser_in_training.py"),
     M("idc: weight decay 0", "harness/training/trainer.py",
@@ -67,7 +67,7 @@ TRAINING = (
       "num_classes > 100 and protocol.switch", "num_classes >= 100 and protocol.switch",
       "tests/training/test_recipe.py"),
     # Settings
-    M("idc: smallest crop 0.08", "harness/config.py",
+    M("idc: smallest crop 0.08", "harness/core/config/suite.py",
       "(0.5, 1.0), description=\"area range of the random", "(0.08, 1.0), description=\"area range of the random",
       "tests/training/test_recipe.py"),
     M("rded: smallest crop 0.08", "harness/training/protocols.py",

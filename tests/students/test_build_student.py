@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.errors import UserError
+from harness.core.errors import UserError
 from harness.students import build_student, parse, register_student, students
 from harness.students.resnet import last_side
 

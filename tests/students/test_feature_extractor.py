@@ -4,8 +4,8 @@ import pytest
 import timm
 import torch
 
-from harness.config import Protocol
-from harness.errors import UserError
+from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
 from harness.students import FeatureExtractor, build_student
 
 

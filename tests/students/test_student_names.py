@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness.errors import UserError
+from harness.core.errors import UserError
 from harness.students import catalogue, parse, register_student, students
 
 

@@ -11,7 +11,7 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.functional import hflip
 from torchvision.transforms.functional import resized_crop as torchvision_resized_crop
 
-from harness.config import Protocol
+from harness.core.config.protocol import Protocol
 from harness.training import augment as module
 from harness.training.augment import GREY, Augmenter, Draws, colour_matrix, crop_boxes, draw, resized_crop
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from harness import seeds
+from harness.core import seeds
 from harness.training.pool import Pool
 
 LABELS = torch.arange(3).repeat(20)  # 20 images of each of 3 classes

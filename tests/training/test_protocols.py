@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.config import Protocol
-from harness.errors import UserError
+from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
 from harness.training import protocols, register_protocol, resolve_protocol
 
 

@@ -8,9 +8,9 @@ import torch
 import torchvision
 from torch import nn
 
-from harness.config import Protocol
+from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
 from harness.data.split import short_side
-from harness.errors import UserError
 from harness.students.build import build_student
 from harness.training.augment import draw, shuffle_patches
 from harness.training.cutmix import cutmix_box

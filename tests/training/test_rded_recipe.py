@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.suites import load_suite
+from harness.core.suites import load_suite
 from harness.training.augment import draw
 from harness.training.protocols import resolve_protocol
 from harness.training.recipe import base_name, resolve

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import ByIpc, Protocol
-from harness.errors import UserError
-from harness.suites import load_suite
+from harness.core.config.protocol import ByIpc, Protocol
+from harness.core.errors import UserError
+from harness.core.suites import load_suite
 from harness.training import resolve, resolve_protocol
 from harness.training.recipe import eval_epochs
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from harness.config import Protocol
+from harness.core.config.protocol import Protocol
 from harness.training.soft_labels import SoftLabels
 
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import harness
-from harness.data.stored_labels import load_labels, read_labels, save_labels
-from harness.errors import UserError
-from harness.method import ClassInfo
-from harness.store import Store
+from harness.core.classes import ClassInfo
+from harness.core.errors import UserError
+from harness.core.store import Store
+from harness.data.sets.soft_labels import load_labels, read_labels, save_labels
 from harness.training.cutmix import Mix
 from harness.training.protocols import resolve_protocol
 from harness.training.soft_labels import StoredLabels, soft_label_loss
@@ -117,10 +117,10 @@ def test_the_teacher_labels_each_image_once_and_the_labels_are_counted(labelled)
 
 
 def test_stored_labels_are_the_teachers_logits_of_the_images_as_they_are(labelled, tiny_suite):
-    from harness.data.distilled_folder import load_distilled
-    from harness.request import make_request
-    from harness.resolve import resolve
-    from harness.services import load_teacher
+    from harness.data.sets.folder import load_distilled
+    from harness.jobs.services import load_teacher
+    from harness.planning.request import make_request
+    from harness.planning.resolve import resolve
 
     store, _, rows = labelled
     context = resolve(make_request(suite=tiny_suite, store=store.root)).context

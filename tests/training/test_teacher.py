@@ -7,18 +7,20 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from support import tiny_suite_values
 from torch import nn
 
 import harness
-from harness.config import Protocol, Teacher
-from harness.errors import UserError
-from harness.method import ClassInfo
-from harness.planner import make_plan
-from harness.request import make_request
-from harness.resolve import resolve
+from harness.core.classes import ClassInfo
+from harness.core.config.protocol import Protocol
+from harness.core.config.suite import Teacher
+from harness.core.errors import UserError
+from harness.planning.planner import make_plan
+from harness.planning.request import make_request
+from harness.planning.resolve import resolve
 from harness.training.teacher import TeacherScores, check_teacher, exchanged
-from harness.training.teacher_weights import TeacherFolder, in_suite_order, open_weights, write_teacher
+from harness.training.teacher_folder import TeacherFolder
+from harness.training.teacher_weights import in_suite_order, open_weights, write_teacher
+from tests.helpers.support import tiny_suite_values
 
 CLASSES = tuple(ClassInfo(name, i, name) for i, name in enumerate(["beagle", "dingo", "samoyed", "shih-tzu"]))
 

@@ -10,11 +10,12 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
 
-from harness.config import ByIpc, Protocol
-from harness.errors import UserError
+from harness.core.config.protocol import ByIpc, Protocol
+from harness.core.errors import UserError
 from harness.students import register_student, students
-from harness.training import resolve_protocol, scoring
-from harness.training.scoring import evaluate, predict
+from harness.training import evaluation as scoring
+from harness.training import resolve_protocol
+from harness.training.evaluation import evaluate, predict
 from harness.training.trainer import train_student
 
 FAST = {"lr": 0.03, "crop_scale": [0.8, 1.0], "flip": False, "num_evaluations": 2, "batch_size": 32}

@@ -1,0 +1,1 @@
+"""L7: one file per public verb."""

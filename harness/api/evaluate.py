@@ -1,0 +1,205 @@
+"""Score images that were made elsewhere, under any protocol, as a method of their own beside the others.
+
+In: a folder or a file, and what a run asks for besides. Out: a run like any other. All mistakes surface before the store
+is touched.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.api.run import execute_plan, prepare
+from harness.core.classes import ClassInfo, read_class_list
+from harness.core.errors import UserError
+from harness.core.overrides import RESERVED, parse_settings
+from harness.core.plugin import discovery
+from harness.core.suites import load_suite
+from harness.data.imported.base import GivenSet, Rows
+from harness.data.imported.open import open_given
+from harness.planning.plan import Plan
+from harness.planning.request import make_request
+from harness.planning.resolve import Resolved
+from harness.reporters.runs import Run
+
+PICKS = ("first", "random")
+
+
+LABELS = ("protocol", "own")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation that is checked and planned.
+
+    Attributes:
+        about: what was taken for what, one line each, for people.
+    """
+
+    resolved: Resolved
+    plan: Plan
+    about: tuple[str, ...]
+
+
+def evaluate(images: str | Path, *, as_name: str, console: Console | None = None, **fields: Any) -> Run:
+    """Score given images and return the run.
+
+    Args:
+        images: a folder with one folder a class, or a file of tensors (.pt, .npz, .safetensors) with images, labels and
+            maybe soft_labels.
+        as_name: the method's name in records and tables: a lower-case word.
+        console: where progress goes; None: standard error.
+        **fields: title, pick ("first" or "random"), class_order, normalised, labels ("protocol" or "own"), and those of
+            `harness.run`; `methods` are further methods for the same tables. `ipc` None: all images, where every class
+            has as many.
+
+    Raises:
+        UserError: the images or the request are wrong; nothing was written.
+
+    Example:
+        >>> import harness
+        >>> done = harness.evaluate("downloads/theirs", as_name="theirs", suite="imagewoof", ipc=10)  # doctest: +SKIP
+    """
+    console = console or Console(stderr=True)
+    with evaluation(images, as_name=as_name, **fields) as ready:
+        for line in ready.about:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return execute_plan(ready.resolved, ready.plan, console)
+
+
+@contextmanager
+def evaluation(
+    images: str | Path,
+    *,
+    as_name: str,
+    title: str | None = None,
+    suite: str | Path = "digits",
+    ipc: int | Sequence[int] | None = None,
+    pick: str = "first",
+    class_order: str | None = None,
+    normalised: str | None = None,
+    labels: str = "protocol",
+    methods: str | Sequence[str] | None = None,
+    settings: Any = None,
+    distill_seeds: Any = None,
+    **fields: Any,
+) -> Iterator[Evaluation]:
+    """Check and plan an evaluation; the arguments are those of `evaluate`. Its method exists inside the `with` only.
+
+    Raises:
+        UserError: the images or the request are wrong.
+    """
+    _check_words(pick, labels)
+    file = load_suite(str(suite))
+    classes = read_class_list(file.class_list)
+    found = open_given(images, classes, order=class_order, normalised=normalised)
+    ipcs = tuple(sorted({ipc} if isinstance(ipc, int) else set(ipc or (found.common_ipc(),))))
+    own = labels == "own"
+    rows = found.first(max(ipcs))
+    offered = rows if pick == "first" else found.all()
+    side = found.side(offered) or file.suite.side
+    found.check(offered, side)
+    overrides = _asked(settings, as_name, own) | {
+        f"{as_name}.path": str(Path(images).resolve()),
+        f"{as_name}.fingerprint": found.fingerprint(offered, labels=own),
+        f"{as_name}.side": side,
+        f"{as_name}.pick": pick,
+        f"{as_name}.soft_labels": own,
+        f"{as_name}.class_order": _absolute(class_order),
+        f"{as_name}.normalised": normalised,
+    }
+    if own:
+        overrides["protocol.labels"] = "stored"
+    beside = (methods,) if isinstance(methods, str) else tuple(methods or ())
+    with _registered(as_name, title or as_name):
+        request = make_request(
+            suite=suite,
+            methods=(as_name, *beside),
+            ipc=ipcs,
+            settings=overrides,
+            distill_seeds=(0,) if distill_seeds is None and pick == "first" else distill_seeds,
+            **fields,
+        )
+        resolved, plan = prepare(request)
+        yield Evaluation(resolved, plan, _about(found, offered, side, max(ipcs), pick, own))
+
+
+def _asked(settings: Any, as_name: str, own: bool) -> dict[str, Any]:
+    """Return the user's overrides as "target.field" -> value, less what the options of this command say."""
+    asked = parse_settings(settings or {})
+    if as_name in asked:
+        raise UserError(f"--set {as_name}.{next(iter(asked[as_name]))}: given images have no settings of their own.")
+    kind = asked.get("protocol", {}).get("labels", "stored")
+    if own and kind != "stored":
+        raise UserError(
+            f"--labels own trains with stored soft labels, and --set says protocol.labels={kind}: leave one out."
+        )
+    return {f"{target}.{field}": value for target, values in asked.items() for field, value in values.items()}
+
+
+def _check_words(pick: str, labels: str) -> None:
+    for option, value, known in (("--pick", pick, PICKS), ("--labels", labels, LABELS)):
+        if value not in known:
+            raise UserError(f"{option} {value!r}: expected {' or '.join(known)}.")
+
+
+def _absolute(class_order: str | None) -> str | None:
+    return str(Path(class_order).resolve()) if class_order and Path(class_order).is_file() else class_order
+
+
+def _about(found: GivenSet, offered: Rows, side: int, ipc: int, pick: str, own: bool) -> tuple[str, ...]:
+    """Return what was taken for what, one line each."""
+    total = sum(found.num_per_class.values())
+    how = "the first in byte order" if pick == "first" else f"drawn by seed from {sum(map(len, offered.values())):,}"
+    lines = [
+        f"given    {found.where}: {total:,} images of {len(found.classes)} classes; {ipc} of each are taken ({how}), "
+        f"kept at {side} x {side} pixels",
+        f"classes  {found.order}",
+        *(f"note     {remark}" for remark in found.remarks),
+    ]
+    if own:
+        lines.append(f"labels   {_agreement(found, offered, found.classes)}")
+    elif found.has_labels:
+        lines.append("labels   soft labels came with the images and are not used; --labels own trains with them")
+    return tuple(lines)
+
+
+def _agreement(found: GivenSet, rows: Rows, classes: tuple[ClassInfo, ...]) -> str:
+    """Say how often the given soft labels call an image its class: about never where their columns are of another order."""
+    hits = sum(int((found.soft_labels(c.id, rows[c.id]).argmax(dim=1) == c.label).sum()) for c in classes)
+    share = 100 * hits / sum(len(rows[c.id]) for c in classes)
+    return (
+        f"the soft labels that came with the images are taken; {share:.1f} % of them call the image its own class most"
+    )
+
+
+@contextmanager
+def _registered(name: str, title: str) -> Iterator[None]:
+    """Make the method `name` of given images known while the run lasts; workers get it as the source of a plugin."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("all", *RESERVED):
+        raise UserError(
+            f"--as {name!r}: expected a lower-case word of letters, digits and _, such as rded_release: it names rows and "
+            "files. --title is what tables show."
+        )
+    discovery.discover()
+    if name in discovery.methods or name in discovery.methods.broken:
+        raise UserError(f"--as {name!r} is the name of a method here; choose another, such as {name}_release.")
+    # The title is a docstring, which no key depends on.
+    source = (
+        f"{title!r}\n\nfrom harness import register_method\nfrom harness.given import GivenImages\n\n\n"
+        f"@register_method({name!r})\nclass Given(GivenImages):\n    title = __doc__\n"
+    )
+    discovery.load_plugin_source(f"images given as {name}", source)
+    module = discovery.methods.get(name).__module__
+    try:
+        yield
+    finally:
+        discovery.methods.forget(name)
+        sys.modules.pop(module, None)

@@ -1,0 +1,145 @@
+"""Export a distilled set of a run for other tools: `harness export`, and `harness.export` in Python.
+
+In: a run, a method and an IPC. Out: a folder that is there whole or not at all. Nothing that exists is overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from harness.core.classes import ClassInfo
+from harness.core.errors import UserError, did_you_mean
+from harness.core.store import Store
+from harness.data.sets.export import ExportedSet, known_format, numbered
+from harness.reporters.runs import Run, find_run, load_results, store_of
+
+ABOUT = (
+    "suite", "suite_version", "source", "method", "method_title", "method_version", "config", "ipc", "distillation_seed",
+    "draws", "image_size", "storage_bytes", "run", "distilled_key",
+)  # fmt: skip
+"""Fields of the record that go into the manifest of what is exported."""
+
+
+def export(
+    run: Run | Path | str | None = None,
+    *,
+    method: str,
+    ipc: int,
+    to: str | Path,
+    format: str = "imagefolder",
+    distill_seed: int | None = None,
+    store: str | Path = "results",
+) -> Path:
+    """Write a distilled set of a run for other tools and return its folder.
+
+    Args:
+        run: what `harness.run` returned, a run's name or folder; None: the newest run of the store.
+        method: whose set.
+        ipc: its images per class; of a generative pool all that students saw are written.
+        to: a folder that does not exist or is empty.
+        format: "imagefolder", "webdataset" or "parquet".
+        distill_seed: which set, where the run made several; None: there is one.
+        store: where runs are looked for by name.
+
+    Raises:
+        UserError: there is no such run, set or format, the folder is not empty, or the set is damaged.
+
+    Example:
+        >>> import harness
+        >>> harness.export("first", method="random_real", ipc=10, to="exported")  # doctest: +SKIP
+    """
+    write, target = known_format(format), Path(to)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists and is not an empty folder; nothing is overwritten. Give another with --to.")
+    folder = find_run(run, store)
+    given = _collect(store_of(folder), folder, _record(folder, method, ipc, distill_seed))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
+            filled = Path(temporary) / "set"
+            filled.mkdir()
+            write(given, filled)
+            if target.exists():
+                target.rmdir()
+            filled.rename(target)
+    except OSError as error:
+        raise UserError(f"--to {target}: cannot be written ({error}). Give a folder that you may write to.") from None
+    return target
+
+
+def _record(folder: Path, method: str, ipc: int, distill_seed: int | None) -> dict[str, Any]:
+    """Return a record of the set that is asked for; one with stored soft labels where there is one."""
+    rows = load_results(folder)
+    methods = sorted(set(rows["method"]))
+    if method not in methods:
+        raise UserError(
+            f"run {folder.name} has no method {method!r}.{did_you_mean(method, methods)} It has: {', '.join(methods)}."
+        )
+    own = rows[(rows["method"] == method) & (rows["distilled_key"].notna() if "distilled_key" in rows else False)]
+    known = sorted(int(n) for n in own["ipc"].dropna().unique())
+    if ipc not in known:
+        made = f"It has IPC {', '.join(map(str, known))}" if known else "It has none: none was made"
+        raise UserError(f"run {folder.name} has no set of method {method!r} at IPC {ipc}. {made}.")
+    own = own[own["ipc"] == ipc]
+    seeds = sorted(int(n) for n in own["distillation_seed"].unique())
+    if distill_seed is None and len(seeds) > 1:
+        raise UserError(
+            f"run {folder.name} has {len(seeds)} sets of method {method!r} at IPC {ipc}; say which with --distill-seed "
+            f"{seeds[0]} (of {', '.join(map(str, seeds))})."
+        )
+    if distill_seed is not None and distill_seed not in seeds:
+        raise UserError(
+            f"run {folder.name} has no set of distillation seed {distill_seed}; it has {', '.join(map(str, seeds))}."
+        )
+    own = own[own["distillation_seed"] == (seeds[0] if distill_seed is None else distill_seed)]
+    labelled = own[own["label_bytes"].notna()] if "label_bytes" in own else own.iloc[:0]
+    best = (labelled if len(labelled) else own).iloc[0]
+    return {str(name): None if value is None or value != value else value for name, value in best.to_dict().items()}
+
+
+def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
+    """Return the files of a set, checked against the store's manifest, with its stored soft labels."""
+    from harness.data.sets.soft_labels import load_labels
+
+    key = str(record["distilled_key"])
+    _check_whole(store, "synthesize", key)
+    source, classes = store.path("synthesize", key), _classes(folder)
+    per_class = int(record["ipc"]) * int(record["draws"])
+    images = {c.id: numbered(list((source / c.id).glob("*.png")))[:per_class] for c in classes}
+    labels = None
+    if record.get("label_bytes") is not None:
+        kind, label_key = ("label", str(record["label_key"])) if record["label_key"] else ("synthesize", key)
+        _check_whole(store, kind, label_key)
+        rows = load_labels(store.path(kind, label_key), classes, ipc=per_class)
+        labels = dict(zip([c.id for c in classes], rows.split(per_class), strict=True))
+    about = {name: _plain(record.get(name)) for name in ABOUT}
+    return ExportedSet(classes, images, labels, about)
+
+
+def _classes(folder: Path) -> tuple[ClassInfo, ...]:
+    """Return the classes of a run in label order, from what it wrote down."""
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    names = about.get("class_names") or about["classes"]
+    return tuple(ClassInfo(c, label, name) for label, (c, name) in enumerate(zip(about["classes"], names, strict=True)))
+
+
+def _check_whole(store: Store, kind: str, key: str) -> None:
+    try:
+        damaged = store.damaged_files(kind, key)
+    except FileNotFoundError:
+        raise UserError(
+            f"store {store.uri} no longer holds the set (artefact {kind}/{key}). The same `harness run` command makes it."
+        ) from None
+    if damaged:
+        raise UserError(
+            f"store {store.uri}: {len(damaged)} files of artefact {kind}/{key} are damaged, the first is {damaged[0]}. "
+            "Run the same `harness run` command with --fresh."
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a DataFrame as JSON knows it."""
+    return value.item() if hasattr(value, "item") else value

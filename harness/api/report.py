@@ -1,0 +1,131 @@
+"""Tables, figures and the page of runs that have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core.errors import UserError, did_you_mean
+from harness.core.remote_runs import fetch_run
+from harness.reporters.compatibility import check_agreement
+from harness.reporters.runs import Run, _frame, _read_records, find_run, store_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.reporters.tables.table import Table
+
+
+def report(
+    run: Run | Path | str | Sequence[Run | Path | str] | None = None,
+    store: str | Path = "results",
+    *,
+    layout: str | None = None,
+    published: bool = False,
+) -> dict[str, Table]:
+    """Return the tables of a run by name: leaderboard, paper, timing, and those that plugins add.
+
+    Args:
+        run: as for `load_results`; several runs give one set of tables.
+        store: where runs are looked for by name.
+        layout: one kind of table only: one of the above, or statistics, comparisons, published.
+        published: add the published numbers of the suite beside the measured ones.
+
+    Raises:
+        UserError: no such run or layout, runs that do not fit into one table (the message says why), no published number
+            for the suite, or no such table in this run.
+    """
+    from harness.reporters import build_reports, reporters
+
+    if layout is not None and layout not in reporters:
+        known = reporters.names()
+        raise UserError(f"unknown layout {layout!r}.{did_you_mean(layout, known)} Known: {', '.join(known)}.")
+    folders = _agreeing(run, store)
+    records = _merged(folders)
+    tables = build_reports(records, None if layout is None else [layout])
+    if not tables:
+        raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} holds nothing for such a table.")
+    if published and layout != "published":
+        tables |= build_reports(records, ["published"])
+    return tables
+
+
+def _agreeing(run: Run | Path | str | Sequence[Run | Path | str] | None, store: str | Path) -> list[Path]:
+    """Return the folders of runs that may stand in one table."""
+    several = [run] if run is None or isinstance(run, Run | Path | str) else list(run)
+    folders = list(dict.fromkeys(find_run(one, store).resolve() for one in several or [None]))
+    check_agreement(folders)
+    return folders
+
+
+def _merged(folders: list[Path]) -> pd.DataFrame:
+    return _frame([record for folder in folders for record in _read_records(folder)])
+
+
+def write_page(run: Run | Path | str | None = None, store: str | Path = "results", *, published: bool = False) -> Path:
+    """Write the page of a run again and return its path: one HTML file with everything, which loads nothing.
+
+    Args:
+        run: what `run` returned, a run's name or folder; None: the newest run of the store.
+        store: where runs are looked for by name.
+        published: add the published numbers of the suite beside the measured ones.
+
+    Raises:
+        UserError: no such run, it was killed before its records were written, or no number was published for the suite.
+    """
+    from harness.reporters import page
+
+    folder = find_run(run, store)
+    place = store_of(folder)
+    if folder.parent == place.runs:
+        fetch_run(place, folder.name)  # its images and figures too
+    return page.write_page(folder, report(folder, published=published))
+
+
+def figures(
+    run: Run | Path | str | Sequence[Run | Path | str] | None = None,
+    store: str | Path = "results",
+    *,
+    kinds: Sequence[str] = ("accuracy", "curves"),
+    bars: str = "ci95",
+    metric: str = "best",
+    to: str | Path | None = None,
+) -> dict[str, tuple[Path, Path]]:
+    """Draw the figures of a run, or of several together, as PNG and PDF.
+
+    Args:
+        run: as for `report`; the training curves are those that the store of the first run has.
+        store: where runs are looked for by name.
+        kinds: accuracy (against IPC, time, bytes, device-seconds), curves (of trainings and fits), published (measured
+            against published, each in the metric of the published number).
+        bars: ci95, Student's t interval of the mean, or std, one sample standard deviation.
+        metric: best of the evaluations, as papers report, or the last, of the final model.
+        to: folder for the files, which is made if needed; None: figures/ of the run.
+
+    Returns:
+        Name -> (PNG, PDF).
+
+    Raises:
+        UserError: no such run, runs that do not fit together, an unknown choice, several runs without `to`, no published
+            number for the suite, or there is nothing to draw.
+    """
+    from harness.reporters.figures import write_figures
+
+    folders = _agreeing(run, store)
+    if to is None and len(folders) > 1:
+        raise UserError("figures of several runs belong to none of them: name a folder for them, to=FOLDER.")
+    first, folder = folders[0], Path(to) if to is not None else folders[0] / "figures"
+    done = write_figures(_merged(folders), store_of(first), folder, kinds=tuple(kinds), bars=bars, metric=metric)
+    if not done:
+        names = ", ".join(folder.name for folder in folders)
+        if tuple(kinds) == ("published",):
+            raise UserError(
+                f"{names}: nothing to compare: no finished training has protocol, IPC, test model and method of a published "
+                "number. `harness.report(run, layout='published')` lists them with the reason."
+            )
+        raise UserError(
+            f"run {names} has nothing to draw: no training of a method is done. `harness report {names}` "
+            "shows what failed; the same `harness run` command goes on after it is mended."
+        )
+    return done

@@ -1,0 +1,280 @@
+"""Run a request from Python, as the command line does: check it, plan it, run its jobs, write what it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from rich.console import Console
+
+from harness.api.report import figures, report, write_page
+from harness.core.errors import UserError
+from harness.core.io import write_text_atomically
+from harness.core.overrides import without_effect
+from harness.core.remote_runs import run_names, upload_run
+from harness.core.store import Store
+from harness.jobs.job import Job
+from harness.planning.as_trained import as_trained
+from harness.planning.plan import Plan
+from harness.planning.planner import make_plan
+from harness.planning.preflight import check_disk, check_weights
+from harness.planning.request import RunRequest, make_request
+from harness.planning.resolve import Resolved, resolve
+from harness.reporters.runs import RECORDS, Run
+
+if TYPE_CHECKING:
+    from harness.execution.progress import PlainView
+    from harness.execution.scheduler import Executor, Scheduler
+
+
+def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
+    """Check a request and plan it, on the sets that the store has of it; nothing is written."""
+    resolved = resolve(request)
+    plan = make_plan(resolved.plan_input)
+    return resolved, plan if request.fresh else as_trained(plan, Store(resolved.context.store))
+
+
+def run(*, console: Console | None = None, **fields: Any) -> Run:
+    """Run a benchmark and return where its results are.
+
+    Args:
+        console: where progress goes; None: standard error.
+        **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, weights_root, name,
+            fresh.
+
+    Raises:
+        UserError: the request is wrong; nothing was written.
+
+    Example:
+        >>> import harness
+        >>> done = harness.run(methods=["random_real"], suite="digits", ipc=[10])  # doctest: +SKIP
+        >>> harness.load_results(done)[["method", "student", "top1_best"]]  # doctest: +SKIP
+    """
+    request = make_request(**fields)
+    resolved, plan = prepare(request)
+    return execute_plan(resolved, plan, console or Console(stderr=True))
+
+
+def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
+    """Run a plan's jobs, write records and reports, and return the run."""
+    from harness.execution.progress import make_view
+    from harness.execution.scheduler import Scheduler
+
+    store, fresh = _checked_store(resolved, plan), resolved.request.fresh
+
+    def has(job: Job) -> bool:
+        return not fresh and store.has(job.kind, job.key)
+
+    view = make_view(plan, console)
+    executor = make_executor(resolved, plan, view)
+    scheduler = Scheduler(plan, has, executor, view)
+    folder = make_run_folder(resolved, store)
+    about = describe_run(resolved, plan, folder.name)
+    _write_run(folder, {**about, "status": "running"})
+    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
+    ended = {"status": "interrupted"}
+    try:
+        if scheduler.to_run():
+            _start(executor, scheduler, store, folder)
+            with view:
+                scheduler.run()
+        ended = {"status": "failed" if scheduler.errors else "done"}
+    except Exception as error:
+        ended = {"status": "failed", "error": _one_line(error)}
+        raise
+    finally:
+        executor.stop()
+        if folder.exists():
+            about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
+            _leave(resolved, plan, store, scheduler, folder, about)
+    return _as_run(plan, scheduler, folder)
+
+
+def _checked_store(resolved: Resolved, plan: Plan) -> Store:
+    """Return the store of a run for which everything is there that can be checked before it begins."""
+    store = Store(resolved.context.store)
+    check_name(resolved.request.name)
+    check_weights(resolved, plan)
+    check_disk(resolved, plan)
+    store.check_writable()
+    store.sweep()
+    return store
+
+
+def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path) -> None:
+    """Start the executor; where it cannot run these jobs nothing was begun, and no run is left.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        executor.start(scheduler.to_run())
+    except UserError:
+        shutil.rmtree(folder)
+        raise
+    upload_run(store, folder)  # the name is taken, for other machines too
+
+
+def _leave(
+    resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path, about: dict[str, Any]
+) -> None:
+    """Write all files of a run that has ended; where that fails, run.json says so."""
+    _write_run(folder, about)
+    try:
+        finish(resolved, plan, store, scheduler, folder)
+        if about["status"] != "interrupted" and _num_done(plan, scheduler):
+            with contextlib.suppress(UserError):  # only the full data are done: there is nothing to draw
+                figures(folder, kinds=("accuracy",))
+        write_page(folder)
+    except Exception as error:
+        _write_run(folder, {**about, "status": "failed", "error": f"while its files were written: {_one_line(error)}"})
+        with contextlib.suppress(UserError):  # the error that came first says more
+            upload_run(store, folder)
+        raise
+    upload_run(store, folder)
+
+
+def _as_run(plan: Plan, scheduler: Scheduler, folder: Path) -> Run:
+    counts = {k: v for k, v in _outcome_counts(scheduler).items() if k not in ("cached", "not needed")}
+    errors = {plan.jobs[key].title: outcome.error for key, outcome in scheduler.errors.items()}
+    causes = {plan.jobs[key].title: plan.jobs[o.cause].title for key, o in scheduler.errors.items() if o.cause}
+    return Run(folder.name, folder, counts, errors, _num_done(plan, scheduler), causes)
+
+
+def _num_done(plan: Plan, scheduler: Scheduler) -> int:
+    return sum(row.train is not None and scheduler.status[row.train] in ("done", "cached") for row in plan.rows)
+
+
+def _there(scheduler: Scheduler) -> str:
+    """Return how many jobs there are, and how many need not run."""
+    counts = _outcome_counts(scheduler)
+    spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""
+    return f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
+    """Return the executor that the request names."""
+    from harness.execution.progress import LiveView
+
+    if resolved.request.executor == "local":
+        from harness.execution.local import LocalExecutor
+
+        return LocalExecutor(resolved.context, view.show_stages if isinstance(view, LiveView) else lambda stages: None)
+    from harness.execution.ray import RayExecutor
+
+    return RayExecutor(resolved.context, resolved.request.ray_address, resolved.request.workers)
+
+
+def check_name(wanted: str | None) -> None:
+    """Refuse what is no plain folder name.
+
+    Raises:
+        UserError: says so.
+    """
+    if wanted is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", wanted):
+        raise UserError(f"--name {wanted!r}: expected a plain folder name of at most 100 letters, digits, _ . + or -.")
+
+
+def make_run_folder(resolved: Resolved, store: Store) -> Path:
+    """Make and return the folder of a new run; two runs begun in one second get two.
+
+    Raises:
+        UserError: the request names a run that exists already.
+    """
+    wanted = resolved.request.name
+    stamp = wanted or f"{resolved.suite.name}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    taken = run_names(store)
+    for number in itertools.count(1):
+        folder = store.runs / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            if folder.name in taken:
+                raise FileExistsError
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if wanted:
+                raise UserError(
+                    f"--name {wanted!r}: a run of that name exists in {store.uri}. Choose another name."
+                ) from None
+    raise AssertionError("count never ends")
+
+
+def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
+    """Return the provenance of a run: request, suite, protocol, methods' configs, environment."""
+    from harness.core.environment import environment
+
+    given = resolved.plan_input
+    return {
+        "name": name,
+        "started": _now(),
+        "request": resolved.request.model_dump(mode="json"),
+        "suite": resolved.suite.model_dump(mode="json"),
+        "source": resolved.source_text,
+        "data_fingerprint": given.data_fingerprint,
+        "classes": [c.id for c in given.classes],
+        "class_names": [c.name for c in given.classes],
+        "protocol": given.protocol.model_dump(mode="json"),
+        "methods": {
+            m.name: {**_cited(m.name), "config": m.config, "code": m.fingerprint, "skipped": m.skip or None}
+            for m in given.methods
+        },
+        "planned": plan.counts(),
+        "environment": environment(given.device),
+    }
+
+
+def _cited(name: str) -> dict[str, Any]:
+    """Return version and reference of a method, and the title of given images; nothing for one that is not importable."""
+    from harness.core.plugin import discovery
+
+    if name not in discovery.methods:
+        return {}
+    cls = discovery.methods.get(name)
+    given = {"given": True, "title": cls.title} if cls.given else {}
+    return {"version": cls.version, "reference": cls.reference, **given}
+
+
+def _outcome_counts(scheduler: Scheduler) -> dict[str, int]:
+    from harness.execution.scheduler import Status
+
+    values = list(scheduler.status.values())
+    return {state: values.count(state) for state in get_args(Status)}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _write_run(folder: Path, about: dict[str, Any]) -> None:
+    write_text_atomically(folder / "run.json", json.dumps(about, indent=1))
+
+
+def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> None:
+    """Write what a run leaves: records, tables, contact sheets, and traceback and log of each failed job."""
+    from harness.execution.contact_sheets import write_sheets
+    from harness.execution.records import make_records
+
+    for key, outcome in scheduler.errors.items():
+        if scheduler.status[key] == "failed":
+            title = plan.jobs[key].title.replace(" ", "_").replace("/", "-")
+            write_text_atomically(folder / "errors" / f"{title}.txt", outcome.trace)
+            if outcome.log:
+                write_text_atomically(folder / "errors" / f"{title}.log", outcome.log)
+    records = make_records(resolved, plan, store, scheduler, folder.name)
+    write_text_atomically(folder / RECORDS, json.dumps(records, indent=1))
+    write_sheets(records, resolved.context.classes, folder / "images")
+    for name, table in report(folder).items():
+        table.save(folder / "tables", name)

@@ -1,0 +1,337 @@
+"""The command line: thin commands over the public API. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from harness.cli import options
+from harness.cli.data import data_app
+from harness.cli.output import plain, print_paths, print_tables, stdout, tell_run
+from harness.cli.sets import evaluate, export
+from harness.core.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.planning.request import RunRequest
+
+
+app = typer.Typer(
+    name="harness",
+    help="The reference benchmark for dataset distillation: which method's distilled set trains the best student, at "
+    "which cost, under one protocol?\n\nFirst steps: `harness run --methods all --suite digits`, then `harness report`.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+app.add_typer(data_app)
+
+
+app.command()(evaluate)
+
+
+app.command()(export)
+
+
+def main() -> NoReturn:
+    """Entry point: what the user got wrong is one message and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", plain(str(error)))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say_stopped()
+        sys.exit(130)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
+            error.show() if hasattr(error, "show") else print(error.format_message(), file=sys.stderr)
+            sys.exit(2)
+        if type(error).__name__ in ("Abort", "Exit"):
+            sys.exit(getattr(error, "exit_code", 1))
+        raise
+    if code == 130:  # Typer turns Ctrl-C into this
+        _say_stopped()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_stopped() -> None:
+    Console(stderr=True).print("stopped; what was finished is kept, and the same command goes on from there")
+
+
+@app.command()
+def run(
+    suite: Annotated[
+        str,
+        typer.Option(
+            help="Suite name (`harness list suites`), path of a suite YAML, a group such as `remote_sensing`, names with "
+            "commas, or `all`."
+        ),
+    ] = "digits",
+    methods: Annotated[str, typer.Option(help="`all`, or method names with commas.")] = "all",
+    ipc: Annotated[str | None, typer.Option(help="Images per class, with commas; default: the suite's.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--bytes",
+            help="Budgets in bytes in place of IPCs, with commas: `8kB,75KiB`. As many images as fit, uncompressed.",
+        ),
+    ] = None,
+    students: options.Students = None,
+    protocol: options.ProtocolName = None,
+    seeds: options.Seeds = None,
+    distill_seeds: options.DistillSeeds = None,
+    executor: options.Executor = "ray",
+    ray_address: options.RayAddress = None,
+    workers: options.Workers = None,
+    device: options.Device = "auto",
+    settings: options.Settings = None,
+    plugin: options.Plugins = None,
+    store: options.Store = "results",
+    data_root: options.DataRoot = "data",
+    weights_root: options.WeightsRoot = None,
+    dry_run: options.DryRun = False,
+    scores: options.Scores = False,
+    fresh: options.Fresh = False,
+    name: options.RunName = None,
+) -> int:
+    """Distil with each method, train students on each distilled set, and show the leaderboard.
+
+    What is in the store is not run again; a run that was killed goes on with the same command.
+
+    Examples: `harness run --suite digits` (runs anywhere, minutes), `harness run --suite digits --methods minimax,dit
+    --ipc 10 --seeds 0,1,2,3,4`, `harness run --plugin mine.py --dry-run`.
+    """
+    from harness.api import run as api_run
+    from harness.planning.groups import members
+    from harness.planning.request import make_request
+
+    request = make_request(
+        suite=suite,
+        methods=options.names(methods),
+        ipc=options.numbers(ipc, "--ipc", 1),
+        bytes=options.names(size),
+        students=options.names(students),
+        protocol=protocol,
+        seeds=options.numbers(seeds, "--seeds", 0),
+        distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
+        executor=executor,
+        ray_address=ray_address,
+        workers=workers,
+        device=device,
+        settings=settings or [],
+        plugins=tuple(str(p) for p in plugin or ()),
+        store=store,
+        data_root=data_root,
+        weights_root=weights_root,
+        scores=scores,
+        fresh=fresh,
+        name=name,
+    )
+    suites = members(request.suite)
+    if suites is not None:
+        return _run_group(request, suites, dry_run)
+    resolved, plan = api_run.prepare(request)
+    if dry_run:
+        from harness.cli.show import print_plan
+
+        print_plan(resolved, plan, Console())
+        return 0
+    done = api_run.execute_plan(resolved, plan, Console(stderr=True))
+    tell_run(done)
+    return done.exit_code
+
+
+def _run_group(request: RunRequest, suites: tuple[str, ...], dry_run: bool) -> int:
+    """Run or plan the suites of a group; the exit code is the worst."""
+    from harness.api import groups
+    from harness.cli import output
+
+    ready = groups.prepare_group(request, suites)
+    if not dry_run:
+        group = groups.run_group(request.suite, ready, Console(stderr=True), tell_run)
+        stdout().print(output.group_summary(group))
+        return group.exit_code
+    from harness.cli.show import print_plan
+
+    for suite, found in ready.items():
+        Console().print(f"suite {suite}", style="bold", highlight=False)
+        if isinstance(found, UserError):
+            Console(soft_wrap=True).print("cannot run:", plain(str(found)))
+        else:
+            print_plan(*found, Console())
+    return 2 if any(isinstance(found, UserError) for found in ready.values()) else 0
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names or folders of runs, several for one table; default: the newest.", metavar="[RUN]..."
+        ),
+    ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write the run's page, index.html, again: tables, figures, images, errors.")
+    ] = False,
+    store: options.Store = "results",
+    layout: Annotated[
+        str | None,
+        typer.Option(help="One kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Print as latex, md, csv or html, and nothing else.")
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Published numbers beside the measured ones, with difference and source."),
+    ] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Draw figures too (PNG, PDF): accuracy against costs, training curves.")
+    ] = False,
+    bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
+    metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
+) -> int:
+    """Show the leaderboard, the paper-style table and the distillation times of a run again, or of several together.
+
+    Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
+    --layout comparisons`.
+    """
+    from harness.api import report as api_report
+    from harness.reporters import runs as ended_runs
+    from harness.reporters.tables.render import check_format, render
+
+    if form is not None:
+        check_format(form)
+        if html or figures:
+            raise UserError("--html and --figures write files, --format prints tables; give one.")
+    if not figures and (bars, metric) != ("ci95", "best"):
+        raise UserError(
+            "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
+        )
+    folders = [ended_runs.find_run(run, store) for run in runs] if runs else [ended_runs.find_run(None, store)]
+    tables = api_report.report(folders, store, layout=layout, published=published)
+    if form is not None:
+        sys.stdout.write(render(tables, form))
+        return 0
+    if len(folders) == 1:  # tables of several runs belong to none of them
+        for name, table in tables.items():
+            table.save(folders[0] / "tables", name)
+    drawn = {folder: api_report.figures(folder, bars=bars, metric=metric) for folder in folders} if figures else {}
+    if html:
+        for folder in folders:
+            api_report.write_page(folder, published=published)
+    print_tables(tables)
+    for folder, names_of in drawn.items():
+        stdout().print(f"figures  {folder / 'figures'}: {', '.join(names_of)}", soft_wrap=True, highlight=False)
+    if len(folders) == 1:
+        print_paths(folders[0])
+    return 0
+
+
+@app.command()
+def inspect(
+    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
+    store: options.Store = "results",
+    features: Annotated[str, typer.Option(help="`teacher`, that of the run, or `timm:NAME`, pretrained.")] = "teacher",
+    projection: Annotated[str, typer.Option(help="Of the maps: `pca`, or `tsne`, which takes longer.")] = "pca",
+    data_root: Annotated[
+        str | None, typer.Option("--data-root", help="Folder of the images; default: where they lay for the run.")
+    ] = None,
+    device: options.Device = "auto",
+) -> int:
+    """Compare distilled with real training images in a feature space: coverage, representativeness, maps of features."""
+    from harness.api import inspect as inspect_module
+    from harness.reporters import runs as ended_runs
+
+    folder = ended_runs.find_run(run, store)
+    done = inspect_module.inspect(folder, features=features, projection=projection, data_root=data_root, device=device)
+    console = stdout()
+    console.print(done.table.to_rich(console.width), crop=False)
+    console.print(f"figures  {folder / 'figures'}: {', '.join(done.figures)}", soft_wrap=True, highlight=False)
+    return 0
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, suites, students, protocols or runs")],
+    plugin: options.Plugins = None,
+    store: options.Store = "results",
+    data_root: options.DataRoot = "data",
+    weights_root: options.WeightsRoot = None,
+) -> int:
+    """List methods, suites, students, protocols or runs."""
+    from harness.cli.show import LISTS, Places, print_list
+
+    if what not in LISTS:
+        raise UserError(f"cannot list {what!r}.{did_you_mean(what, list(LISTS))} Known: {', '.join(LISTS)}.")
+    print_list(what, stdout(), plugins=[str(p) for p in plugin or ()], places=Places(store, data_root, weights_root))
+    return 0
+
+
+@app.command()
+def show(
+    kind: Annotated[str, typer.Argument(help="method, suite, run, job or log")],
+    name: Annotated[str, typer.Argument(help="its name; of a job and its log the first digits of the key")],
+    plugin: options.Plugins = None,
+    store: options.Store = "results",
+) -> int:
+    """Explain a method or a suite; list a run's records with their jobs; trace a job to its inputs; print a job's log.
+
+    Examples: `harness show method minimax`, `harness show run first`, `harness show job 4f1d0c`, `harness show log 4f1d0c`.
+    """
+    from harness.cli import show as show_module
+    from harness.cli import trace
+
+    plugins = [str(p) for p in plugin or ()]
+    known = {
+        "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
+        "suite": lambda: show_module.print_suite(name, Console()),
+        "run": lambda: trace.print_run(name, store, stdout()),
+        "job": lambda: trace.print_job(name, store, stdout(), plugins=plugins),
+        "log": lambda: trace.print_log(name, store, stdout()),
+    }
+    if kind not in known:
+        raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")
+    known[kind]()
+    return 0
+
+
+@app.command()
+def doctor(
+    data_root: options.DataRoot = "data", store: options.Store = "results", weights_root: options.WeightsRoot = None
+) -> int:
+    """Check this machine: devices, versions, Ray, and which suites' data and weights are found."""
+    from harness.cli.doctor import print_report
+
+    return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
+
+
+@app.command()
+def new(
+    kind: Annotated[str, typer.Argument(help="method")],
+    name: Annotated[str, typer.Argument(help="a lower-case Python name")],
+    folder: Annotated[Path, typer.Option("--to", help="Folder for the plugin and its test.")] = Path(),
+) -> int:
+    """Write a method plugin that runs on digits, and its test."""
+    from harness.cli.new import write_method
+
+    if kind != "method":
+        raise UserError(f"cannot make a new {kind!r}. Known: method.")
+    plugin, test = write_method(name, folder)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"wrote {plugin} and {test}")
+    console.print(f"run it   harness run --suite digits --methods {name},random_real --ipc 10 --plugin {plugin}")
+    console.print(f"test it  python -m pytest {test}")
+    console.print("keep it  move the file into methods/; no list needs editing")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""`harness doctor`: what this machine can run. Reads only; changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.core import environment, hub
+from harness.core.config.generator import GeneratorSpec
+from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.suites import SuiteFile, load_suite, suite_names
+from harness.diffusion import weights
+from harness.training import teacher_lookup
+
+GB = 10**9
+
+
+def print_report(console: Console, *, data_root: str, store: str, weights_root: str | None = None) -> int:
+    """Print devices, versions, Ray, methods, and each suite's data and weights. Return 0, or 1 if nothing can run."""
+    _section(console, "machine", _machine())
+    _section(console, "packages", [(name, version, version != "missing") for name, version in _versions().items()])
+    _section(console, "ray", [_ray()])
+    _section(console, "store", [_store(store)])
+    hub.check_root(weights_root)
+    discovery.discover()
+    broken = [(name, why, False) for name, why in discovery.methods.broken.items()]
+    _section(console, "methods", [*((name, "can be imported", True) for name in discovery.methods.names()), *broken])
+    suites = [row for name in suite_names() for row in _suite(name, data_root, weights_root)]
+    _section(console, "suites", suites)
+    return 0 if any(fine for _, _, fine in suites) else 1
+
+
+def _section(console: Console, title: str, rows: list[tuple[str, str, bool]]) -> None:
+    console.print(Text(title, style="bold"))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, min_width=5)
+    table.add_column(no_wrap=True, min_width=26)
+    table.add_column()
+    for name, text, fine in rows:
+        table.add_row(Text("  ok" if fine else "  --", style="green" if fine else "yellow"), Text(name), Text(text))
+    console.print(table)
+    console.print()
+
+
+def _machine() -> list[tuple[str, str, bool]]:
+    rows = [
+        ("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", True),
+        ("cpu", f"{environment.cpu_name()}, {os.cpu_count()} cores", True),
+    ]
+    if environment.has_cuda():
+        import torch
+
+        for number in range(torch.cuda.device_count()):
+            device = torch.cuda.get_device_properties(number)
+            rows.append((f"cuda:{number}", f"{device.name}, {device.total_memory / GB:.0f} GB", True))
+    else:
+        rows.append(("cuda", "no usable GPU: everything runs on the CPU", False))
+    git = environment.git_state()
+    rows.append(
+        ("git", f"commit {git['commit']}, {'dirty' if git['dirty'] else 'clean'}" if git["commit"] else "none", True)
+    )
+    return rows
+
+
+def _versions() -> dict[str, str]:
+    return environment.package_versions()
+
+
+def _ray() -> tuple[str, str, bool]:
+    try:
+        import ray
+    except ImportError as error:
+        return ("ray", f"cannot be imported ({error}); use --executor local", False)
+    return ("ray", f"{ray.__version__}: a run starts a local one and stops it; --ray-address joins a cluster", True)
+
+
+def _store(store: str) -> tuple[str, str, bool]:
+    folder = Path(store)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return (store, "can be written", True)
+    except OSError as error:
+        return (store, f"cannot be written: {error}", False)
+
+
+def _suite(name: str, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:
+    from harness.core.classes import read_class_list
+    from harness.data.sources.base import open_source
+
+    file = load_suite(name)
+    try:
+        classes = read_class_list(file.class_list)
+        source = open_source(file.suite.source, tuple(c.id for c in classes), Path(data_root))
+        source.check()
+        row = (name, f"data: {source.describe()}", True)
+    except UserError as error:
+        row = (name, f"data: {error}", False)
+    return [row, *_weights(file, data_root, weights_root), *_teacher(file, data_root, weights_root)]
+
+
+def _weights(file: SuiteFile, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:
+    """Say of each part of each generator where it is, or how to get it; then whether the parts fit the suite."""
+    rows = []
+    for kind, spec in file.suite.generators.items():
+        if spec.weights is None:
+            rows.append((f"  {kind}", "trained by the prior job", True))
+            continue
+        found = weights.locate(spec, file, data_root, weights_root)
+        for part in weights.PARTS:
+            wanted, place = getattr(spec, part), getattr(found, part)
+            if wanted:
+                rows.append((f"  {kind} {part}", *_place(wanted, place)))
+        rows += _fit(kind, found, file)
+    return rows
+
+
+def _teacher(file: SuiteFile, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:
+    """Say where a given teacher is; nothing where the run trains it, or the suite has none."""
+    if file.suite.teacher is None or file.suite.teacher.weights is None:
+        return []
+    try:
+        place = teacher_lookup.locate(file, data_root, weights_root).weights
+    except UserError as error:
+        return [("  teacher", str(error), False)]
+    known = "a pretrained model of timm; the first run downloads it where the hub's cache lacks it"
+    return [("  teacher", f"{place}: {known}" if str(place).startswith("timm:") else f"found, {place}", True)]
+
+
+def _place(wanted: str, place: str) -> tuple[str, bool]:
+    path = hub.on_disk(place)
+    if path is not None:
+        return f"{wanted}: found, {path}", True
+    if hub.hub_id(wanted) is None:
+        return f"{wanted}: not on this machine; put it under --weights-root", False
+    how = "and HF_HUB_OFFLINE forbids the download" if hub.offline() else "the first run downloads it"
+    return f"{wanted}: not on this machine; {how}", False
+
+
+def _fit(kind: str, found: GeneratorSpec, file: SuiteFile) -> list[tuple[str, str, bool]]:
+    """Return a row where what was found does not fit the suite; nothing where it fits or is not here yet."""
+    from harness.core.classes import read_class_list
+    from harness.diffusion.generator_kinds import check_generator
+
+    try:
+        classes, labels = read_class_list(file.class_list), weights.label_ids(found, file)
+        check_generator(kind, found, classes, labels, file.suite.image_size)
+        reason = weights.why_unknown(kind, labels, classes)
+    except UserError as error:
+        reason = str(error)
+    return [(f"  {kind}", reason, False)] if reason else []

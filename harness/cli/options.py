@@ -1,0 +1,115 @@
+"""Options that several commands share, and how lists on the command line are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.core.errors import UserError
+
+Store = Annotated[
+    str, typer.Option("--store", help="Folder (or fsspec URI) for artefacts and runs.", envvar="HARNESS_STORE")
+]
+
+
+DataRoot = Annotated[
+    str, typer.Option("--data-root", help="Folder under which image folders lie.", envvar="HARNESS_DATA")
+]
+
+
+WeightsRoot = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-root",
+        help="Folder under which pre-trained weights lie; default: DATA_ROOT/weights, then the hub's cache.",
+        envvar="HARNESS_WEIGHTS",
+    ),
+]
+
+
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Python file with a method of your own; repeatable.")
+]
+
+
+Students = Annotated[str | None, typer.Option("--students", help="Students, with commas; `timm:NAME` works.")]
+
+
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Training protocol; default: the suite's.")]
+
+
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", help="Training seeds, with commas: one student per seed and set.")
+]
+
+
+DistillSeeds = Annotated[
+    str | None, typer.Option("--distill-seeds", help="Distillation seeds: one distilled set, or one pick, per seed.")
+]
+
+
+Executor = Annotated[str, typer.Option("--executor", help="`ray`, or `local`: one job at a time in this process.")]
+
+
+RayAddress = Annotated[
+    str | None, typer.Option("--ray-address", help="A running Ray cluster; default: a local Ray for this run.")
+]
+
+
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="CPUs that the local Ray may use; default: all.")]
+
+
+Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")]
+
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override a field: `minimax.epochs=4`, `protocol.lr=0.02`; repeatable. See `harness show`."
+    ),
+]
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the jobs and run nothing.")]
+
+
+Scores = Annotated[
+    bool,
+    typer.Option(
+        "--scores",
+        help="Label- and augmentation-robust scores beside the accuracy; trains the students more that they need.",
+    ),
+]
+
+
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, whatever the store has.")]
+
+
+RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; default: suite and time.")]
+
+
+def names(text: str | None) -> tuple[str, ...] | None:
+    """Split "a,b" into names."""
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def numbers(text: str | None, option: str, least: int) -> tuple[int, ...] | None:
+    """Split "10,50" into whole numbers of at least `least`."""
+    if text is None:
+        return None
+    numbers = []
+    for part in text.split(","):
+        try:
+            number = int(part.strip())
+        except ValueError:
+            raise UserError(
+                f"{option} {text!r}: {part.strip()!r} is no whole number. Write numbers with commas, such as {option} 10,50."
+            ) from None
+        if number < least:
+            raise UserError(f"{option} {text!r}: {number} is too small; at least {least} is needed.")
+        numbers.append(number)
+    return tuple(numbers)

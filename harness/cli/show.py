@@ -1,0 +1,265 @@
+"""Print what there is: lists, one method, one suite, a plan. Imports no torch."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.list_suites import COLUMNS, budget_text, suite_rows
+from harness.core.config.base import checked
+from harness.core.config.suite import Suite
+from harness.core.overrides import without_effect
+from harness.core.plugin import discovery, fingerprint
+from harness.core.remote_runs import fetch_runs
+from harness.core.store import Store
+from harness.core.suites import load_suite
+from harness.core.text import byte_size
+from harness.jobs.job import KINDS
+from harness.planning.plan import Plan
+from harness.planning.rerun import rerun_reasons
+from harness.planning.resolve import Resolved
+
+Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where lists look: folders as on the command line."""
+
+    store: str = "results"
+    data_root: str = "data"
+    weights_root: str | None = None
+
+
+def _methods(places: Places) -> Rows:
+    rows: list[tuple[str, ...]] = []
+    for name in discovery.methods.names():
+        cls = discovery.methods.get(name)
+        rows.append((name, cls.title, ", ".join(sorted(cls.needs)) or "-", cls.reference))
+    rows += [(name, "", "", f"cannot be used: {why}") for name, why in sorted(discovery.methods.broken.items())]
+    return ("method", "title", "needs", "reference"), rows
+
+
+def _suites(places: Places) -> Rows:
+    return COLUMNS, suite_rows(places.data_root, places.weights_root)
+
+
+def _students(places: Places) -> Rows:
+    from harness.students.spec import catalogue
+
+    return ("student", "what"), [tuple(row) for row in catalogue()]
+
+
+def _protocols(places: Places) -> Rows:
+    from harness.training.protocols import protocols
+
+    return ("protocol", "what"), [
+        (name, (inspect.getdoc(protocols.get(name)) or "").split("\n")[0]) for name in protocols
+    ]
+
+
+def _runs(places: Places) -> Rows:
+    rows: list[tuple[str, ...]] = []
+    found = fetch_runs(Store(places.store)).glob("*/run.json")
+    for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        jobs = about.get("jobs", {})
+        ended = f"{jobs.get('done', 0)} run, {jobs.get('cached', 0)} cached, {jobs.get('failed', 0)} failed"
+        suite = about["suite"]["name"]
+        finished = (path.parent / "records.json").is_file()
+        status = about["status"] if finished else "running or killed"
+        rows.append((about["name"], suite, status, about["started"], ended if jobs else "-"))
+    return ("run", "suite", "status", "started", "jobs"), rows
+
+
+LISTS: dict[str, Callable[[Places], Rows]] = {
+    "methods": _methods,
+    "suites": _suites,
+    "students": _students,
+    "protocols": _protocols,
+    "runs": _runs,
+}
+
+
+def print_list(what: str, console: Console, *, plugins: list[str], places: Places) -> None:
+    """Print a table of methods, suites, students, protocols or runs."""
+    discovery.discover()
+    for path in plugins:
+        discovery.load_plugin(path)
+    columns, rows = LISTS[what](places)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+    if not rows:
+        console.print(f"no {what} yet")
+
+
+def print_method(name: str, console: Console, *, plugins: list[str]) -> None:
+    """Print what a method is, what it needs, and every option with default and source."""
+    discovery.discover()
+    for path in plugins:
+        discovery.load_plugin(path)
+    cls = discovery.methods.get(name)
+    console.print(Text(f"{name}: {cls.title}", style="bold"))
+    console.print(Text(f"reference  {cls.reference}"))
+    console.print(Text(f"needs      {', '.join(sorted(cls.needs)) or 'nothing but the real images'}"))
+    nested = "yes: a smaller IPC is the head of a larger" if cls.nested else "no: each IPC is made anew"
+    console.print(Text(f"nested     {nested}"))
+    console.print(Text(f"version    {cls.version}, code {fingerprint.code_fingerprint(cls)}"))
+    own = inspect.cleandoc(cls.__doc__ or "")  # not getdoc, which takes that of a base class
+    for text in (inspect.getdoc(inspect.getmodule(cls)) or "", own):
+        if text:
+            console.print()
+            console.print(Text(text))
+    console.print()
+    _print_fields(cls.Config, console, prefix=f"--set {name}.")
+
+
+def _print_fields(model: type[BaseModel], console: Console, prefix: str, values: dict[str, Any] | None = None) -> None:
+    if not model.model_fields:
+        console.print("no options")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("option", "default", "what"):
+        table.add_column(column)
+    for name, info in model.model_fields.items():
+        default = info.default if values is None else values.get(name, info.default)
+        table.add_row(Text(f"{prefix}{name}"), Text(str(default)), Text(info.description or ""))
+    console.print(table)
+
+
+def print_suite(name: str, console: Console) -> None:
+    """Print a suite: data, budget, and each field that it changes in a protocol or a method, beside the default."""
+    discovery.discover()
+    suite = load_suite(name).suite
+    console.print(Text(f"{suite.name} (version {suite.version}): {suite.title}", style="bold"))
+    lines = {
+        "source": ", ".join(f"{k} {v}" for k, v in suite.source.items()),
+        "classes": suite.classes,
+        "images": f"{suite.image_size} px distilled, {suite.side} px for students",
+        "budget": budget_text(suite),
+        "seeds": f"distillation {list(suite.budget.distillation_seeds)}, training {list(suite.budget.training_seeds)}",
+        "students": ", ".join(suite.students),
+        "protocol": suite.protocol,
+        "teacher": f"{suite.teacher.student}, {suite.teacher.epochs} epochs" if suite.teacher else "none",
+        "full data": f"{suite.full_accuracy} % top-1 (stated)" if suite.full_accuracy is not None else "not stated",
+    }
+    for kind, spec in suite.generators.items():
+        lines[f"generator {kind}"] = spec.weights or "trained by the prior job"
+    for kind, resources in suite.resources.items():
+        lines[f"{kind} job"] = f"{resources.cpus} CPUs, {resources.gpus:g} GPUs, {resources.memory_gb:g} GB"
+    for label, text in lines.items():
+        console.print(Text(f"{label:<28}{text}"))
+    for label, changes in _changes(suite):
+        if not changes:
+            continue
+        console.print()
+        console.print(Text(f"{label}: what this suite changes", style="bold"))
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("field", "suite", "default"):
+            table.add_column(column)
+        for row in changes:
+            table.add_row(*map(Text, row))
+        console.print(table)
+
+
+def _changes(suite: Suite) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Yield a protocol or method with (field, value, default) of what the suite changes in it."""
+    from harness.training.protocols import protocols, resolve_protocol
+
+    for name, changes in suite.protocol_overrides.items():
+        before: BaseModel = protocols.get(name)
+        yield f"protocol {name}", _differences(before, resolve_protocol(name, changes), changes)
+    for name, changes in suite.method_overrides.items():
+        if name in discovery.methods:
+            model = discovery.methods.get(name).Config
+            after = checked(model, changes, f"suite {suite.name}: method {name}")
+            yield f"method {name}", _differences(model.model_construct(), after, changes)
+
+
+def _differences(before: BaseModel, after: BaseModel, fields: Iterable[str]) -> list[tuple[str, str, str]]:
+    pairs = {field: (getattr(after, field), getattr(before, field, None)) for field in fields}
+    return [(field, str(value), str(default)) for field, (value, default) in pairs.items() if value != default]
+
+
+def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
+    """Print the jobs of each kind, what is in the store already, what the rest will take, and what is skipped."""
+    store = Store(resolved.context.store)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("jobs", "planned", "in the store", "each asks for"):
+        table.add_column(column, justify="left" if column in ("jobs", "each asks for") else "right")
+    for kind in KINDS:
+        jobs = [job for job in plan.jobs.values() if job.kind == kind]
+        if jobs:
+            asks = jobs[0].resources
+            ready = sum(store.has(kind, job.key) for job in jobs)
+            gpus = f", {asks.gpus:g} GPUs" if asks.gpus else ""
+            table.add_row(kind, str(len(jobs)), str(ready), f"{asks.cpus} CPUs{gpus}, {asks.memory_gb:g} GB")
+    console.print(table)
+    for job in list(plan.jobs.values())[:JOBS_SHOWN]:
+        console.print(Text(f"{job.key[:12]}  {job.title}", style="dim"))
+    if len(plan.jobs) > JOBS_SHOWN:
+        console.print(Text(f"... and {len(plan.jobs) - JOBS_SHOWN:,} more jobs", style="dim"))
+    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+        console.print(Text(line), soft_wrap=True)
+    for method in resolved.plan_input.methods:
+        if method.skip:
+            console.print(Text(f"skipped: {method.name}: {method.skip}"))
+    if not resolved.request.fresh:
+        print_reruns(rerun_reasons(plan, store), console)
+    print_estimate(resolved, plan, console)
+    console.print(f"{len(plan.jobs)} jobs, {len(plan.rows)} records. Dry run: nothing was run or written.")
+
+
+JOBS_SHOWN = 200
+"""Jobs that a dry run names one by one."""
+
+
+REASONS_SHOWN = 50
+"""Reasons that a dry run gives for jobs that run again."""
+
+
+def print_reruns(reasons: list[str], console: Console) -> None:
+    """Print why jobs run again that the store has under another key."""
+    if reasons:
+        console.print(Text("runs again, because its key is another than the newest of its name in the store:"))
+    for reason in reasons[:REASONS_SHOWN]:
+        console.print(Text(f"  {reason}"), soft_wrap=True)
+    if len(reasons) > REASONS_SHOWN:
+        console.print(Text(f"  ... and {len(reasons) - REASONS_SHOWN:,} more reasons"))
+
+
+def print_estimate(resolved: Resolved, plan: Plan, console: Console) -> None:
+    """Print what the jobs to come will take on this device, with the sum."""
+    from harness.core.environment import device_name
+    from harness.core.text import DASH, duration
+    from harness.planning.estimate import estimate
+
+    unit = "device time" if resolved.context.device != "cpu" else "core time"
+    lines = estimate(resolved, plan)
+    if not lines:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("stage", "of", "jobs to run", unit, "disk", "based on"):
+        table.add_column(column, justify="right" if column in ("jobs to run", unit, "disk") else "left")
+    for line in lines:
+        size = byte_size(line.disk_bytes) if line.disk_bytes is not None else DASH
+        table.add_row(line.stage, line.what, str(line.num_jobs), duration(line.device_s), size, line.basis)
+    console.print(table)
+    seconds = sum(line.device_s or 0 for line in lines)
+    disk = sum(line.disk_bytes or 0 for line in lines)
+    open_ends = [f"{line.stage} {line.what}" for line in lines if line.device_s is None]
+    more = f", and what cannot be foretold: {'; '.join(open_ends)}" if open_ends else ""
+    name = device_name(resolved.context.device)
+    console.print(Text(f"expected: {duration(seconds)} of {unit} on {name}, {byte_size(disk)} of disk{more}"))

@@ -1,0 +1,1 @@
+"""Everything that a user may set, as frozen pydantic models."""

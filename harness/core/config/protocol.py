@@ -1,0 +1,130 @@
+"""How students are trained and scored, as a frozen config; the defaults are the `idc` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from harness.core.config.base import Frozen
+
+
+class ByIpc(Frozen):
+    """A number by images per class (epochs, batch size): the first row whose bound is not exceeded counts.
+
+    A plain number stands for every IPC.
+    """
+
+    up_to: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(description="(largest IPC, number), ascending in IPC")
+    above: PositiveInt = Field(description="the number beyond the last row")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number_for_every_ipc(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return {"up_to": (), "above": value}
+        if isinstance(value, Mapping | ByIpc):
+            return value
+        raise ValueError("expected a whole number, or one by IPC: {up_to: [[10, 2000], [50, 1500]], above: 300}")
+
+    def at(self, ipc: float) -> int:
+        """Return the number for `ipc` images per class (a mean, for unequal classes)."""
+        return next((number for bound, number in self.up_to if ipc <= bound), self.above)
+
+
+class Protocol(Frozen):
+    """How a student is trained and scored. The defaults are `idc`: the hard-label protocol of Minimax Diffusion (from IDC).
+
+    Source: golden/protocol.json; golden/rded.json for what `rded` changes. A suite may override fields; what it
+    overrides is shown by `harness show suite`.
+    """
+
+    name: str = Field("idc", description="protocol that these values belong to")
+    version: int = Field(1, description="+1 whenever equal settings would give other accuracies")
+    labels: Literal["hard", "soft", "stored"] = Field(
+        "hard",
+        description="soft: a teacher's, made for each batch as the student sees it, nothing is stored; stored: one soft "
+        "label an image, without augmentation, kept with the set in half precision and mixed by area under CutMix",
+    )
+    temperature: PositiveFloat = Field(
+        20.0, description="soft labels: divides both logits before the KL divergence; no T^2 factor"
+    )
+    epochs: ByIpc = Field(
+        ByIpc(up_to=((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500)), above=300),
+        description="epochs by IPC, or one number for all; idc: 3000, 2000, 1500, 1000, 500, 300",
+    )
+    scale_epochs_at_100_classes: bool = Field(
+        True, description="at exactly 100 classes: two thirds of the epochs, rounded down to 100, as the authors' code"
+    )
+    switch_above_100_classes: bool = Field(
+        True, description="above 100 classes: lr 0.1, weight decay 1e-4, batch at least 128, as the authors' code"
+    )
+    num_evaluations: PositiveInt = Field(
+        100, description="evaluations on the test split, evenly spaced, the last at the end"
+    )
+    evaluate_every: PositiveInt | None = Field(
+        None, description="in place of num_evaluations: one after every so many epochs, and one at the end"
+    )
+    evaluate_after: float = Field(
+        0.0, ge=0, lt=1, description="with evaluate_every: none before this share of the epochs"
+    )
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="adamw: betas 0.9 and 0.999")
+    lr: PositiveFloat = Field(0.01, description="learning rate of the first epoch")
+    lr_by_student: dict[str, PositiveFloat] = Field(
+        default_factory=dict,
+        description="learning rate of some students, in place of lr; by name, a name without _bn, _cifar or timm's tag "
+        "stands for all of them; what a suite or a user gives is added to the protocol's",
+    )
+    schedule: Literal["steps", "half_cosine"] = Field(
+        "steps", description="steps: lr_decay at lr_milestones; half_cosine: from 1 to about 1/2, epoch by epoch"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, no Nesterov")
+    weight_decay: float = Field(5e-4, ge=0, description="on all parameters, norms and biases included")
+    decay_matrices_only: bool = Field(
+        False, description="weight decay on weights of two dimensions and more only; not on norms and biases"
+    )
+    lr_decay: PositiveFloat = Field(0.2, description="steps: factor at each milestone")
+    lr_milestones: tuple[float, ...] = Field((2 / 3, 5 / 6), description="steps: as shares of the epochs, rounded down")
+    batch_size: PositiveInt = Field(64, description="images a step; the last, smaller batch of an epoch is used")
+    batch_by_ipc: ByIpc | None = Field(
+        None,
+        description="in place of batch_size: by IPC, twice as many at 100 and 1000 classes, no more than there are images",
+    )
+    batch_by_student: dict[str, PositiveInt] = Field(
+        default_factory=dict,
+        description="images a step of some students, whatever the IPC; names as in lr_by_student, added likewise",
+    )
+    cutmix_probability: float = Field(1.0, ge=0, le=1, description="chance per batch of CutMix")
+    cutmix_beta: PositiveFloat = Field(1.0, description="both parameters of CutMix's beta distribution")
+    patch_shuffle: PositiveInt = Field(
+        1, description="f: each image is cut into f x f, its columns and its rows shuffled; 1: none"
+    )
+    crop_scale: tuple[float, float] | None = Field(
+        (0.5, 1.0), description="area range of the random resized crop; null: no crop"
+    )
+    crop_ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="aspect-ratio range of the crop")
+    flip: bool = Field(True, description="random horizontal flip, p = 0.5")
+    color_jitter: float = Field(
+        0.4, ge=0, description="strength of brightness, contrast and saturation, in random order"
+    )
+    pca_lighting: float = Field(0.1, ge=0, description="std of AlexNet's lighting noise")
+    test_margin: bool = Field(
+        False, description="test images: short side to side // 7 * 8 before the centre crop (256 for 224); no: to side"
+    )
+    mean: tuple[float, float, float] = Field(
+        (0.485, 0.456, 0.406), description="normalisation, per RGB channel in [0, 1]"
+    )
+    std: tuple[float, float, float] = Field(
+        (0.229, 0.224, 0.225), description="normalisation, per RGB channel in [0, 1]"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="autocast precision; bfloat16 changes results slightly"
+    )
+
+
+NO_AUGMENTATION = "no augmentation"
+"""The variant of a protocol that no score needs of the full data."""
+
+
+HARD_LABELS = "hard labels"

@@ -1,0 +1,19 @@
+"""The one exception that the command line turns into a message and exit code 2.
+
+Everything that a user can get wrong (a name, a value, a file) raises `UserError`; anything else that
+escapes is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Something that the user wrote or gave is wrong; the text says what, where, and what to do."""
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest of `known`, or an empty string."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
+    return f" Did you mean {close[0]!r}?" if close else ""

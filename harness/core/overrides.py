@@ -1,0 +1,55 @@
+"""`--set TARGET.FIELD=VALUE`: overrides of one field of a method, the protocol or the image source, checked like the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from harness.core.errors import UserError
+
+RESERVED = ("protocol", "data")
+
+
+def parse_settings(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return target -> field -> value.
+
+    Args:
+        pairs: "protocol.lr=0.02" texts as on the command line, or a dict {"protocol.lr": 0.02}.
+
+    Raises:
+        UserError: a text without "=", a key without a dot, a value that is not YAML.
+    """
+    items = pairs.items() if isinstance(pairs, dict) else [_split(pair) for pair in pairs]
+    settings: dict[str, dict[str, Any]] = {}
+    for key, value in items:
+        target, dot, field = key.partition(".")
+        if not (dot and target and field):
+            raise UserError(
+                f"--set {key!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02; "
+                "`harness show method NAME` lists a method's fields."
+            )
+        settings.setdefault(target, {})[field] = value
+    return settings
+
+
+def _split(pair: str) -> tuple[str, Any]:
+    key, equals, text = pair.partition("=")
+    if not equals:
+        raise UserError(f"--set {pair!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02.")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {pair!r}: the value is not YAML: {error}") from None
+
+
+def without_effect(settings: dict[str, dict[str, Any]], methods: Iterable[str]) -> list[str]:
+    """Return a line for each setting of a method that the run does not have; the rest of it may still be wanted."""
+    known = {*methods, *RESERVED}
+    return [
+        f"--set {target}.{field} has no effect: {target} is not among the methods of this run"
+        for target, fields in settings.items()
+        if target not in known
+        for field in fields
+    ]

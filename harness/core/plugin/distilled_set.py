@@ -1,0 +1,137 @@
+"""What a method returns: images by class, checked, with what a generative set keeps in their place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.core.classes import ClassInfo
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a generative set must keep in place of its images.
+
+    Attributes:
+        files: name -> content; exactly this is counted as the set's size. Class groups with a file of the same name must
+            give it the same content; it counts once.
+        shared_bytes: size of the generator that turns it into images; shared by all sets and class groups, reported apart.
+    """
+
+    files: dict[str, bytes]
+    shared_bytes: int
+
+
+class DistilledSet:
+    """Images by class with hard labels: what a method returns.
+
+    Args:
+        images: class id -> [n, 3, S, S], uint8, or float in [0, 1] (rounded to uint8).
+        notes: anything that a reader of the result should know; kept in the record.
+        stored: for generative budgets, what is kept in place of the images; None: the images themselves.
+        draws: k: the images are a pool of k x IPC per class, of which each epoch of a student sees IPC. Above 1 only
+            for generative budgets: a pool of images would break the budget.
+        soft_labels: class id -> [n, C] logits, a row for each image, columns in the suite's label order; kept in half
+            precision with the images. Only of a method that says so (`Method.own_labels`).
+    """
+
+    def __init__(
+        self,
+        images: dict[str, torch.Tensor],
+        *,
+        notes: tuple[str, ...] = (),
+        stored: Stored | None = None,
+        draws: int = 1,
+        soft_labels: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        self.images = images
+        self.notes = notes
+        self.stored = stored
+        self.draws = draws
+        self.soft_labels = soft_labels
+
+    def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int) -> DistilledSet:
+        """Return the set as uint8 in class order, or say what the method returned that it should not.
+
+        Raises:
+            ValueError: a class is missing or unknown, an image count, shape or type is wrong, a value is NaN or
+                outside [0, 1], or soft labels are not one row of logits an image.
+        """
+        import torch
+
+        if self.draws > 1 and self.stored is None:
+            raise ValueError(f"draws = {self.draws} without `stored`: a pool of images is more than the budget allows")
+        ipc *= self.draws
+        unknown = sorted(set(self.images) - {c.id for c in classes})
+        if unknown:
+            raise ValueError(f"the distilled set has images for classes that the task does not have: {unknown[:5]}")
+        checked = {}
+        for c in classes:
+            if c.id not in self.images:
+                raise ValueError(f"the distilled set has no images for class {c.id!r}; expected {ipc}")
+            image = torch.as_tensor(self.images[c.id])
+            if image.ndim != 4 or tuple(image.shape[1:]) != (3, side, side):
+                raise ValueError(
+                    f"class {c.id!r}: images have shape {list(image.shape)}, expected [{ipc}, 3, {side}, {side}] "
+                    "(count, RGB, height, width)"
+                )
+            if len(image) != ipc:
+                raise ValueError(f"class {c.id!r}: {len(image)} images, expected {ipc}")
+            checked[c.id] = _to_uint8(image, c.id)
+        if not (isinstance(self.notes, tuple | list) and all(isinstance(note, str) for note in self.notes)):
+            raise ValueError(f"notes are {self.notes!r}; expected a tuple of texts")
+        soft = None if self.soft_labels is None else {c.id: self._soft_labels(c.id, ipc) for c in classes}
+        return DistilledSet(checked, notes=tuple(self.notes), stored=self.stored, draws=self.draws, soft_labels=soft)
+
+    def _soft_labels(self, class_id: str, num: int) -> torch.Tensor:
+        import torch
+
+        assert self.soft_labels is not None
+        logits = torch.as_tensor(self.soft_labels.get(class_id, ()))
+        if logits.ndim != 2 or len(logits) != num or not logits.is_floating_point():
+            raise ValueError(
+                f"class {class_id!r}: soft labels are {logits.dtype} {list(logits.shape)}, expected float [{num}, classes]"
+            )
+        return logits.detach().cpu()
+
+    def duplicates(self) -> dict[str, list[int]]:
+        """Return, per class, the positions of images that equal an earlier one of the class; classes without are left out."""
+        found = {}
+        for class_id, image in self.images.items():
+            seen: set[bytes] = set()
+            again = []
+            for place, pixels in enumerate(image.numpy()):
+                content = pixels.tobytes()
+                if content in seen:
+                    again.append(place)
+                seen.add(content)
+            if again:
+                found[class_id] = again
+        return found
+
+
+def repeat_to(order: list[int], ipc: int) -> list[int]:
+    """Return `ipc` positions from `order`: its head, or all of it and then again from the start where it is shorter.
+
+    Long-tail suites need the repeats; the harness counts them as `duplicates` in the record.
+    """
+    return [order[i % len(order)] for i in range(ipc)]
+
+
+def _to_uint8(image: torch.Tensor, class_id: str) -> torch.Tensor:
+    import torch
+
+    image = image.detach().cpu()
+    if image.dtype == torch.uint8:
+        return image.contiguous()
+    if not image.is_floating_point():
+        raise ValueError(f"class {class_id!r}: images are {image.dtype}, expected uint8, or float in [0, 1]")
+    if not torch.isfinite(image).all():
+        raise ValueError(f"class {class_id!r}: images contain NaN or infinite values")
+    low, high = image.min().item(), image.max().item()
+    if low < 0 or high > 1:
+        raise ValueError(f"class {class_id!r}: float images span [{low:.3g}, {high:.3g}], expected [0, 1]")
+    return (image * 255).round().to(torch.uint8)

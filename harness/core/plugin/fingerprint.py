@@ -1,0 +1,117 @@
+"""The code fingerprint of a method: a hash of its source, and of the method files that it builds on."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from types import ModuleType
+
+from harness.core.errors import UserError
+from harness.core.plugin.method import Method
+
+METHODS = "methods"
+"""The package whose files are methods."""
+
+
+def code_fingerprint(cls: type[Method]) -> str:
+    """Hash the code that a method's results depend on: its file and the method files that it stands on.
+
+    Those are the files of its base classes, and what any of these import of their own package or of `methods`. The
+    harness itself is not among them: its stages have versions (harness/planning/plan.py). Nor are other packages.
+    """
+    seen: dict[str, ModuleType] = {}
+    for base in cls.__mro__:
+        own = base is cls or issubclass(base, Method)
+        if own and _package(base.__module__) != "harness" and base.__module__ not in seen:
+            _own_modules(sys.modules[base.__module__], seen)
+    # Sorted by content: the name of a plugin's module depends on its path, and a path is in no key.
+    digests = sorted(tree_hash(_source(module)) for module in seen.values())
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+def tree_hash(source: str) -> str:
+    """Hash Python source by its syntax tree; comments, docstrings and layout do not count.
+
+    The tree is written out by `_canonical`: `ast.dump` and `ast.unparse` give other texts, and `tokenize` cuts f-strings
+    into other tokens, in another version of Python.
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node, clean=False
+        ):
+            node.body = node.body[1:]
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest()
+
+
+_SAME_FOR_ALL = frozenset(("ctx", "kind", "type_comment"))
+"""Fields of a syntax tree that say nothing about what the code does: its place in an assignment, the u of u"text"."""
+
+
+def _canonical(part: object) -> str:
+    """Write a part of a syntax tree as text that is equal in Python 3.11, 3.12 and 3.13.
+
+    They differ in fields that are empty or absent (`type_params`), and in empty texts inside f-strings.
+    """
+    if isinstance(part, ast.Constant):
+        return f"{type(part.value).__name__}:{part.value!r}"
+    if isinstance(part, ast.JoinedStr):
+        pieces = [_canonical(piece) for piece in part.values if not _is_empty_text(piece)]
+        return f"JoinedStr[{','.join(pieces)}]"
+    if isinstance(part, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(part) if name not in _SAME_FOR_ALL]
+        filled = [f"{name}={_canonical(value)}" for name, value in fields if value is not None and value != []]
+        return f"{type(part).__name__}({','.join(filled)})"
+    if isinstance(part, list):
+        return f"[{','.join(map(_canonical, part))}]"
+    return repr(part)
+
+
+def _is_empty_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == ""
+
+
+def _source(module: ModuleType) -> str:
+    try:
+        return module.__dict__.get("__harness_source__") or inspect.getsource(module)
+    except (OSError, TypeError):
+        raise UserError(
+            f"the methods of module {module.__name__!r} have no source file, so their results could not be told from "
+            "those of an edited version. Write them to a file and give it as a plugin."
+        ) from None
+
+
+def _package(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) -> list[ModuleType]:
+    """Return the module and those of its own package and of `methods` that it imports, directly or not, in any form."""
+    seen = {} if seen is None else seen
+    seen[module.__name__] = module
+    followed = {_package(module.__name__), METHODS}
+    for node in ast.walk(ast.parse(_source(module))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(base, module.__package__) if node.level else base
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            inside = "." in name and _package(name) in followed
+            if inside and name not in seen and (found := _module(name)) is not None:
+                _own_modules(found, seen)
+    return list(seen.values())
+
+
+def _module(name: str) -> ModuleType | None:
+    """Return a module that a method's file names, imported if need be; None where the name is no module."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None

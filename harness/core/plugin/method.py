@@ -1,0 +1,94 @@
+"""The base class of a plugin: what a method declares, and the calls that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from harness.core.config.base import Frozen
+from harness.core.errors import UserError
+from harness.core.plugin.distilled_set import DistilledSet
+from harness.core.plugin.task import State, Task
+
+
+class Method:
+    """Base class of a plugin. Override `synthesize`, and `fit` where work is shared by all IPCs."""
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    title: ClassVar[str] = ""
+    reference: ClassVar[str] = ""
+    needs: ClassVar[frozenset[str] | set[str]] = frozenset()
+    """What the suite must offer: "class_conditional_generator", "text_to_image_generator", "features", "teacher"."""
+    nested: ClassVar[bool] = False
+    """True: the set at IPC 10 is the head of the set at IPC 50, so only the largest is synthesised.
+    Mark with `task.per_image()` what grows with the images, so that smaller sets show their own time."""
+    all_data: ClassVar[bool] = False
+    """True for the reference row: students train on the whole real training split; nothing is synthesised."""
+    random_subset: ClassVar[bool] = False
+    """True for the random real subset that scores compare with (harness/reporters/stats/robustness.py)."""
+    given: ClassVar[bool] = False
+    """True: its images were made elsewhere and lie on the machine that runs `harness`. They are read there, by no worker,
+    and what it took to make them is not known."""
+
+    class Config(Frozen):
+        """Options of the method; override with fields."""
+
+    def __init__(self, config: Frozen | None = None) -> None:
+        self.config: Any = config if config is not None else self.Config()
+
+    def group_size(self) -> int | None:
+        """Return how many classes one `fit` takes at most; None: all of them in one fit."""
+        return None
+
+    def image_side(self) -> int | None:
+        """Return the side of the images that `synthesize` makes, pixels; None: the suite's `image_size`."""
+        return None
+
+    def own_labels(self) -> bool:
+        """Return whether `synthesize` gives soft labels, which a protocol with stored labels then takes."""
+        return False
+
+    def pool_size(self) -> int:
+        """Return k where the images are a pool of k x IPC per class (`DistilledSet.draws`), for estimates; 1: no pool."""
+        return 1
+
+    def fit(self, task: Task) -> State | None:
+        """Do the work that all IPCs share; called once per class group and distillation seed."""
+        return None
+
+    def synthesize(self, task: Task, state: Any, ipc: int) -> DistilledSet:
+        """Return `ipc` images for each of `task.classes`; `state` is what `fit` returned for these classes."""
+        raise UserError(f"method {self.name!r} has no synthesize(task, state, ipc); write one")
+
+    def redraw_every(self) -> int | None:
+        """Return after how many epochs a student sees new images, from `drawer`; None: it keeps those of `synthesize`.
+
+        Only for sets that store no images (`Stored`): new images would break a budget of images.
+        """
+        return None
+
+    def drawer(self, task: Task, state: Any, ipc: int) -> Callable[[int], DistilledSet]:
+        """Return a function from a number to the fresh set of that number; 0 is the head of what `synthesize` returned.
+
+        Called once per class group and training. The task's random streams are those of `synthesize`, so that all
+        students see the same images; its generator is shared by the class groups: add to it, do not change it.
+        """
+        raise UserError(f"method {self.name!r} redraws, but has no drawer(task, state, ipc); write one")
+
+    def work(self, num_real: int, num_images: int) -> dict[str, tuple[str, float, float]]:
+        """Return what the generator will have to do, for estimates: stage ("fit", "synthesize") -> (kind, learned, denoised).
+
+        learned: images that pass forward and backward through the denoiser; denoised: those that only pass forward, once a
+        step, twice with guidance. Empty: not known; then only earlier records tell what the method costs.
+
+        Args:
+            num_real: real images that a fit is given.
+            num_images: images that a synthesis makes.
+        """
+        return {}
+
+    @classmethod
+    def has_fit(cls) -> bool:
+        """Return whether the method overrides `fit`."""
+        return cls.fit is not Method.fit

@@ -1,0 +1,119 @@
+"""What a method is given: a `Task` with real training images, classes, random streams and services; never the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.core import seeds
+from harness.core.classes import ClassInfo
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.data.real import RealImages
+    from harness.students.features import FeatureExtractor
+    from harness.training.soft_labels import SoftLabels
+
+
+State = dict[str, Any]
+"""What `fit` hands to `synthesize`: names to tensors or plain JSON values. The store saves it without pickles."""
+
+
+class Services(Protocol):
+    """What a task fetches on demand; the jobs provide it, so that a method never handles paths or keys."""
+
+    def generator(self, kind: str) -> Any: ...
+
+    def features(self, name: str) -> FeatureExtractor: ...
+
+    def teacher(self) -> SoftLabels: ...
+
+
+class Checkpoint(Protocol):
+    """Saves the state of a long fit, so that a killed run resumes it. Values as in `State`."""
+
+    def load(self) -> State | None: ...
+
+    def save(self, state: State) -> None: ...
+
+    def file(self, name: str) -> Path | None:
+        """Return where a large intermediate file of the job may lie until the job is done; None: keep it in memory."""
+
+
+class NoCheckpoint:
+    """Keeps nothing: for short work and tests."""
+
+    def load(self) -> State | None:
+        return None
+
+    def save(self, state: State) -> None:
+        del state
+
+    def file(self, name: str) -> Path | None:
+        return None
+
+
+@dataclass
+class Task:
+    """What a method is given: real training images, classes, and services; never the test split.
+
+    Attributes:
+        classes: the classes to distil, in label order (one group of them inside a grouped `fit`).
+        real: the real training images of these classes.
+        image_size: side of the distilled images, pixels.
+        device: where tensors should live.
+        seed: the distillation seed.
+        scope: names the job's random streams: kind of job and method.
+        per_image: `with task.per_image():` marks work of `synthesize` that grows with the number of images. A nested
+            method makes its largest set only: this part of its time is shared among smaller sets by their images, the rest
+            counts whole for each. Loading inside it stays apart.
+    """
+
+    classes: tuple[ClassInfo, ...]
+    real: RealImages
+    image_size: int
+    device: torch.device
+    seed: int
+    scope: tuple[str, ...]
+    services: Services
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None
+    per_image: Callable[[], AbstractContextManager[Any]] = nullcontext
+    curves: list[dict[str, float]] = field(default_factory=list)
+
+    def rng(self, stage: str) -> torch.Generator:
+        """Return a fresh CPU random stream for `stage`, derived from the seed, the kind of job and the method."""
+        return seeds.generator(self.seed, *self.scope, stage)
+
+    def generator(self, kind: str = "class_conditional") -> Any:
+        """Return the suite's pre-trained generator of that kind, its own copy for this job.
+
+        "class_conditional" gives a `ClassConditionalGenerator`, "text_to_image" a `TextToImageGenerator`.
+
+        The time that loading takes is not counted as distillation time.
+        """
+        return self.services.generator(kind)
+
+    def features(self, name: str = "teacher") -> FeatureExtractor:
+        """Return a feature extractor: the suite's teacher, or "timm:NAME"."""
+        return self.services.features(name)
+
+    def teacher(self) -> SoftLabels:
+        """Return the suite's teacher, its outputs in the suite's class order: `label(images)` gives logits."""
+        return self.services.teacher()
+
+    def log(self, step: int, **values: float) -> None:
+        """Keep values of a training curve; they are saved beside the state as curves.csv."""
+        self.curves.append({"step": step, **values})
+
+    @contextmanager
+    def progress(self, total: int, unit: str = "step", stage: str = "") -> Iterator[Callable[[int], None]]:
+        """Show progress: yields a function that takes the number done so far."""
+        name = stage or self.scope[0]
+        self.report(name, 0, total, unit)
+        yield lambda done: self.report(name, done, total, unit)
+        self.report(name, total, total, unit)

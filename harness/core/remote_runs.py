@@ -1,0 +1,76 @@
+"""Runs of a remote store: copied there when they end, and back here when somebody asks for them.
+
+In: a store and the name of a run. Out: the run's folder below `store.runs`. For a local store nothing needs to be done.
+A run is whole at the remote once its records are there: they are the last file to go, and the last to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.core.errors import UserError
+from harness.core.store import Store
+
+RUN = "run.json"
+
+
+RECORDS = "records.json"
+
+
+def upload_run(store: Store, folder: Path) -> None:
+    """Copy the files of a run to the remote.
+
+    Raises:
+        UserError: that failed; the run is still here.
+    """
+    if not store.is_remote:
+        return
+    found = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
+    names = [path.relative_to(folder).as_posix() for path in found]
+    try:
+        for name in _records_last(names):
+            store.remote.put(folder / name, f"runs/{folder.name}/{name}")
+    except Exception as error:
+        raise UserError(
+            f"run {folder.name}: its files could not be copied to store {store.uri} ({error}). They lie in {folder}; "
+            "what its jobs made is in the store, so the same `harness run` command makes them again."
+        ) from None
+
+
+def run_names(store: Store) -> set[str]:
+    """Return the names of runs that are taken."""
+    here = {path.name for path in store.runs.iterdir()} if store.runs.is_dir() else set()
+    return here | (store.remote.names("runs") if store.is_remote else set())
+
+
+def fetch_runs(store: Store) -> Path:
+    """Return the folder of the runs; those of a remote store are there with run.json and records, and no more."""
+    if store.is_remote:
+        for name in sorted(store.remote.names("runs")):
+            _fetch(store, name, (RUN, RECORDS))
+    return store.runs
+
+
+def fetch_run(store: Store, name: str) -> Path:
+    """Return the folder of a run, which may not exist; that of a remote store is there with all its files."""
+    if store.is_remote:
+        _fetch(store, name, store.remote.files(f"runs/{name}"))
+    return store.runs / name
+
+
+def _fetch(store: Store, name: str, files: Iterable[str]) -> None:
+    """Copy files of a run that are not here. A run with records has ended: what it has here does not change there."""
+    store.make_cache()
+    folder = store.runs / name
+    ended = (folder / RECORDS).is_file()
+    for file in _records_last(files):
+        if not (ended and (folder / file).exists()):
+            try:
+                store.remote.get(f"runs/{name}/{file}", folder / file)
+            except FileNotFoundError:  # killed before it had records
+                continue
+
+
+def _records_last(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name == RECORDS, name))

@@ -1,0 +1,1 @@
+"""Get a suite's images: check, download, unpack."""

@@ -1,0 +1,140 @@
+"""A set of images that somebody gives: a folder of class folders, or a file of tensors.
+
+In: a path and the suite's classes. Out: images and soft labels by class, and a fingerprint of their content. Pickles are
+never run. Shapes: n images of one class, N in all, C classes, S image side.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from harness.core.classes import ClassInfo
+from harness.core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+TENSORS = (".pt", ".pth", ".npz", ".safetensors")
+"""Endings of files of tensors."""
+
+
+Rows = Mapping[str, Sequence[int]]
+"""class id -> positions of images in their class."""
+
+
+class GivenSet(ABC):
+    """Images by class.
+
+    Attributes:
+        where: the path, for messages.
+        classes: of the suite, in label order.
+        order: one line: how the classes were told.
+        remarks: what else a user should know, one line each.
+    """
+
+    where: str
+    classes: tuple[ClassInfo, ...]
+    order: str
+    remarks: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def num_per_class(self) -> dict[str, int]:
+        """Images of every class of the suite, 0 where there are none."""
+
+    @property
+    @abstractmethod
+    def has_labels(self) -> bool:
+        """Whether soft labels came with the images."""
+
+    @abstractmethod
+    def side(self, rows: Rows) -> int | None:
+        """Return the side of the images, pixels, where all of these are squares of one size; else None."""
+
+    @abstractmethod
+    def load(self, class_id: str, rows: Sequence[int], side: int) -> torch.Tensor:
+        """Return images [n, 3, side, side] of a class, uint8, resized as students see them (not at all at their own size).
+
+        Raises:
+            UserError: an image cannot be read.
+        """
+
+    @abstractmethod
+    def soft_labels(self, class_id: str, rows: Sequence[int]) -> torch.Tensor:
+        """Return the soft labels of images of a class: logits [n, C], columns in the suite's label order.
+
+        Raises:
+            UserError: there are none, or not one row for each image.
+        """
+
+    @abstractmethod
+    def fingerprint(self, rows: Rows, *, labels: bool) -> str:
+        """Return the SHA-256 (hex) of the content of these images, with their soft labels if `labels`."""
+
+    def first(self, ipc: int) -> Rows:
+        """Return the first `ipc` images of every class.
+
+        Raises:
+            UserError: a class has fewer.
+        """
+        short = [f"{c} has {num}" for c, num in self.num_per_class.items() if num < ipc]
+        if short:
+            more = f" and {len(short) - 10} more classes" if len(short) > 10 else ""
+            raise UserError(
+                f"{self.where}: fewer than {ipc} images (--ipc) in {len(short)} of {len(self.classes)} classes: class "
+                f"{', '.join(short[:10])}{more}. Ask for an IPC that every class has."
+            )
+        return {c: range(ipc) for c in self.num_per_class}
+
+    def check(self, rows: Rows, side: int) -> None:
+        """Read these images once and keep nothing.
+
+        Raises:
+            UserError: some cannot be read; names them.
+        """
+        for class_id, picked in rows.items():
+            self.load(class_id, picked, side)
+
+    def all(self) -> Rows:
+        """Return all images of every class."""
+        return {c: range(num) for c, num in self.num_per_class.items()}
+
+    def common_ipc(self) -> int:
+        """Return the number of images in each class, where it is the same.
+
+        Raises:
+            UserError: it is not.
+        """
+        least, most = min(self.num_per_class.values()), max(self.num_per_class.values())
+        if least != most:
+            raise UserError(
+                f"{self.where}: classes have {least} to {most} images; say how many of each to take, as in --ipc {least}."
+            )
+        return least
+
+
+def as_logits(soft_NC: torch.Tensor, what: str) -> torch.Tensor:
+    """Return soft labels as float32 logits; rows of probabilities (none below 0, sum 1) become their logarithms.
+
+    Raises:
+        UserError: a value is NaN or infinite, or half precision, in which labels are kept, cannot hold it.
+    """
+    import torch
+
+    soft_NC = soft_NC.float()
+    if not torch.isfinite(soft_NC.half()).all():
+        raise UserError(f"{what} contain NaN, infinite values, or values beyond half precision (65,504).")
+    if (soft_NC >= 0).all() and ((soft_NC.sum(dim=1) - 1).abs() < _NEAR).all():
+        return soft_NC.clamp(min=_LEAST).log()
+    return soft_NC
+
+
+_NEAR = 1e-2
+"""How near to 1 probabilities sum that were kept in half precision."""
+
+
+_LEAST = 2.0**-24
+"""A probability below this, the least that half precision can tell from 0, counts as this much."""

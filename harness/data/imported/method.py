@@ -1,0 +1,77 @@
+"""Given images as a method: what `synthesize` returns is what was given, so that everything after it is as for any method."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from harness.core.config.base import UNHASHED
+from harness.core.errors import UserError
+from harness.core.plugin.distilled_set import DistilledSet
+from harness.core.plugin.method import Method
+from harness.core.plugin.task import Task
+from harness.data.imported.base import Rows
+from harness.data.imported.open import open_given
+
+
+class GivenImages(Method):
+    """Base of the method that `harness evaluate` makes of a set, under the name that the user gives it.
+
+    The set is read on the machine where it lies, once, into the store. Its content stands in the key, its place does not.
+    """
+
+    version = 1
+    reference = "given images"
+    nested = True
+    given = True
+
+    class Config(Method.Config):
+        """What is given, and what of it is taken."""
+
+        path: str = Field(description="folder or file", json_schema_extra=UNHASHED)
+        fingerprint: str = Field(
+            description="SHA-256 of the images that may be taken, and of the labels taken with them"
+        )
+        side: PositiveInt = Field(description="side that the images are kept at, pixels")
+        pick: Literal["first", "random"] = Field(
+            "first", description="where there are more images than IPC: the first in byte order, or drawn by seed"
+        )
+        soft_labels: bool = Field(False, description="take the soft labels that came with the images")
+        class_order: str | None = Field(
+            None, description="what numbers in place of class ids mean", json_schema_extra=UNHASHED
+        )
+        normalised: str | None = Field(
+            None, description="mean and std that float tensors were normalised with", json_schema_extra=UNHASHED
+        )
+
+    def image_side(self) -> int:
+        return self.config.side
+
+    def own_labels(self) -> bool:
+        return self.config.soft_labels
+
+    def synthesize(self, task: Task, state: None, ipc: int) -> DistilledSet:
+        """Return the images that were given.
+
+        Raises:
+            UserError: they are no longer there, or no longer those that were planned with.
+        """
+        cfg = self.config
+        found = open_given(cfg.path, task.classes, order=cfg.class_order, normalised=cfg.normalised)
+        offered = found.first(ipc) if cfg.pick == "first" else found.all()
+        if found.fingerprint(offered, labels=cfg.soft_labels) != cfg.fingerprint:
+            raise UserError(f"{cfg.path} has changed since this run was planned. Run the same command again.")
+        rows = offered if cfg.pick == "first" else _drawn(task, offered, ipc)
+        return DistilledSet(
+            {c.id: found.load(c.id, rows[c.id], cfg.side) for c in task.classes},
+            notes=(f"given images; {found.order}", *found.remarks),
+            soft_labels={c.id: found.soft_labels(c.id, rows[c.id]) for c in task.classes} if cfg.soft_labels else None,
+        )
+
+
+def _drawn(task: Task, offered: Rows, ipc: int) -> Rows:
+    """Return `ipc` images of every class drawn without replacement; a smaller IPC is the head of a larger."""
+    import torch
+
+    return {c: torch.randperm(len(rows), generator=task.rng(f"pick/{c}"))[:ipc].tolist() for c, rows in offered.items()}

@@ -1,0 +1,183 @@
+"""CIFAR-10 and CIFAR-100 from their python archives, balanced or long-tailed.
+
+The training split keeps a part of each class by an exponential profile (`harness.data.long_tail`); the test split stays
+balanced. An image's name is its position in the data set's own order. Labels of the long tail are the data set's own:
+class 0 is the largest, whatever the suite's class list says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from harness.core.config.suite import Source
+from harness.core.errors import UserError, did_you_mean
+from harness.data.sources.base import ImageSource, register_source
+from harness.data.sources.cifar_files import LAYOUTS, SIDE, CifarData, read_cifar
+from harness.data.sources.long_tail import kept_items, long_tail_counts
+from harness.data.split import Crop, ImageStore, Progress, Split, short_side
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+
+
+class CifarStore(ImageStore):
+    """One split in memory.
+
+    Args:
+        images: uint8 [N, 3, 32, 32].
+        positions: per class, its images, ascending.
+    """
+
+    def __init__(self, images: np.ndarray, positions: Mapping[str, Sequence[int]]) -> None:
+        self.images = images
+        self.positions = positions
+
+    def names(self, class_id: str) -> Sequence[str]:
+        return [f"{position:05d}.png" for position in self.positions[class_id]]
+
+    def read(
+        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: Progress | None = None
+    ) -> torch.Tensor:
+        """As in the base class; at 32 pixels every crop gives the image as it is."""
+        import numpy as np
+        import torch
+
+        chosen = self.images[[self.positions[class_id][index] for class_id, index in items]]
+        if not size == short_side(size, crop) == SIDE:
+            shape = (len(chosen), 3, size, size)
+            chosen = np.stack([_resized(image, size, crop) for image in chosen]) if items else chosen.reshape(shape)
+        if report:
+            report(len(items), len(items))
+        return torch.from_numpy(chosen)
+
+
+def _resized(image: np.ndarray, size: int, crop: Crop) -> np.ndarray:
+    import numpy as np
+    from PIL import Image
+
+    from harness.data.decode import square
+
+    return np.asarray(square(Image.fromarray(image.transpose(1, 2, 0)), size, crop)).transpose(2, 0, 1)
+
+
+@register_source("cifar")
+class Cifar(ImageSource):
+    """CIFAR-10 or CIFAR-100; class ids are the data set's own names, such as "airplane"."""
+
+    class Config(Source):
+        """Options of `kind: cifar`."""
+
+        dataset: Literal["cifar10", "cifar100"] = Field(description="cifar10, or cifar100 with its 100 fine labels")
+        root: str = Field(min_length=1, description="extracted folder of the archive, relative to the data root")
+        archive: str | None = Field(
+            None, description="the .tar.gz, relative to the data root: read in place where `root` is not there"
+        )
+        origins: tuple[str, ...] = Field((), description="known data sets that `harness data fetch` brings")
+        md5: dict[str, str] = Field(
+            default_factory=dict, description="MD5 sums of the files in it, checked whenever they are read"
+        )
+        imbalance_factor: float = Field(
+            1.0, ge=1, description="largest over smallest training class; 1: balanced, as published"
+        )
+
+    @property
+    def place(self) -> Path:
+        """The folder, or the archive where there is no folder."""
+        folder = self.data_root / self.config.root
+        archive = self.data_root / self.config.archive if self.config.archive else folder
+        return folder if folder.exists() or not archive.is_file() else archive
+
+    def is_here(self) -> bool:
+        return self.place.exists()
+
+    @cached_property
+    def _data(self) -> CifarData:
+        if not self.place.exists():
+            archive = f", or {self.config.archive} as it is," if self.config.archive else ""
+            origin = " `harness data fetch SUITE` brings it." if self.config.origins else ""
+            raise UserError(
+                f"source 'cifar': {self.place} does not exist. Put the folder {self.config.root}{archive} under "
+                f"{self.data_root}, or point the data root elsewhere.{origin}"
+            )
+        data = read_cifar(self.place, LAYOUTS[self.config.dataset], self.config.md5)
+        unknown = [c for c in self.class_ids if c not in data.class_names]
+        if unknown:
+            hint = did_you_mean(unknown[0], list(data.class_names))
+            raise UserError(f"source 'cifar': {self.config.dataset} has no class {', '.join(unknown[:20])}.{hint}")
+        return data
+
+    @cached_property
+    def _positions(self) -> dict[str, dict[str, list[int]]]:
+        """Per split and class of the suite, the images that belong to it, ascending.
+
+        Raises:
+            UserError: the imbalance leaves a class without images, or the data have none.
+        """
+        import numpy as np
+
+        data, found = self._data, {}
+        for split, labels in data.labels.items():
+            found[split] = [np.flatnonzero(labels == label) for label in range(len(data.class_names))]
+        largest, factor = max(map(len, found["train"])), self.config.imbalance_factor
+        counts = long_tail_counts(largest, len(data.class_names), factor)
+        if factor > 1:
+            found["train"] = [np.sort(own[_kept(len(own), n)]) for own, n in zip(found["train"], counts, strict=True)]
+        chosen = {
+            split: {c: by_label[data.class_names.index(c)].tolist() for c in self.class_ids}
+            for split, by_label in found.items()
+        }
+        for split, by_class in chosen.items():
+            empty = [c for c, own in by_class.items() if not own]
+            if empty:
+                raise UserError(
+                    f"source 'cifar': no {split} image of {', '.join(empty[:10])} is left at imbalance factor {factor:g} "
+                    f"of {largest} images in the largest class; choose a smaller factor."
+                )
+        return chosen
+
+    def check(self) -> None:
+        _ = self._positions
+
+    def fingerprint(self) -> str:
+        """Hash, per split and class, the pixels of the images that belong to it; so the imbalance is part of it."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(b"cifar 1\n")
+        for split, by_class in self._positions.items():
+            for class_id, positions in by_class.items():
+                digest.update(f"{split}\x1f{class_id}\x1f{len(positions)}\n".encode())
+                digest.update(self._data.images[split][positions].tobytes())
+        return digest.hexdigest()
+
+    def split(self, name: str) -> Split:
+        if name not in ("train", "test"):
+            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
+        return Split(CifarStore(self._data.images[name], self._positions[name]), self.class_ids)
+
+    def describe(self) -> str:
+        num = {split: [len(p) for p in by_class.values()] for split, by_class in self._positions.items()}
+        shape = "balanced"
+        if self.config.imbalance_factor > 1:
+            sizes = f"{max(num['train']):,} to {min(num['train']):,} images a class"
+            shape = f"long-tailed, imbalance factor {self.config.imbalance_factor:g}, {sizes}"
+        return (
+            f"{_TITLES[self.config.dataset]} ({shape}; {sum(num['train']):,} train / {sum(num['test']):,} test; "
+            f"fingerprint {self.fingerprint()[:8]})"
+        )
+
+
+def _kept(num_images: int, count: int) -> list[int]:
+    """Return the positions within a class that are kept; a class that is smaller than its count keeps all."""
+    return kept_items(num_images, min(count, num_images))

@@ -1,0 +1,39 @@
+"""A PNG contact sheet of every distilled set of a run, for people who would rather look than read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.core.classes import ClassInfo
+
+SHOWN = 20
+"""Images of each class on a sheet, at most."""
+
+
+SHOWN_CLASSES = 100
+"""Classes on a sheet, at most; only theirs are read."""
+
+
+def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], folder: Path) -> list[Path]:
+    """Write METHOD_ipcN_seedS.png for each distilled set that the records name; return the paths."""
+    from harness.data.sets.folder import contact_sheet
+    from harness.data.sources.folder_store import FolderStore
+    from harness.data.split import Split
+
+    sets = {
+        (r["method"], r["ipc"], r["distillation_seed"]): (Path(r["image_folder"]), r["image_size"])
+        for r in records
+        if r.get("image_folder")
+    }
+    paths = []
+    for (method, ipc, seed), (source, size) in sets.items():
+        split = Split(FolderStore(source), [c.id for c in classes], labels={c.id: c.label for c in classes})
+        images = {
+            c.id: split.load(c.id, range(min(ipc, SHOWN)), size=size, crop="resize") for c in classes[:SHOWN_CLASSES]
+        }
+        path = folder / f"{method}_ipc{ipc}_seed{seed}.png"
+        folder.mkdir(parents=True, exist_ok=True)
+        contact_sheet(images, classes, path, per_row=SHOWN, max_classes=SHOWN_CLASSES)
+        paths.append(path)
+    return paths

@@ -1,0 +1,51 @@
+"""Run jobs one after the other in this process's main thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.execution.scheduler import Stage
+from harness.jobs.context import JobContext
+from harness.jobs.execute import Outcome, execute
+from harness.jobs.job import Job
+
+
+class LocalExecutor:
+    """One job at a time, here. The simplest place to debug a method: breakpoints work.
+
+    Args:
+        context: what all jobs of the run share.
+        refresh: called at each progress report, so that a live view moves while a job runs.
+    """
+
+    def __init__(self, context: JobContext, refresh: Callable[[dict[str, Stage]], None] = lambda stages: None) -> None:
+        self.context = context
+        self.refresh = refresh
+        self._ended: list[Outcome] = []
+
+    def start(self, jobs: list[Job]) -> None:
+        """Nothing to start."""
+
+    def has_room(self, job: Job) -> bool:
+        """One job at a time."""
+        return not self._ended
+
+    def submit(self, job: Job) -> None:
+        """Run the job to its end."""
+
+        def report(stage: str, done: int, total: int, unit: str) -> None:
+            self.refresh({job.key: Stage(stage, done, total, unit)})
+
+        self._ended.append(execute(job, self.context, report))
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """Return what has ended; never waits."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def stages(self) -> dict[str, Stage]:
+        """Nothing runs between two submits."""
+        return {}
+
+    def stop(self) -> None:
+        """Nothing to stop."""

@@ -1,0 +1,201 @@
+"""Records: plain rows, one per suite, method, IPC, student, protocol, distillation seed and training seed.
+
+In: a plan's rows, the store's manifests, what failed. Out: dicts that open in pandas. Accuracies in percent, times in
+seconds, memory and storage in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from harness.core.class_groups import score_fields
+from harness.core.plugin import discovery
+from harness.core.store import Store
+from harness.execution.scheduler import Scheduler
+from harness.planning.plan import Plan, Row
+from harness.planning.resolve import Resolved
+
+SCORES = ("top1_last", "top1_best", "best_epoch", "top5_last", "top5_best", "epochs")
+
+
+REDRAW = ("redraw_every", "redraw_s")
+"""Epochs that a draw of fresh images is seen, and the seconds of the training that drawing took."""
+
+
+MAKING = (
+    "fit_wall_s", "fit_device_s", "synthesize_wall_s", "synthesize_device_s", "synthesize_measured", "load_s",
+    "peak_host_bytes", "peak_device_bytes", "energy_j",
+)  # fmt: skip
+"""What it took to make a distilled set: not known of one that was given."""
+
+
+def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, run: str) -> list[dict[str, Any]]:
+    """Return one record per row of the plan."""
+    manifests: dict[str, dict[str, Any]] = {}
+
+    def manifest(key: str) -> dict[str, Any]:
+        if key not in manifests:
+            manifests[key] = store.manifest(plan.jobs[key].kind, key)
+        return manifests[key]
+
+    given = resolved.plan_input
+    base = {
+        "run": run,
+        "suite": resolved.suite.name,
+        "suite_version": resolved.suite.version,
+        "source": resolved.source_text,
+        "protocol": given.protocol.name,
+        "protocol_version": given.protocol.version,
+        "labels": given.protocol.labels,
+        "device": "",
+        "metrics": ", ".join(resolved.suite.metrics),
+    }
+    class_ids = [c.id for c in given.classes]
+    about = {m.name: _about(m.name, m.config) for m in given.methods}
+    records = []
+    for row in plan.rows:
+        record = {**base, **about[row.method], **_identity(row), **_status(row, plan, scheduler)}
+        record["budget_bytes"] = _budget(resolved, row.ipc)
+        if record["status"] == "done":
+            assert row.train is not None
+            trained = manifest(row.train)
+            record |= {name: trained["result"][name] for name in SCORES}
+            record |= score_fields(trained["result"], resolved.suite.metrics, class_ids, resolved.class_counts)
+            record["device"] = trained["measured"]["device_name"]
+            record |= {"train_wall_s": trained["measured"]["wall_s"]}
+            record |= {name: trained["result"][name] for name in ("num_images", "teacher_bytes", *REDRAW)}
+            record["label_bytes"] = trained["result"].get("label_bytes")
+            record["cached"] = scheduler.status[row.train] == "cached"
+        if row.synthesize and scheduler.status[row.synthesize] in ("done", "cached"):
+            made = _distilled(row, store, manifest)
+            if record["given"]:  # the device is the students'
+                made = {**made, "device": record["device"], **dict.fromkeys(MAKING)}
+            record |= made
+        records.append(record)
+    return records
+
+
+def _budget(resolved: Resolved, ipc: int | None) -> int | None:
+    """Return the bytes that a set of this IPC may take: as asked for, else those of its images, uncompressed."""
+    if ipc is None:
+        return None
+    budget = resolved.suite.budget
+    asked = dict(zip(budget.ipc, budget.bytes, strict=True)) if budget.bytes else {}
+    return asked.get(ipc, ipc * len(resolved.context.classes) * resolved.suite.image_bytes)
+
+
+def _about(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    known = name in discovery.methods
+    cls = discovery.methods.get(name) if known else None
+    return {
+        "method": name,
+        "method_title": cls.title if cls else "",
+        "method_version": cls.version if cls else None,
+        "reference_row": bool(cls and cls.all_data),
+        "random_subset": bool(cls and cls.random_subset),
+        "given": bool(cls and cls.given),
+        "config": json.dumps(config, sort_keys=True),
+    }
+
+
+def _identity(row: Row) -> dict[str, Any]:
+    return {
+        "ipc": row.ipc,
+        "student": row.student,
+        "distillation_seed": row.distillation_seed,
+        "training_seed": row.training_seed,
+        "variant": row.variant,
+        "train_key": row.train or "",
+        "label_key": row.label or "",
+    }
+
+
+def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
+    """Return how a row ended, why, and the title of the job that failed."""
+    if row.train is None:
+        return {"status": "skipped", "error": row.skip, "cause": ""}
+    state = scheduler.status[row.train]
+    if state in ("done", "cached"):
+        return {"status": "done", "error": "", "cause": ""}
+    if state in ("failed", "blocked"):
+        ended = scheduler.errors[row.train]
+        return {"status": "failed", "error": ended.error, "cause": plan.jobs[ended.cause or row.train].title}
+    error = "the run was stopped before this job; the same command goes on"
+    return {"status": "interrupted", "error": error, "cause": ""}
+
+
+def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
+    """Return what the distilled set cost. Wall time of grouped fits is the longest shard, device time their sum."""
+    assert row.synthesize is not None
+    made = manifest(row.synthesize)
+    fits = [manifest(key)["measured"] for key in row.fits]
+    share = 1.0 if row.ipc is None else row.ipc / made["result"]["ipc"]
+    synthesis, how = synthesis_cost(made["measured"], share)
+    stages = [*fits, synthesis]
+    energies = [m["energy_j"] for m in stages]
+    classes = max(1, len(made["result"]["classes"]))
+    return {
+        "device": made["measured"]["device_name"],
+        "fit_wall_s": max((m["wall_s"] for m in fits), default=0.0),
+        "fit_device_s": sum(m["device_s"] for m in fits),
+        "synthesize_wall_s": synthesis["wall_s"],
+        "synthesize_device_s": synthesis["device_s"],
+        "synthesize_measured": how,
+        "synthesized_ipc": made["result"]["ipc"],
+        "load_s": sum(m["load_s"] for m in stages),
+        "peak_host_bytes": max(m["peak_host_bytes"] for m in stages),
+        "peak_device_bytes": _most(m["peak_device_bytes"] for m in stages),
+        "energy_j": None if any(e is None for e in energies) else sum(energies),
+        "num_images": (row.ipc or 0) * classes,
+        "duplicates": sum(p < (row.ipc or 0) for places in made["result"]["duplicates"].values() for p in places),
+        "notes": "; ".join(made["result"]["notes"]),
+        "storage_bytes": _storage(row.ipc, made) if share < 1 else made["result"]["storage_bytes"],
+        "shared_bytes": made["result"]["shared_bytes"] or None,
+        "draws": made["result"]["draws"],
+        "distilled_key": row.synthesize,
+        "image_size": made["spec"]["image_size"],
+        "image_folder": str(store.fetch("synthesize", row.synthesize)),
+    }
+
+
+def synthesis_cost(measured: dict[str, Any], share: float) -> tuple[dict[str, Any], str]:
+    """Return what the smaller set of a nested method cost, and how that is known, from what its largest set took.
+
+    The smaller set costs the part that does not grow with the images (`Task.per_image` says what does), and `share` of the
+    rest. Energy goes by time. Loading and peak memory are those of the largest set.
+
+    Args:
+        measured: of the synthesis, as its manifest holds it.
+        share: images of the smaller set over images of the set that was made.
+
+    Returns:
+        The costs, and "whole" (this very set was timed), "share" (as above) or "largest set" (the method does not say what
+        grows, so the time is that of the largest set: an upper bound).
+    """
+    if share >= 1:
+        return measured, "whole"
+    if not measured.get("per_image_s"):  # also of a set made before this was measured
+        return measured, "largest set"
+    wall = measured["wall_s"] - measured["per_image_s"] * (1 - share)
+    part = wall / measured["wall_s"]
+    scaled = {name: measured[name] and measured[name] * part for name in ("device_s", "energy_j")}
+    return {**measured, "wall_s": wall, **scaled}, "share"
+
+
+def _storage(ipc: int | None, made: dict[str, Any]) -> int:
+    """Return the bytes of the first `ipc` images of each class of a larger nested set; a generative set is one size."""
+    if made["result"]["generative"]:
+        return made["result"]["storage_bytes"]
+    total = 0
+    for name, info in made["files"].items():
+        stem = name.rsplit("/", 1)[-1].removesuffix(".png")
+        if "/" in name and stem.isdigit() and ipc is not None and int(stem) < ipc:
+            total += info["size"]
+    return total
+
+
+def _most(values: Iterable[int | None]) -> int | None:
+    known = [v for v in values if v is not None]
+    return max(known) if known else None

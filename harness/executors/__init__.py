@@ -1,3 +1,0 @@
-"""Where jobs run: in this process or on Ray. Same plan, same results."""
-
-EXECUTORS = ("ray", "local")

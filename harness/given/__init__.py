@@ -1,7 +1,0 @@
-"""Sets that were made elsewhere: read, checked, and scored as a method of their own. Importing this imports no torch."""
-
-from __future__ import annotations
-
-from harness.given.method import GivenImages
-
-__all__ = ["GivenImages"]

@@ -1,0 +1,1 @@
+"""L4: what each kind of job does."""

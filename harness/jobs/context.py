@@ -1,0 +1,96 @@
+"""What all jobs of a run share: where things are, and real images kept in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.classes import ClassInfo
+from harness.core.config.generator import GeneratorSpec
+from harness.core.config.suite import Teacher
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.data.split import Crop, Split
+
+
+Report = Callable[[str, int, int, str], None]
+"""Progress: stage, done, total, unit."""
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What all jobs of a run share and no key contains: where things are. Small, so that it travels to any worker.
+
+    Attributes:
+        store: folder or URI.
+        source: the suite's image source.
+        data_root: folder under which image folders lie.
+        data_fingerprint: what the plan saw there; images kept in memory are kept for this content only.
+        classes: the suite's classes in label order.
+        generators: by kind, with `weights` resolved to a folder or hub id.
+        teacher: the suite's, with `weights` resolved to a file, a folder or a timm model.
+        teacher_labels: class ids in the label order of its weights; empty where it is trained.
+        device: "cpu" or "cuda".
+        plugins: (file name, source text) of --plugin files.
+        fresh: run jobs again although the store has their results.
+    """
+
+    store: str
+    source: dict[str, Any]
+    data_root: str
+    data_fingerprint: str
+    classes: tuple[ClassInfo, ...]
+    generators: dict[str, GeneratorSpec] = field(default_factory=dict)
+    generator_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    teacher: Teacher | None = None
+    teacher_labels: tuple[str, ...] = ()
+    device: str = "cpu"
+    plugins: tuple[tuple[str, str], ...] = ()
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The parts of a context that name real images; hashable, so that what is loaded can be kept."""
+
+    source: str
+    root: str
+    fingerprint: str
+    class_ids: tuple[str, ...]
+
+
+def _data(context: JobContext) -> _Data:
+    source = json.dumps(context.source, sort_keys=True)
+    return _Data(source, context.data_root, context.data_fingerprint, tuple(c.id for c in context.classes))
+
+
+def open_split(context: JobContext, name: str) -> Split:
+    """Return a split of the suite's real images: "train" or "test"."""
+    return _open_split(_data(context), name)
+
+
+@lru_cache(maxsize=4)
+def _open_split(data: _Data, name: str) -> Split:
+    from harness.data.sources.base import open_source
+
+    return open_source(json.loads(data.source), data.class_ids, Path(data.root)).split(name)
+
+
+def real_tensors(context: JobContext, name: str, side: int, crop: Crop = "resize") -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (images [N, 3, side, side] uint8, labels [N]) of a split as students see it, on the device.
+
+    The last two are kept: dozens of students in one worker share a test split.
+    """
+    return _real_tensors(_data(context), name, side, crop, context.device)
+
+
+@lru_cache(maxsize=2)
+def _real_tensors(data: _Data, name: str, side: int, crop: Crop, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = _open_split(data, name).tensors(size=side, crop=crop)
+    return images.to(device), labels.to(device)

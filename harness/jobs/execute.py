@@ -1,0 +1,102 @@
+"""Run one job to its end: an artefact in the store, or an `Outcome` that says what went wrong.
+
+A job is run the same way by every executor, in the main thread of some process.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.environment import device_name
+from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.store import Store
+from harness.core.text import shorten
+from harness.jobs import threads
+from harness.jobs.checkpoint import FolderCheckpoint
+from harness.jobs.clock import Clock
+from harness.jobs.context import JobContext, Report
+from harness.jobs.job import KINDS, Job
+from harness.jobs.kinds import _KINDS
+from harness.jobs.log import JobLog
+
+MOST_CHARACTERS = 2000
+"""Of an error in records and tables; its traceback is kept whole."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one job ended.
+
+    Attributes:
+        key: of the job.
+        error: one line for people; empty when the artefact is in the store.
+        trace: of a failure, the whole traceback.
+        log: of a failure, what the job printed.
+        cause: key of the job that failed, where this one could not run without it.
+    """
+
+    key: str
+    error: str = ""
+    trace: str = ""
+    log: str = ""
+    cause: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True when the artefact is in the store."""
+        return not self.error
+
+
+def execute(job: Job, context: JobContext, report: Report) -> Outcome:
+    """Run one job to its end. Never raises but for an interrupt: what went wrong is in the outcome."""
+    log = JobLog(job.title)
+    try:
+        report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
+        store = Store(context.store)
+        if not context.fresh and store.has(job.kind, job.key):
+            return Outcome(job.key)  # another run made it meanwhile
+        for name, source in context.plugins:
+            discovery.load_plugin_source(name, source)
+        for role, keys in job.deps.items():
+            for key in keys:  # a remote store is copied here as far as it is needed
+                store.fetch(role if role in KINDS else "prior", key)
+        if context.fresh:
+            FolderCheckpoint(store.scratch(job.key)).clear()
+        threads.keep_pages()
+        threads.set_threads(job.resources.cpus)
+        store.write(
+            job.kind,
+            job.key,
+            lambda folder: log.keep(folder, lambda: _run(job, context, folder, report)),
+            replace=context.fresh,
+        )
+        FolderCheckpoint(store.scratch(job.key)).clear()
+        return Outcome(job.key)
+    except (Exception, SystemExit) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
+        return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc(), log.text())
+
+
+def _run(job: Job, context: JobContext, folder: Path, report: Report) -> dict[str, Any]:
+    """Fill the artefact's folder; return the fields of its manifest."""
+    import torch
+
+    device = torch.device(context.device)
+    held = (job.resources.gpus or 1) if device.type == "cuda" else job.resources.cpus
+    clock = Clock(device, held)
+    with clock:
+        result = _KINDS[job.kind](job, context, folder, report, clock)
+    return {
+        "title": job.title,
+        "suite": job.suite,
+        "identity": job.identity,
+        "spec": job.spec,
+        "deps": job.deps,
+        "result": result,
+        "measured": {**clock.result, "device": context.device, "device_name": device_name(context.device)},
+    }

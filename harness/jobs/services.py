@@ -1,0 +1,129 @@
+"""What a method's task asks for: the method itself, generators, features and teachers from a job's dependencies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.classes import ClassInfo
+from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.plugin.method import Method
+from harness.core.plugin.task import Task
+from harness.core.store import Store
+from harness.jobs.checkpoint import FolderCheckpoint
+from harness.jobs.clock import Clock
+from harness.jobs.context import JobContext, Report, open_split
+from harness.jobs.job import Job
+
+if TYPE_CHECKING:
+    from harness.students.features import FeatureExtractor
+    from harness.training.soft_labels import SoftLabels
+
+
+def load_method(spec: dict[str, Any]) -> Method:
+    """Return the method that a specification names, found the same way in every process."""
+    discovery.discover()
+    cls = discovery.methods.get(spec["method"])
+    return cls(cls.Config.model_validate(spec["config"]))
+
+
+def make_task(
+    job: Job, context: JobContext, classes: tuple[ClassInfo, ...], report: Report, services: JobServices
+) -> Task:
+    """Return what the method is given: the training images of these classes, never the test split."""
+    import torch
+
+    from harness.data.real import RealImages
+
+    split = open_split(context, "train").restrict([c.id for c in classes])
+    device = torch.device(context.device)
+    scratch = Store(context.store).scratch(job.key)
+    if job.kind != "fit":  # which is of one class group; other jobs go through all
+        scratch /= f"group-{classes[0].label}"
+    return Task(
+        classes=classes,
+        real=RealImages(split, size=job.spec["image_size"], crop="adm", device=device),
+        image_size=job.spec["image_size"],
+        device=device,
+        seed=job.spec["seed"],
+        scope=(job.kind, job.spec["method"], classes[0].id),
+        services=services,
+        checkpoint=FolderCheckpoint(scratch, services.clock),
+        report=report,
+        per_image=services.clock.per_image,
+    )
+
+
+class JobServices:
+    """Implements `harness.method.Services` for one job: generators and features from the job's dependencies."""
+
+    def __init__(self, job: Job, context: JobContext, clock: Clock) -> None:
+        self.job = job
+        self.context = context
+        self.clock = clock
+        self.store = Store(context.store)
+
+    def _dependency(self, role: str, what: str) -> str:
+        keys = self.job.deps.get(role)
+        if not keys:
+            raise UserError(
+                f"method {self.job.spec['method']!r} asked for {what} without declaring it; add it to its `needs`"
+            )
+        return keys[0]
+
+    def generator(self, kind: str) -> Any:
+        """Load the suite's generator of that kind; loading is not counted as distillation time."""
+        key = self._dependency(kind, f"a {kind} generator (needs = {{'{kind}_generator'}})")
+        with self.clock.loading():
+            return load_generator(self.context, kind, self.store.path("prior", key))
+
+    def features(self, name: str) -> FeatureExtractor:
+        """Load the suite's teacher as a feature extractor, or a timm model."""
+        from harness.students.features import FeatureExtractor
+
+        with self.clock.loading():
+            if name.startswith("timm:"):
+                return FeatureExtractor.from_timm(name.removeprefix("timm:"), self.context.device)
+            if name != "teacher":
+                raise UserError(f"unknown features {name!r}; expected 'teacher' or 'timm:NAME'")
+            key = self._dependency("teacher", "features (needs = {'features'})")
+            return load_teacher_features(self.store.path("teacher", key), self.context)
+
+    def teacher(self) -> SoftLabels:
+        """Load the suite's teacher, as it labels batches."""
+        key = self._dependency("teacher", "the teacher (needs = {'teacher'})")
+        with self.clock.loading():
+            return load_teacher(self.store.path("teacher", key), self.context)[0]
+
+
+def load_generator(context: JobContext, kind: str, prior: Path, report: Report | None = None) -> Any:
+    """Open a generator: the folder that the prior job trained, or the weights that it found.
+
+    `report` is told the progress of a download; None: the hub client draws its own bars.
+    """
+    from harness.diffusion.generator_kinds import GENERATOR_KINDS
+
+    spec, trained = context.generators[kind], prior / "pipeline"
+    place = str(trained) if trained.is_dir() else str(spec.weights)
+    labels = context.generator_labels.get(kind, ())
+    return GENERATOR_KINDS[kind].load(place, spec, context.classes, labels, context.device, report)
+
+
+def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:
+    """Open the artefact of a teacher job, its outputs in the suite's order; return it and the side of its images."""
+    from harness.training.soft_labels import SoftLabels
+    from harness.training.teacher_folder import MODEL
+    from harness.training.teacher_weights import in_suite_order, read_teacher
+
+    model, about = read_teacher(folder)
+    ours = in_suite_order(model, about.classes, context.classes).requires_grad_(False).to(context.device)
+    return SoftLabels(ours, about.protocol, (folder / MODEL).stat().st_size, about.side), about.side
+
+
+def load_teacher_features(folder: Path, context: JobContext) -> FeatureExtractor:
+    """Open the artefact of a teacher job as a feature extractor."""
+    from harness.students.features import FeatureExtractor
+
+    labels, side = load_teacher(folder, context)
+    return FeatureExtractor.from_student(labels.teacher, labels.protocol, side, context.device)

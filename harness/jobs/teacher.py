@@ -1,0 +1,47 @@
+"""The job that trains the suite's teacher, or reads given weights, and checks it on held-out images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.core.config.protocol import Protocol
+from harness.jobs.clock import Clock
+from harness.jobs.context import JobContext, Report, open_split
+from harness.jobs.job import Job
+
+SCORED_ON = 10_000
+"""Held-out images that a teacher is scored on at most: enough for half a percent, few enough for memory at 224 pixels."""
+
+
+def run_teacher(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+    """Train the suite's teacher on the real training split less a hold-out, or take given weights.
+
+    Either is scored on the hold-out and refused if it has not learned or calls classes by other names.
+    """
+    from harness.training.teacher import check_teacher, score_teacher, train_teacher
+    from harness.training.teacher_folder import TeacherFolder
+    from harness.training.teacher_weights import in_suite_order, open_weights, write_teacher
+
+    assert context.teacher is not None
+    teacher, side, num_classes = context.teacher, job.spec["side"], len(context.classes)
+    protocol = Protocol.model_validate(job.spec["protocol"])
+    rest, held_out = open_split(context, "train").holdout(teacher.holdout, seed=0)
+    most = max(1, SCORED_ON // num_classes)
+    held = held_out.select({c: range(min(n, most)) for c, n in held_out.num_per_class.items()}).tensors(
+        size=side, crop="resize"
+    )
+    if teacher.weights is None:
+        train = rest.tensors(size=side, crop="resize")
+        model, scores = train_teacher(
+            teacher, protocol, train, held, num_classes=num_classes, device=context.device, report=report
+        )
+        about = TeacherFolder(str(teacher.student), side, tuple(c.id for c in context.classes), protocol)
+    else:
+        with clock.loading():
+            model, about = open_weights(teacher, context.teacher_labels, side, protocol)
+        ours = in_suite_order(model, about.classes, context.classes)
+        scores = score_teacher(ours, about.protocol, held, num_classes=num_classes, device=context.device)
+    check_teacher(scores, context.classes, about.student, teacher.min_share, job.spec["full_accuracy"])
+    write_teacher(folder, model, about, holdout_top1=scores.top1)
+    return {"holdout_top1": scores.top1}

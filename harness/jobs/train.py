@@ -1,0 +1,112 @@
+"""The job that trains one student on a distilled set, or on all real data, and scores it on the test split."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.classes import ClassInfo
+from harness.core.config.protocol import Protocol
+from harness.core.plugin.task import Task
+from harness.core.store import Store
+from harness.jobs.clock import Clock
+from harness.jobs.context import JobContext, Report, real_tensors
+from harness.jobs.curves import write_curves
+from harness.jobs.job import Job
+from harness.jobs.services import JobServices, load_method, load_teacher, make_task
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.jobs.redraw import FreshImages
+    from harness.training.soft_labels import SoftLabels, StoredLabels
+
+
+def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+    """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
+    from harness.data.sets.folder import load_distilled
+    from harness.training.trainer import train_student
+
+    side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
+    protocol, store = Protocol.model_validate(job.spec["protocol"]), Store(context.store)
+    with clock.loading():
+        test_images, test_labels = real_tensors(context, "test", side, "margin" if protocol.test_margin else "resize")
+        if ipc is None:
+            images, labels = real_tensors(context, "train", side)
+        else:
+            key = job.deps["synthesize"][0]
+            draws = store.manifest("synthesize", key)["result"]["draws"]
+            images, labels = load_distilled(store.path("synthesize", key), context.classes, side, ipc=ipc * draws)
+        soft_labels = _soft_labels(job, context, protocol, images, ipc and ipc * draws)
+        fresh = _fresh_images(job, context, report, clock) if "redraw" in job.spec else None
+    _, scored = train_student(
+        student=job.spec["student"],
+        protocol=protocol,
+        train_images=images,
+        train_labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        num_classes=len(context.classes),
+        seed=job.spec["seed"],
+        device=context.device,
+        ipc=ipc,
+        draws=draws,
+        fresh=fresh,
+        soft_labels=soft_labels,
+        report=report,
+    )
+    result = asdict(scored)
+    write_curves(folder / "curves.csv", result.pop("curve"))
+    write_curves(folder / "confusion.csv", _confusion_rows(result, context.classes))
+    return {
+        **result,
+        "num_images": len(images),
+        "redraw_every": fresh.every if fresh else None,
+        "redraw_s": fresh.seconds if fresh else None,
+        "teacher_bytes": soft_labels.num_bytes if soft_labels and protocol.labels == "soft" else None,
+        "label_bytes": soft_labels.num_bytes if soft_labels and protocol.labels == "stored" else None,
+    }
+
+
+def _confusion_rows(result: dict[str, Any], classes: tuple[ClassInfo, ...]) -> list[dict[str, Any]]:
+    """Take the confusion matrices out of the result; return a row for each pair of classes that occurs."""
+    return [
+        {"evaluation": which, "true_class": classes[true].id, "called_class": classes[called].id, "num_images": num}
+        for which in ("last", "best")
+        for true, called, num in result[f"classes_{which}"].pop("confusion")
+    ]
+
+
+def _soft_labels(
+    job: Job, context: JobContext, protocol: Protocol, images: torch.Tensor, per_class: int | None
+) -> SoftLabels | StoredLabels | None:
+    """Return the soft labels of a training: its teacher, or the stored ones of the first `per_class` images of each class.
+
+    Those lie in the artefact of a label job, or came with the set. All real images are labelled here and not kept.
+    """
+    from harness.data.sets.soft_labels import load_labels
+    from harness.training.soft_labels import StoredLabels
+
+    if protocol.labels == "hard":
+        return None
+    store = Store(context.store)
+    teacher = load_teacher(store.path("teacher", job.deps["teacher"][0]), context)[0] if "teacher" in job.deps else None
+    if protocol.labels == "soft":
+        return teacher
+    if teacher is not None:
+        return StoredLabels(teacher.label(images.to(context.device)).half())
+    role = "label" if "label" in job.deps else "synthesize"
+    logits = load_labels(store.path(role, job.deps[role][0]), context.classes, ipc=per_class)
+    return StoredLabels(logits.to(context.device))
+
+
+def _fresh_images(job: Job, context: JobContext, report: Report, clock: Clock) -> FreshImages:
+    """Return what draws new images while the student trains; its own progress would hide the training's."""
+    from harness.jobs.redraw import FreshImages
+
+    def task_of(as_synthesis: Job, group: tuple[ClassInfo, ...], services: JobServices) -> Task:
+        return make_task(as_synthesis, context, group, lambda *_: None, services)
+
+    services = JobServices(job, context, clock)
+    return FreshImages(job, context, load_method(job.spec["redraw"]), task_of, services)

@@ -1,0 +1,1 @@
+"""L5: from a request to a plan of jobs."""

@@ -1,0 +1,90 @@
+"""Which methods a request means, each with its checked config, or with the reason why it cannot run here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.core.classes import ClassInfo
+from harness.core.config.base import Frozen, checked, plain
+from harness.core.config.suite import Suite
+from harness.core.errors import UserError
+from harness.core.plugin import discovery, fingerprint
+from harness.diffusion import weights
+from harness.planning.plan import MethodPlan
+from harness.planning.request import RunRequest
+
+
+def select_methods(request: RunRequest, suite: Suite) -> tuple[MethodPlan, ...]:
+    """Return every method of the request, those that cannot run here with the reason."""
+    registry = discovery.methods
+    for name in request.methods:
+        if name != "all" and name not in registry.broken:
+            registry.get(name)
+    if "all" in request.methods:
+        names = sorted({*registry.names(), *registry.broken})
+    else:
+        names = list(dict.fromkeys(request.methods))
+        names += [name for path in request.plugins for name in discovery.load_plugin(path) if name not in names]
+    if request.scores:
+        names += [n for n in registry.names() if n not in names and _is_reference(n)]
+    return tuple(_method_plan(name, request, suite) for name in names)
+
+
+def _is_reference(name: str) -> bool:
+    """Return whether scores compare with this method: the random subset and the full data."""
+    cls = discovery.methods.get(name)
+    return cls.all_data or cls.random_subset
+
+
+def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
+    if name in discovery.methods.broken:
+        return MethodPlan(name, skip=discovery.methods.broken[name])
+    cls = discovery.methods.get(name)
+    config = method_config(name, suite, request.settings.get(name, {}))
+    if cls.__module__ == "__main__" and request.executor == "ray":
+        raise UserError(
+            f"method {name!r} is defined in the script itself, which Ray's workers cannot import. "
+            "Put it into a file of its own and give that as a plugin, or use the local executor."
+        )
+    missing = sorted(need for need in cls.needs if not _offers(suite, need))
+    if missing:
+        return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
+    return MethodPlan(name, cls, _plain_config(name, config), fingerprint.code_fingerprint(cls))
+
+
+def _plain_config(name: str, config: Frozen) -> dict[str, Any]:
+    """Return a config as JSON values."""
+    found = {}
+    for field, value in config.model_dump().items():
+        try:
+            found[field] = plain(value)
+        except ValueError as error:
+            raise UserError(f"method {name!r}: option {field!r} {error}.") from None
+    return found
+
+
+def method_config(name: str, suite: Suite, settings: dict[str, Any]) -> Frozen:
+    cls = discovery.methods.get(name)
+    return checked(cls.Config, {**suite.method_overrides.get(name, {}), **settings}, f"method {name}")
+
+
+def _offers(suite: Suite, need: str) -> bool:
+    if need in ("features", "teacher"):
+        return suite.teacher is not None
+    return need.endswith("_generator") and need.removesuffix("_generator") in suite.generators
+
+
+def skip_unknown_classes(
+    method: MethodPlan, labels: dict[str, tuple[str, ...]], classes: tuple[ClassInfo, ...]
+) -> MethodPlan:
+    """Return the method, skipped with the reason where a generator that it needs does not know the classes."""
+    for kind in needed_generators((method,)):
+        if reason := weights.why_unknown(kind, labels[kind], classes):
+            return MethodPlan(method.name, method.cls, skip=reason)
+    return method
+
+
+def needed_generators(methods: tuple[MethodPlan, ...]) -> tuple[str, ...]:
+    """Return the kinds of generator that methods which are not skipped ask for, sorted."""
+    needs = {need for m in methods if m.cls is not None and not m.skip for need in m.cls.needs}
+    return tuple(sorted(n.removesuffix("_generator") for n in needs if n.endswith("_generator")))

@@ -1,0 +1,83 @@
+"""What one call of `harness run` asks for, with every field explained; nothing is looked up yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.core.config.base import Frozen, checked
+from harness.core.errors import UserError, did_you_mean
+from harness.core.overrides import parse_settings
+from harness.execution import EXECUTORS
+from harness.planning.budget import as_sizes
+
+
+class RunRequest(Frozen):
+    """One call of `harness run`. Fields left None take the suite's value."""
+
+    methods: tuple[str, ...] = Field(("all",), description="method names, or all")
+    suite: str = Field(description="suite name, or path of a suite YAML")
+    ipc: tuple[int, ...] | None = Field(None, description="images per class, instead of the suite's")
+    bytes: tuple[int, ...] | None = Field(None, description="bytes a set may take (8000, '8kB'), instead of IPCs")
+    students: tuple[str, ...] | None = Field(None, description="student names, instead of the suite's")
+    protocol: str | None = Field(None, description="training protocol, instead of the suite's")
+    seeds: tuple[int, ...] | None = Field(None, description="training seeds, instead of the suite's")
+    distill_seeds: tuple[int, ...] | None = Field(None, description="distillation seeds, instead of the suite's")
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by target and field")
+    plugins: tuple[str, ...] = Field((), description="plugin files")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where jobs compute; auto: a GPU if there is one"
+    )
+    executor: str = Field("ray", description="ray, or local: in this process")
+    ray_address: str | None = Field(None, description="a running Ray cluster; none: a local one for this run")
+    workers: int | None = Field(None, ge=1, description="CPUs that a local Ray may use; none: all")
+    store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
+    data_root: str = Field("data", description="folder under which image folders lie")
+    weights_root: str | None = Field(
+        None, description="folder under which pre-trained weights lie; none: DATA_ROOT/weights, then the hub's cache"
+    )
+    scores: bool = Field(False, description="train the students more that label- and augmentation-robust scores need")
+    name: str | None = Field(None, description="name of the run; none: suite and time")
+    fresh: bool = Field(False, description="run every job again although the store has its result")
+
+
+_LISTS = ("ipc", "bytes", "seeds", "distill_seeds")
+"""Fields of numbers; one number alone is a list of one."""
+
+
+def make_request(**fields: Any) -> RunRequest:
+    """Build a request from Python or the command line.
+
+    Raises:
+        UserError: an unknown field or a value of the wrong kind.
+    """
+    fields["settings"] = parse_settings(fields.get("settings") or {})
+    for name in ("methods", "students", "plugins", *_LISTS):
+        value = fields.get(name)
+        if isinstance(value, str | int | Path):
+            fields[name] = (value,)
+    if fields.get("bytes") is not None:
+        fields["bytes"] = as_sizes(fields["bytes"])
+    if fields.get("ipc") is not None and fields.get("bytes") is not None:
+        raise UserError("a budget is given as IPC or as bytes, not as both: leave out --ipc or --bytes.")
+    fields["plugins"] = tuple(str(p) for p in fields.get("plugins") or ())
+    given = {k: v for k, v in fields.items() if v is not None}
+    for name in ("methods", "students", *_LISTS):
+        if name in given and not len(given[name]):
+            raise UserError(f"{name}: the list is empty; name at least one, or leave it out for the suite's.")
+    for name in ("store", "data_root", "weights_root", "suite"):
+        if name in given:
+            given[name] = str(given[name])
+    request: RunRequest = checked(RunRequest, given, "request")
+    if request.executor not in EXECUTORS:
+        raise UserError(
+            f"unknown executor {request.executor!r}.{did_you_mean(request.executor, list(EXECUTORS))} "
+            f"Known: {', '.join(EXECUTORS)}."
+        )
+    if request.executor == "local" and (request.ray_address or request.workers):
+        raise UserError(
+            "--ray-address and --workers belong to --executor ray; the local executor runs one job at a time."
+        )
+    return request

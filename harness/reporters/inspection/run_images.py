@@ -1,0 +1,161 @@
+"""Open a run again for a look at its images: the same real training images, the distilled sets, a feature extractor.
+
+In: a run's folder. Out: features by class. The test split is not opened, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from harness.core.classes import ClassInfo
+from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.store import Store
+from harness.jobs.context import JobContext, open_split
+from harness.jobs.services import load_teacher_features
+from harness.reporters.figures.points import rows_with
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from harness.students.features import FeatureExtractor
+
+
+TEACHER = "teacher"
+
+
+@dataclass(frozen=True)
+class MadeSet:
+    """One distilled set of a run: `label` is its method in tables, `key` that of its artefact."""
+
+    label: str
+    ipc: int
+    seed: int
+    key: str
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A run whose real images are the ones that it was made from.
+
+    Attributes:
+        about: run.json.
+        rows: prepared records with `distilled_key`.
+    """
+
+    about: dict[str, Any]
+    rows: pd.DataFrame
+    context: JobContext
+    store: Store
+
+    @property
+    def size(self) -> int:
+        """Side of the distilled images, pixels."""
+        return int(self.about["suite"]["image_size"])
+
+    @cached_property
+    def sets(self) -> tuple[MadeSet, ...]:
+        """The distilled sets that are in the store, each once.
+
+        Raises:
+            UserError: there is none.
+        """
+        made = self.rows[self.rows["distilled_key"] != ""].drop_duplicates(["label", "ipc", "distillation_seed"])
+        found = tuple(
+            MadeSet(row["label"], int(row["ipc"]), int(row["distillation_seed"]), row["distilled_key"])
+            for _, row in made.iterrows()
+            if self.store.has("synthesize", row["distilled_key"])
+        )
+        if not found:
+            raise UserError(f"run {self.about['name']}: no distilled set of it is in the store {self.store.uri}.")
+        return found
+
+    def extractor(self, name: str) -> FeatureExtractor:
+        """Return the network whose features are compared: the teacher of the run's jobs, or timm:NAME.
+
+        Raises:
+            UserError: another name, or no job of the run used a teacher.
+        """
+        from harness.students.features import FeatureExtractor
+
+        if name.startswith("timm:"):
+            return FeatureExtractor.from_timm(name, self.context.device)
+        if name != TEACHER:
+            raise UserError(
+                f"unknown features {name!r}; expected {TEACHER!r} or 'timm:NAME', such as timm:resnet18.a1_in1k."
+            )
+        keys = [("synthesize", made.key) for made in self.sets]
+        keys += [
+            ("train", row) for row in dict.fromkeys(self.rows["train_key"]) if row and self.store.has("train", row)
+        ]
+        for kind, key in keys:
+            for teacher in self.store.manifest(kind, key)["deps"].get("teacher", ()):
+                if self.store.has("teacher", teacher):
+                    return load_teacher_features(self.store.fetch("teacher", teacher), self.context)
+        raise UserError(
+            f"run {self.about['name']}: none of its jobs used a teacher. Take another network with --features "
+            "timm:resnet18.a1_in1k, or add a method that needs one, such as herding, to the run."
+        )
+
+    def real_features(self, extract: FeatureExtractor, class_id: str, most: int) -> Tensor:
+        """Return [N, D] on the CPU: of the training images of a class, evenly picked where there are more than `most`."""
+        split = open_split(self.context, "train")
+        num = split.num_per_class[class_id]
+        picked = range(num) if num <= most else [i * num // most for i in range(most)]
+        return extract(split.load(class_id, picked, size=self.size, crop="adm")).cpu()
+
+    def made_features(self, extract: FeatureExtractor, made: MadeSet, c: ClassInfo) -> Tensor:
+        """Return [M, D] on the CPU: of the first IPC images of a class of a distilled set."""
+        from harness.data.sets.folder import load_distilled
+
+        images, _ = load_distilled(self.store.fetch("synthesize", made.key), [c], self.size, ipc=made.ipc)
+        return extract(images).cpu()
+
+
+def open_run(folder: Path, records: pd.DataFrame, store: Store, data_root: str | None, device: str) -> OpenedRun:
+    """Open a run; the real images must be those that it was made from.
+
+    Args:
+        folder: the run's.
+        records: of `harness.load_results`.
+        store: where its artefacts are.
+        data_root: where image folders lie now; None: where they lay.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        UserError: the suite, its classes or the images are gone or have changed, or a device is not there.
+    """
+    from harness.core.classes import read_class_list
+    from harness.core.environment import has_cuda
+    from harness.core.suites import load_suite
+    from harness.data.sources.base import open_source
+
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if device not in ("auto", "cpu", "cuda") or (device == "cuda" and not has_cuda()):
+        raise UserError(f"device {device!r} is not to be had here; use cpu, cuda where there is a GPU, or auto.")
+    request = about["request"]
+    discovery.discover()
+    for plugin in request["plugins"]:
+        discovery.load_plugin(plugin)
+    classes = read_class_list(load_suite(request["suite"]).class_list)
+    if [c.id for c in classes] != about["classes"]:
+        raise UserError(
+            f"run {about['name']}: the class list of suite {request['suite']} has changed since; run it again."
+        )
+    source = {**about["suite"]["source"], **request["settings"].get("data", {})}
+    root = str(Path(data_root or request["data_root"]).resolve())
+    opened = open_source(source, tuple(about["classes"]), Path(root))
+    opened.check()
+    if opened.fingerprint() != about["data_fingerprint"]:
+        raise UserError(
+            f"run {about['name']}: the images under {root} are not those that it was made from. Use --data-root."
+        )
+    place = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
+    context = JobContext(str(store.root), source, root, about["data_fingerprint"], classes, device=place)
+    return OpenedRun(about, rows_with(records, "distilled_key", "train_key"), context, store)

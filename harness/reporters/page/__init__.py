@@ -1,0 +1,7 @@
+"""One HTML page per run that holds everything: tables, images, figures, configs, provenance, failures. No network."""
+
+from __future__ import annotations
+
+from harness.reporters.page.page import PAGE, write_page
+
+__all__ = ["PAGE", "write_page"]

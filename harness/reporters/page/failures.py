@@ -1,0 +1,86 @@
+"""What did not end well: how many results there are, and every reason why one is missing.
+
+In: records and the run's errors/ folder. Out: rows and texts for the template.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core.text import times
+
+MOST_CHARACTERS = 50_000
+"""Of one error text; a traceback is far shorter, a plugin's message may hold a whole log. Its end says most."""
+
+
+MOST_TEXTS = 20
+"""Different error texts on a page; a hundred failures seldom have so many reasons."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One reason for which results are missing.
+
+    Attributes:
+        method: its title.
+        status: failed, skipped or interrupted.
+        ipcs: the IPCs that it concerns, as a text.
+        num_results: records that are missing for it.
+        error: the whole reason.
+    """
+
+    method: str
+    status: str
+    ipcs: str
+    num_results: int
+    error: str
+
+
+def summarise(records: list[dict[str, Any]]) -> str:
+    """Return "20 of 26 results: 3 failed, 3 interrupted", or that there is none."""
+    num = Counter(record["status"] for record in records)
+    missing = ", ".join(f"{count:,} {status}" for status, count in num.items() if status != "done")
+    if not num["done"]:
+        return f"No result: {missing}." if missing else "No result."
+    return f"{num['done']:,} of {times(len(records), 'result')}" + (f": {missing}." if missing else ".")
+
+
+def failures(records: list[dict[str, Any]]) -> list[Failure]:
+    """Return a row for each method and reason, in order of appearance."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for record in records:
+        if record["status"] != "done":
+            title = record.get("method_title") or record["method"]
+            reason = record["error"] or "no reason is known"
+            groups.setdefault((title, record["status"], reason), []).append(record)
+    return [Failure(method, status, _ipcs(rows), len(rows), error) for (method, status, error), rows in groups.items()]
+
+
+def error_texts(folder: Path) -> list[tuple[str, str]]:
+    """Return (job, traceback) for each text of errors/, once; of a very long text the last `MOST_CHARACTERS`."""
+    jobs: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*.txt")):
+        jobs.setdefault(path.read_text(encoding="utf-8", errors="replace"), []).append(path.stem)
+    texts = [(_job_text(own), _end(text, own[0])) for text, own in jobs.items()]
+    left_out = texts[MOST_TEXTS:]
+    more = [(times(len(left_out), "other text"), "They are in errors/ of this run.")] if left_out else []
+    return [*texts[:MOST_TEXTS], *more]
+
+
+def _job_text(jobs: list[str]) -> str:
+    return jobs[0] + (f" and {times(len(jobs) - 1, 'other job')} alike" if len(jobs) > 1 else "")
+
+
+def _end(text: str, job: str) -> str:
+    left_out = len(text) - MOST_CHARACTERS
+    if left_out <= 0:
+        return text
+    return f"[{left_out:,} characters left out; all of it is in errors/{job}.txt]\n{text[left_out:]}"
+
+
+def _ipcs(rows: list[dict[str, Any]]) -> str:
+    ipcs = dict.fromkeys(row["ipc"] for row in rows)
+    return ", ".join("all" if ipc is None else str(ipc) for ipc in ipcs)

@@ -1,0 +1,200 @@
+"""Pictures as data URIs: the contact sheets and figures of a run, made smaller where a page could not carry them.
+
+In: folders of PNG and SVG files. Out: pictures with an alternative text. A picture that cannot be read says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from harness.core.text import times
+
+SHEETS_BYTES = 7_000_000
+"""For all contact sheets together, before base64 adds a third: a page should stay under 15 MB."""
+
+
+FIGURES_BYTES = 2_500_000
+
+
+MOST_BYTES = 400_000
+"""For one picture."""
+
+
+WIDTH, LEAST_WIDTH = 1600, 160
+"""Pixels: of a picture that is made smaller at first, and below which it is no longer shrunk to save bytes."""
+
+
+TALLEST = 1.5
+"""Height of a picture by its width, at most: of a sheet of a hundred classes the page shows the first ones."""
+
+
+FIRST_FIGURES = ("accuracy_ipc", "accuracy_time", "accuracy_device_seconds", "accuracy_bytes")
+"""Names that figures begin with, in the order in which a reader asks for them."""
+
+
+MOST_SHEETS = 60
+"""Of more sheets the page shows the first seed of each method and IPC: smaller ones would show nothing."""
+
+
+WEBP_SHARE = 0.3
+"""Bytes of a picture as WebP by those of the same as PNG, guessed high, so that one try mostly does."""
+
+
+_SHEET = re.compile(r"(?P<method>.+)_ipc(?P<ipc>\d+)_seed(?P<seed>\d+)")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the page.
+
+    Attributes:
+        title: what stands below it.
+        alt: what a screen reader says in its place.
+        uri: a data URI; empty where the file cannot be shown.
+        width, height: pixels that the browser keeps free for it; None for an SVG, which brings its own.
+        note: that it was made smaller, or why it is missing.
+    """
+
+    title: str
+    alt: str
+    uri: str
+    width: int | None = None
+    height: int | None = None
+    note: str = ""
+
+
+def read_sheets(folder: Path, titles: dict[str, str]) -> list[Picture]:
+    """Return the contact sheets by method, IPC and seed.
+
+    Args:
+        folder: METHOD_ipcN_seedS.png files; it need not exist.
+        titles: method -> its title.
+    """
+    found = []
+    for path in folder.glob("*.png"):
+        if match := _SHEET.fullmatch(path.stem):
+            found.append((match["method"], int(match["ipc"]), int(match["seed"]), path))
+    every, found = len(found), _first_seeds(sorted(found))
+    limit = _limit(SHEETS_BYTES, len(found))
+
+    def read(one: tuple[str, int, int, Path]) -> Picture:
+        method, ipc, seed, path = one
+        title = f"{titles.get(method, method)}, IPC {ipc}, distillation seed {seed}"
+        alt = f"Contact sheet of the distilled set of {title}: a row of images for each class"
+        return _read_png(path, title, alt, limit, TALLEST)
+
+    # Pillow works outside the interpreter's lock; few threads, for a sheet of a hundred classes takes 300 MB.
+    with _large_pictures_allowed(), ThreadPoolExecutor(max_workers=4) as pool:
+        shown = list(pool.map(read, found))
+    if every > len(found):
+        title = f"{times(every - len(found), 'more sheet')}, of further distillation seeds"
+        shown.append(Picture(title, "", "", note="in images/ of this run"))
+    return shown
+
+
+def _first_seeds(found: list[tuple[str, int, int, Path]]) -> list[tuple[str, int, int, Path]]:
+    """Return of more than MOST_SHEETS sheets the first seed of each method and IPC."""
+    if len(found) <= MOST_SHEETS:
+        return found
+    return list({(method, ipc): (method, ipc, seed, path) for method, ipc, seed, path in reversed(found)}.values())[
+        ::-1
+    ]
+
+
+def read_figures(folder: Path) -> list[Picture]:
+    """Return the figures, FIRST_FIGURES first, then by name; of NAME.svg and NAME.png the SVG, unless it is too large."""
+    files: dict[str, Path] = {}
+    paths = sorted(path for ending in ("*.png", "*.svg") for path in folder.glob(ending))
+    limit = _limit(FIGURES_BYTES, len({path.stem for path in paths}))
+    for path in paths:  # NAME.png comes before NAME.svg
+        if path.suffix == ".png" or path.stem not in files or path.stat().st_size <= limit:
+            files[path.stem] = path
+    with _large_pictures_allowed():
+        return [_read_figure(files[stem], limit) for stem in sorted(files, key=_figure_order)]
+
+
+def _figure_order(stem: str) -> tuple[int, str]:
+    return next((i for i, name in enumerate(FIRST_FIGURES) if stem.startswith(name)), len(FIRST_FIGURES)), stem
+
+
+@contextmanager
+def _large_pictures_allowed() -> Iterator[None]:
+    """Keep Pillow from warning of large pictures that strangers send: these are ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def _read_figure(path: Path, limit: int) -> Picture:
+    title = _title(path)
+    alt = f"Figure: {title}; the tables hold its numbers"
+    if path.suffix == ".png":
+        return _read_png(path, title, alt, limit)
+    data = path.read_bytes()
+    if len(data) > limit:
+        return Picture(title, alt, "", note=f"too large to be shown here; it is in figures/{path.name}")
+    # As the source of an image, never as markup: no script in it runs, and its ids meet no others.
+    return Picture(title, alt, _uri("svg+xml", data))
+
+
+def _title(path: Path) -> str:
+    """Return the title that a PNG keeps, as `harness.plots` writes it, else the name of the file as words."""
+    if path.suffix == ".png":
+        with (
+            contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
+            Image.open(path) as image,
+        ):
+            if kept := image.info.get("Title"):
+                return str(kept)
+    return path.stem.replace("_", " ").capitalize()
+
+
+def _limit(total: int, number: int) -> int:
+    return min(MOST_BYTES, total // max(1, number))
+
+
+def _read_png(path: Path, title: str, alt: str, limit: int, tallest: float = float("inf")) -> Picture:
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            data = path.read_bytes()
+            if width <= WIDTH and len(data) <= limit:
+                return Picture(title, alt, _uri("png", data), width, height)
+            shown = image.crop((0, 0, width, round(tallest * width))) if height > tallest * width else image
+            scale = min(1.0, (limit / (WEBP_SHARE * len(data) * shown.height / height)) ** 0.5)
+            data, size = _shrink(shown, limit, min(WIDTH, round(width * scale)))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return Picture(title, alt, "", note=f"cannot be shown: {error}")
+    part = "the upper part, " if height > tallest * width else ""
+    note = f"{part}made smaller; {width} × {height} pixels in {path.parent.name}/{path.name}"
+    return Picture(title, alt, _uri("webp", data), *size, note=note)
+
+
+def _shrink(image: Image.Image, limit: int, width: int) -> tuple[bytes, tuple[int, int]]:
+    """Return a WebP of at most `limit` bytes and `width` pixels, or of the least width, and its size."""
+    width = max(LEAST_WIDTH, width)
+    mode = "RGBA" if "A" in image.getbands() or "transparency" in image.info else "RGB"
+    small = image if image.mode == mode else image.convert(mode)
+    while True:
+        small.thumbnail((width, 10 * WIDTH), reducing_gap=2.0)
+        buffer = io.BytesIO()
+        small.save(buffer, format="WEBP", quality=80, method=2)
+        if buffer.tell() <= limit or width <= LEAST_WIDTH:
+            return buffer.getvalue(), small.size
+        # Bytes go with the area; a tenth more than the excess, so that few rounds are needed.
+        width = max(LEAST_WIDTH, int(small.width * min(0.9, 0.95 * (limit / buffer.tell()) ** 0.5)))
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

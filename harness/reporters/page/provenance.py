@@ -1,0 +1,120 @@
+"""Where a run's numbers come from: facts about suite, machine and code, and the command that repeats it.
+
+In: what run.json holds. Out: pairs of texts, and one command line.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from harness.planning.request import RunRequest
+
+_OPTIONS = {
+    "suite": "--suite", "methods": "--methods", "ipc": "--ipc", "bytes": "--bytes", "students": "--students",
+    "protocol": "--protocol", "seeds": "--seeds", "distill_seeds": "--distill-seeds", "executor": "--executor",
+    "ray_address": "--ray-address", "workers": "--workers", "device": "--device", "plugins": "--plugin",
+    "settings": "--set", "store": "--store", "data_root": "--data-root", "weights_root": "--weights-root",
+    "scores": "--scores", "fresh": "--fresh",
+}  # fmt: skip
+"""Field of a request -> option. Not `name`: a run of that name exists now."""
+
+
+_REPEATED = ("plugins",)
+
+
+def command_line(request: dict[str, Any], methods: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Return the command that makes a request, without what is the default; ready for a shell.
+
+    Args:
+        request: of run.json.
+        methods: of run.json, by name: one that is `given` came from `harness evaluate`, which the command is then of.
+    """
+    given = [name for name, about in methods.items() if about.get("given")]
+    if given and given[0] in request["settings"]:
+        words, request = _evaluation(request, given[0], methods[given[0]].get("title"))
+    else:
+        words = ["harness", "run"]
+    for field, option in _OPTIONS.items():
+        value = request.get(field)
+        if field == "suite" or value not in (None, [], {}, _default(field)):
+            words += _words(field, option, value)
+    return shlex.join(words)
+
+
+def _evaluation(request: dict[str, Any], name: str, title: str | None) -> tuple[list[str], dict[str, Any]]:
+    """Return the first words of `harness evaluate`, and the request less what they say."""
+    settings = {target: dict(fields) for target, fields in request["settings"].items()}
+    own = settings.pop(name)
+    words = ["harness", "evaluate", str(own["path"]), "--as", name]
+    if title and title != name:
+        words += ["--title", title]
+    if own["pick"] != "first":
+        words += ["--pick", str(own["pick"])]
+    for option, field in (("--class-order", "class_order"), ("--normalised", "normalised")):
+        if own.get(field) is not None:
+            words += [option, str(own[field])]
+    if own["soft_labels"]:
+        words += ["--labels", "own"]
+        settings["protocol"] = {k: v for k, v in settings.get("protocol", {}).items() if k != "labels"}
+    beside = [method for method in request["methods"] if method != name]
+    return words, {**request, "settings": settings, "methods": beside}
+
+
+def _default(field: str) -> Any:
+    """Return a field's default as JSON holds it."""
+    default = RunRequest.model_fields[field].get_default(call_default_factory=True)
+    return list(default) if isinstance(default, tuple) else default
+
+
+def _words(field: str, option: str, value: Any) -> Iterator[str]:
+    if field == "settings":
+        for target, fields in value.items():
+            for name, setting in fields.items():
+                # JSON is YAML too, which is what --set reads; a plain word stays as it was typed.
+                yield from (option, f"{target}.{name}={json.dumps(setting)}")
+    elif isinstance(value, bool):
+        yield option
+    elif field in _REPEATED:
+        for one in value:
+            yield from (option, str(one))
+    else:
+        yield from (option, ",".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def facts(run: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (name, value) of what a reader must know to trust or repeat the numbers; unknown ones are left out."""
+    suite, protocol, machine = run.get("suite", {}), run.get("protocol", {}), run.get("environment", {})
+    git = machine.get("git", {})
+    changed = {True: " with uncommitted changes", False: "", None: ""}[git.get("dirty")]
+    pairs = [
+        ("Status", run.get("status")),
+        ("Started", run.get("started")),
+        ("Ended", run.get("ended")),
+        ("Suite", _with_version(suite)),
+        ("Source", run.get("source")),
+        ("Data fingerprint", run.get("data_fingerprint")),
+        ("Classes", len(run.get("classes", [])) or None),
+        ("Protocol", _with_version(protocol)),
+        ("Jobs planned", _counts(run.get("planned", {}))),
+        ("Jobs by outcome", _counts(run.get("jobs", {}))),
+        ("Device", machine.get("device_name")),
+        ("CPU", f"{machine['cpu']} ({machine.get('cpu_count')} logical cores)" if machine.get("cpu") else None),
+        ("Platform", machine.get("platform")),
+        ("Python", machine.get("python")),
+        ("Version of the harness", machine.get("harness")),
+        ("Commit of the harness", f"{git['commit']}{changed}" if git.get("commit") else None),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in machine.get("packages", {}).items())),
+    ]
+    return [(name, str(value)) for name, value in pairs if value]
+
+
+def _with_version(about: dict[str, Any]) -> str | None:
+    return f"{about['name']} (version {about.get('version')})" if about.get("name") else None
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items() if number)

@@ -1,0 +1,1 @@
+"""Means, intervals, tests and scores from accuracies."""

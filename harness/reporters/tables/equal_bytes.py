@@ -1,0 +1,134 @@
+"""Accuracy at equal bytes: what each method reaches with a set that fits into the same memory.
+
+In: records. Out: one table per suite, version, source and protocol; a row per budget and method. A set of images takes
+the bytes of its files, a generative set those of what it stores, whatever number of images is drawn from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from harness.core.text import DASH, byte_size, count, known, mean_std, shorten, times
+from harness.reporters.tables.prepare import Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.reporters.tables.registry import register_reporter
+from harness.reporters.tables.table import Table
+
+CAPTION = (
+    "Of each method the largest IPC of this run all of whose sets fit into the budget: chosen by size, never by accuracy. "
+    "Kept: bytes that must be kept, stored soft labels included, mean over distilled sets. Budgets given as IPC are the "
+    "bytes of so many images per class, uncompressed. A generative set needs its generator besides, soft labels made on "
+    "the fly need their teacher: both serve any number of sets and are not counted."
+)
+
+
+_EXTRAS = {"Labels": "label_bytes", "Generator": "shared_bytes", "Teacher": "teacher_bytes"}
+"""Columns shown only where a row knows them: stored soft labels, which are kept, and what is needed besides."""
+
+
+@register_reporter("bytes")
+def equal_bytes(records: pd.DataFrame) -> list[Table]:
+    """Return one table per scope; none for a scope whose records know no budget.
+
+    Raises:
+        UserError: there are no records, or a column is missing.
+    """
+    frame = prepare(records)
+    frame = frame.assign(kept_bytes=frame["storage_bytes"] + frame["label_bytes"].fillna(0))
+    tables = [_table(scope, rows[~rows["reference_row"]]) for scope, rows in scopes(frame)]
+    return [table for table in tables if table is not None]
+
+
+def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
+    budgets = sorted(rows["budget_bytes"].dropna().unique())
+    if not budgets:
+        return None
+    names = students(rows)
+    lines = [
+        line
+        for budget in budgets
+        for line in sorted((_line(own, names, budget) for _, own in rows.groupby("label", sort=False)), key=_order)
+    ]
+    frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
+    for column in ("budget_bytes", "ipc", *_COSTS):
+        frame[column] = frame[column].astype("Float64").round().astype("Int64")
+    unused = [name for name, column in _EXTRAS.items() if not frame[column].notna().any()]
+    display = pd.DataFrame([_display(line, names) for line in lines]).drop(columns=unused)
+    distillation, training = num_seeds(rows)
+    caption = (
+        f"{scope.caption} Top-1 accuracy in percent on the real test split (best of the evaluations, chosen on the "
+        f"test split), mean ± sample standard deviation over {times(distillation, 'distillation seed')} and "
+        f"{times(training, 'training seed')}. {CAPTION} Bold: highest mean of a budget as "
+        "displayed; no test is behind it."
+    )
+    bold = frozenset((i, s) for i, line in enumerate(lines) for s in names if _is_best(line, lines, s))
+    return Table(f"Accuracy at equal bytes: {scope.title}", caption, frame, display, bold=bold, aside=("n",))
+
+
+def _line(own: pd.DataFrame, names: list[str], budget: float) -> dict[str, Any]:
+    """Return the plain values of one method under one budget."""
+    largest = _largest(own)
+    fits = own["ipc"].isin(largest.index[largest <= budget])
+    fitting = own[(own["status"] == "done") & fits]
+    ipc = fitting["ipc"].max() if len(fitting) else pd.NA
+    chosen = fitting[fitting["ipc"] == ipc] if len(fitting) else fitting
+    line: dict[str, Any] = {
+        "budget_bytes": budget,
+        "method": own.iloc[0]["method"],
+        "method_title": own.iloc[0]["label"],
+        "ipc": ipc,
+        **{name: chosen[name].mean() for name in _COSTS},
+    }
+    for student in names:
+        mean, std, num = spread(chosen[chosen["student"] == student], "top1_best")
+        line |= {f"{student}_mean_percent": mean, f"{student}_std_percent": std, f"{student}_num_runs": num}
+    line["mean_percent"] = float(pd.Series([line[f"{s}_mean_percent"] for s in names], dtype=float).mean())
+    return {**line, "status": "done" if len(chosen) else _reason(own)}
+
+
+_COSTS = ("kept_bytes", "label_bytes", "shared_bytes", "teacher_bytes")
+
+
+def _largest(own: pd.DataFrame) -> pd.Series[float]:
+    """Return the bytes of a method's largest set by IPC: sets of other seeds are not of equal size."""
+    return own.groupby("ipc")["kept_bytes"].max().dropna()
+
+
+def _reason(own: pd.DataFrame) -> str:
+    """Say why a method has no number under a budget."""
+    done = own[own["status"] == "done"]
+    largest = _largest(own)
+    largest = largest[largest.index.isin(done["ipc"])]
+    if not len(largest):
+        return outcome(own).text
+    return f"the smallest sets, IPC {largest.idxmin()}, take up to {byte_size(largest.min())}"
+
+
+def _order(line: dict[str, Any]) -> tuple[bool, float]:
+    """Best first, what has no number last."""
+    mean = line["mean_percent"]
+    return (not known(mean), -mean if known(mean) else 0.0)
+
+
+def _is_best(line: dict[str, Any], lines: list[dict[str, Any]], student: str) -> bool:
+    """Return whether a cell is the highest of its budget, as displayed; False where nothing is compared."""
+    column = f"{student}_mean_percent"
+    means = [round(o[column], 1) for o in lines if o["budget_bytes"] == line["budget_bytes"] and known(o[column])]
+    return len(means) > 1 and known(line[column]) and round(line[column], 1) == max(means)
+
+
+def _display(line: dict[str, Any], names: list[str]) -> dict[str, str]:
+    """Return the strings of one row."""
+    row = {
+        "Budget": byte_size(line["budget_bytes"]),
+        "Method": line["method_title"],
+        "IPC": count(line["ipc"]),
+        "Kept": byte_size(line["kept_bytes"]),
+        **{name: byte_size(line[column]) for name, column in _EXTRAS.items()},
+    }
+    for student in names:
+        row[student] = mean_std(line[f"{student}_mean_percent"], line[f"{student}_std_percent"])
+    runs = sorted({line[f"{student}_num_runs"] for student in names}) or [0]
+    row["n"] = str(runs[0]) if len(runs) == 1 else f"{runs[0]}–{runs[-1]}"
+    return {**row, "Status": shorten(line["status"]) if line["status"] else DASH}

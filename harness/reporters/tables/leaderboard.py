@@ -1,0 +1,157 @@
+"""The leaderboard: every method at every IPC, best and last accuracy of each student; failures keep their row.
+
+In: records. Out: one table per suite, version, source and protocol; nothing is averaged across these.
+
+Rank: standard competition ranking ("1224") of the methods of one IPC in the order of their mean best accuracy, where a
+method gets a new rank only if it is significantly worse than the first of the present rank (`harness.stats.places`). The
+test is paired over common seeds; a pair of seeds counts with the mean over students, and only where all of them finished.
+In brackets stands the rank of a method that could not be tested: that of its mean, which says nothing about the next run.
+A method that lacks a student which another one finished has no rank: a mean over fewer students compares with nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from harness.core.text import DASH, known, mean_std, shorten, times
+from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
+from harness.reporters.tables.prepare import METRICS, Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.reporters.tables.registry import register_reporter
+from harness.reporters.tables.table import Table
+
+RANK = (
+    "Rank: within an IPC, shared with the best method that no test tells apart; in brackets: by the mean, not tested."
+)
+
+
+LACKING = " A method that lacks a student stands below the others of its IPC, without a rank."
+
+
+SHOWN = {"best": "top1_best", "last": "top1_last"}
+
+
+@register_reporter("leaderboard")
+def leaderboard(records: pd.DataFrame) -> list[Table]:
+    """Return one leaderboard per scope: by IPC, then by mean best accuracy over students; the reference row last.
+
+    Raises:
+        UserError: there are no records, or a column is missing.
+    """
+    return [_table(scope, rows) for scope, rows in scopes(prepare(records))]
+
+
+def _table(scope: Scope, rows: pd.DataFrame) -> Table:
+    names = students(rows)
+    groups = [group for _, group in rows.groupby(["label", "reference_row", "ipc"], sort=False, dropna=False)]
+    lines = [_line(group, names) for group in groups]
+    _mark_incomplete(lines, names)
+    lines.sort(key=_order)
+    contests = leaderboard_contests(rows, lines)
+    for line in lines:
+        line |= _rank(line, contests)
+    frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
+    frame["ipc"] = frame["ipc"].astype("Int64")
+    frame["method_version"] = frame["method_version"].astype("Int64")
+    frame["rank"] = frame["rank"].astype("Int64")
+    display = pd.DataFrame([_display(line, names) for line in lines])
+    distillation, training = num_seeds(rows)
+    lacking = LACKING if any(line["lacks_students"] for line in lines) else ""
+    caption = (
+        f"{scope.caption} Top-1 accuracy in percent on the real test split, mean ± sample standard deviation over n "
+        f"students trained from {times(distillation, 'distillation seed')} and {times(training, 'training seed')}; "
+        "a single run shows no spread. best: highest of the evaluations during training, chosen on the test split, as "
+        "papers report; last: the final model. Sorted by IPC (images per class), then by the mean best over students. "
+        f"{RANK}{lacking} {coverage(distillation, training)} {tests_text(contests)}"
+    )
+    return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows), group="IPC")
+
+
+def leaderboard_contests(rows: pd.DataFrame, lines: list[dict[str, Any]]) -> dict[Any, Contest]:
+    """Return the tests of every IPC, on the mean best accuracy over students; the reference row apart."""
+    scores, means = {}, {}
+    for ipc in sorted({line["ipc"] for line in lines if known(line["ipc"]) and not line["reference_row"]}):
+        scores[ipc] = seed_scores(rows[(rows["ipc"] == ipc).fillna(False)], "top1_best")
+        means[ipc] = {
+            line["method_title"]: float("nan") if line["lacks_students"] else line["mean_top1_best_percent"]
+            for line in lines
+            if known(line["ipc"]) and line["ipc"] == ipc and not line["reference_row"]
+        }
+    return compare(scores, means)
+
+
+def _rank(line: dict[str, Any], contests: dict[Any, Contest]) -> dict[str, Any]:
+    """Return rank and whether it was tested; no rank where nothing competes."""
+    competes = known(line["ipc"]) and not line["reference_row"]
+    place = contests[line["ipc"]].ranks[line["method_title"]] if competes else None
+    return {"rank": place.place if place else pd.NA, "rank_tested": bool(place and place.tested)}
+
+
+def _line(group: pd.DataFrame, names: list[str]) -> dict[str, Any]:
+    """Return the plain values of one method at one IPC."""
+    first, ended = group.iloc[0], outcome(group)
+    distillation, training = num_seeds(group)
+    line: dict[str, Any] = {
+        "method": first["method"],
+        "method_title": first["label"],
+        "method_version": first["method_version"],
+        "reference_row": bool(first["reference_row"]),
+        "ipc": first["ipc"],
+        "status": ended.status,
+        "num_failed": ended.num_failed,
+        "num_skipped": ended.num_skipped,
+        "num_interrupted": ended.num_interrupted,
+        "num_distillation_seeds": distillation,
+        "num_training_seeds": training,
+    }
+    for student in names:
+        own = group[group["student"] == student]
+        line[f"{student}_num_runs"] = spread(own, "top1_best")[2]
+        for metric in METRICS:
+            mean, std, _ = spread(own, metric)
+            line |= {f"{student}_{metric}_mean_percent": mean, f"{student}_{metric}_std_percent": std}
+    best = pd.Series([line[f"{student}_top1_best_mean_percent"] for student in names], dtype=float)
+    return {**line, "mean_top1_best_percent": float(best.mean()), "error": ended.error}
+
+
+def _mark_incomplete(lines: list[dict[str, Any]], names: list[str]) -> None:
+    """Mark the methods without a student that another one finished at the same IPC."""
+    for line in lines:
+        same = [other for other in lines if known(other["ipc"]) and known(line["ipc"]) and other["ipc"] == line["ipc"]]
+        finished = {name for name in names for other in same if other[f"{name}_num_runs"]}
+        line["lacks_students"] = any(not line[f"{name}_num_runs"] for name in finished)
+
+
+def _order(line: dict[str, Any]) -> tuple[bool, bool, int, bool, bool, float]:
+    """Reference rows last, IPC ascending, best first, what lacks a student after the others, what has no number last."""
+    ipc, best = line["ipc"], line["mean_top1_best_percent"]
+    return (
+        line["reference_row"],
+        not known(ipc),
+        ipc if known(ipc) else 0,
+        not known(best),
+        line["lacks_students"],
+        -best if known(best) else 0,
+    )
+
+
+def _display(line: dict[str, Any], names: list[str]) -> dict[str, str]:
+    """Return the strings of one row."""
+    ipc = str(line["ipc"]) if known(line["ipc"]) else ("all" if line["reference_row"] else DASH)
+    rank = DASH if not known(line["rank"]) else str(line["rank"]) if line["rank_tested"] else f"({line['rank']})"
+    row = {"Rank": rank, "Method": line["method_title"], "IPC": ipc}
+    for student in names:
+        for word, metric in SHOWN.items():
+            mean, std = (line[f"{student}_{metric}_{kind}_percent"] for kind in ("mean", "std"))
+            row[f"{student} {word}"] = mean_std(mean, std)
+    runs = sorted({line[f"{student}_num_runs"] for student in names}) or [0]
+    row["n"] = str(runs[0]) if len(runs) == 1 else f"{runs[0]}–{runs[-1]}"
+    reason = f": {shorten(line['error'])}" if line["error"] else ""
+    return {**row, "Status": line["status"] + reason}
+
+
+def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
+    if not rows["reference_row"].any():
+        return ()
+    return ("IPC all: students trained on the whole real training split, for reference; no method competes with it.",)

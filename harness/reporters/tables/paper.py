@@ -1,0 +1,166 @@
+"""The table as papers print it: a row per IPC and test model, a column per method, the full data last.
+
+In: records. Out: one table per suite, version, source and protocol. Laid out as Table 1 of Minimax Diffusion. What is
+best or second is decided by tests (harness/reporters/tables/compare.py), never by digits.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pandas as pd
+
+from harness.core.text import DAGGER, DASH, known, mean_std, times
+from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tested_pairs, tests_text
+from harness.reporters.tables.prepare import Scope, num_seeds, outcome, prepare, scopes, spread, students, summary
+from harness.reporters.tables.registry import register_reporter
+from harness.reporters.tables.table import Table
+
+Metric = Literal["top1_best", "top1_last"]
+
+
+Line = tuple[Any, str]
+"""IPC and test model of a row."""
+
+
+MEANING = {
+    "top1_best": "the best of the evaluations during training, chosen on the test split, as papers report it",
+    "top1_last": "the accuracy of the final model",
+}
+
+
+@register_reporter("paper")
+def paper(records: pd.DataFrame, *, metric: Metric = "top1_best") -> list[Table]:
+    """Return one paper-style table per scope.
+
+    Args:
+        records: as `harness.load_results` returns them.
+        metric: which of the two accuracies to show.
+
+    Raises:
+        ValueError: another metric.
+        UserError: there are no records, or a column is missing.
+    """
+    if metric not in MEANING:
+        raise ValueError(f"metric {metric!r} is not known; use {' or '.join(MEANING)}")
+    return [_table(scope, rows, metric) for scope, rows in scopes(prepare(records))]
+
+
+def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
+    own, reference = rows[~rows["reference_row"]], rows[rows["reference_row"]]
+    labels, full = list(dict.fromkeys(own["label"])), list(dict.fromkeys(reference["label"]))
+    lines = [(ipc, student) for ipc in sorted(own["ipc"].dropna().unique()) for student in students(rows)]
+    if not lines:
+        lines = [(pd.NA, student) for student in students(rows)]
+    contests = paper_contests(rows, lines, metric)
+    cells = {
+        (line, label): _cell(rows, line, label, metric, contests[line], is_full=label in full)
+        for line in lines
+        for label in [*labels, *full]
+    }
+    display = pd.DataFrame(
+        [
+            {"IPC": _ipc(ipc), "Test model": student}
+            | {label: _text(cells[(ipc, student), label]) for label in [*labels, *full]}
+            for ipc, student in lines
+        ]
+    )
+    frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells.values()]).drop_duplicates(ignore_index=True)
+    if len(frame):
+        frame["ipc"], frame["place"] = frame["ipc"].astype("Int64"), frame["place"].astype("Int64")
+    return Table(
+        f"Paper table: {scope.title}",
+        _caption(scope, rows, metric, contests),
+        frame,
+        display,
+        (*_notes(rows), *_untested(contests)),
+        bold=_group(contests, lines, 0),
+        underline=_group(contests, lines, 1),
+        group="IPC",
+    )
+
+
+def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[Any, Contest]:
+    """Return the tests of every row of the table: methods of one IPC and test model, full data apart."""
+    scores, means = {}, {}
+    for ipc, student in lines:
+        at = rows[(rows["ipc"] == ipc).fillna(False) & (rows["student"] == student) & ~rows["reference_row"]]
+        scores[ipc, student] = seed_scores(at, metric)
+        means[ipc, student] = {label: spread(own, metric)[0] for label, own in at.groupby("label", sort=False)}
+    return compare(scores, means)
+
+
+def _caption(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
+    distillation, training = num_seeds(rows)
+    return (
+        f"{scope.caption} Top-1 accuracy in percent on the real test split ({metric}: {MEANING[metric]}), mean ± "
+        f"sample standard deviation over {times(distillation, 'distillation seed')} and "
+        f"{times(training, 'training seed')}; a single run shows no spread. {coverage(distillation, training)} "
+        "Bold: the highest mean of the row and what the test cannot tell from it; underlined: the next such group; "
+        f"full data apart. {tests_text(contests)} {DASH}: not run. {DAGGER}: failed."
+    )
+
+
+def _group(contests: dict[Any, Contest], lines: list[Line], number: int) -> frozenset[tuple[int, str]]:
+    """Return the cells of the best group of each row (0), or of the next (1)."""
+    return frozenset((i, label) for i, line in enumerate(lines) for label in contests[line].group(number))
+
+
+def _untested(contests: dict[Any, Contest]) -> tuple[str, ...]:
+    """Return a note that names what stands where its mean puts it, without a test; empty where all was tested."""
+    found = [(line, contest.untested) for line, contest in contests.items() if contest.untested]
+    if not found or not tested_pairs(contests):
+        return ()  # where nothing was tested the caption says so
+    names = "; ".join(f"IPC {_ipc(ipc)}, {student}: {', '.join(labels)}" for (ipc, student), labels in found)
+    return (f"Not tested (fewer than two common pairs of seeds, or no spread), placed by the mean alone: {names}",)
+
+
+def _cell(
+    rows: pd.DataFrame, line: Line, label: str, metric: str, contest: Contest, *, is_full: bool
+) -> dict[str, Any]:
+    """Return the plain values of a method's cell; the full data has one value per test model, whatever the IPC."""
+    ipc, student = line
+    own = rows[(rows["label"] == label) & rows["student"].isin([student, ""])]
+    if not is_full:
+        own = own[own["ipc"].isna() if ipc is pd.NA else (own["ipc"].isna() | (own["ipc"] == ipc).fillna(False))]
+    found = summary(own, metric)
+    ended = outcome(own) if len(own) else None
+    place = None if is_full else contest.ranks.get(label)
+    return {
+        "ipc": pd.NA if is_full else ipc,
+        "student": student,
+        "method": label,
+        "reference_row": is_full,
+        "metric": metric,
+        "mean_percent": found.mean,
+        "std_percent": found.std,
+        "low_percent": found.low,
+        "high_percent": found.high,
+        "num_runs": found.num_runs,
+        "place": place.place if place else pd.NA,
+        "place_tested": bool(place and place.tested),
+        "num_failed": ended.num_failed if ended else 0,
+        "status": ended.status if ended else "not run",
+        "error": ended.error if ended else "",
+    }
+
+
+def _text(cell: dict[str, Any]) -> str:
+    if cell["num_failed"]:
+        return f"{mean_std(cell['mean_percent'], cell['std_percent'])}{DAGGER}" if cell["num_runs"] else DAGGER
+    return mean_std(cell["mean_percent"], cell["std_percent"])
+
+
+def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return one line per method that failed or was skipped."""
+    notes = []
+    for label, group in rows.groupby("label", sort=False):
+        ended = outcome(group)
+        if ended.status != "done":
+            sign = f"{DAGGER} " if ended.num_failed else ""
+            notes.append(f"{sign}{label}: {ended.text}")
+    return tuple(notes)
+
+
+def _ipc(ipc: Any) -> str:
+    return str(ipc) if known(ipc) else DASH

@@ -1,0 +1,218 @@
+"""What every reporter does with records first: check them, tell apart what must not be averaged, count failures.
+
+In: the frame of `harness.load_results`. Out: the same rows with fixed types, a `label` per method, and scopes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.core.class_groups import GROUPS
+from harness.core.errors import UserError
+from harness.core.text import shorten
+from harness.reporters.stats.summary import Summary, summarise
+
+METRICS = ("top1_best", "top1_last", "top5_best", "top5_last")
+"""Accuracies in percent."""
+
+
+CLASS_METRICS = tuple(
+    f"{name}_{which}"
+    for which in ("last", "best")
+    for name in ("average_accuracy", "kappa", *(f"{group}_accuracy" for group in GROUPS))
+)
+"""Scores that tell classes apart; percent but for kappa."""
+
+
+_OPTIONAL_TEXT = ("method_title", "error", "device", "config", "variant", "metrics", "class_accuracy_last",
+                  "class_accuracy_best", "synthesize_measured")  # fmt: skip
+
+
+_TEXT = ("suite", "source", "method", "student", "protocol", "status", *_OPTIONAL_TEXT)
+
+
+_INT = ("suite_version", "protocol_version", "method_version", "ipc", "distillation_seed", "training_seed")
+
+
+COSTS = (
+    "num_images", "storage_bytes", "shared_bytes", "fit_wall_s", "fit_device_s", "synthesize_wall_s",
+    "synthesize_device_s", "load_s", "peak_host_bytes", "peak_device_bytes", "energy_j",
+)  # fmt: skip
+"""What a distilled set cost; equal in all rows of one distilled set."""
+
+
+_STATUSES = ("done", "failed", "skipped", "interrupted")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one table is about; numbers of two scopes are never averaged."""
+
+    suite: str
+    suite_version: int
+    source: str
+    protocol: str | None = None
+    protocol_version: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Return suite and protocol, for a title."""
+        return self.suite if self.protocol is None else f"{self.suite}, protocol {self.protocol}"
+
+    @property
+    def caption(self) -> str:
+        """Return suite, source and protocol with their versions, for a caption."""
+        protocol = "" if self.protocol is None else f" Protocol {self.protocol} (version {self.protocol_version})."
+        return f"Suite {self.suite} (version {self.suite_version}); source: {self.source}.{protocol}"
+
+    def columns(self) -> dict[str, Any]:
+        """Return the scope as the first columns of a frame."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a group of records ended.
+
+    Attributes:
+        status: "done", "failed", "skipped", "interrupted", or "2 of 6 failed".
+        num_failed, num_skipped, num_interrupted: records that ended so.
+        error: the different reasons, whole; empty where there are none.
+    """
+
+    status: str
+    num_failed: int
+    num_skipped: int
+    num_interrupted: int
+    error: str
+
+    @property
+    def text(self) -> str:
+        """Return the status with the reason, shortened."""
+        return f"{self.status}: {shorten(self.error)}" if self.error else self.status
+
+
+def prepare(records: pd.DataFrame, *, variants: bool = False) -> pd.DataFrame:
+    """Return the records with fixed types and a column `label`: the method's title and what sets its variants apart.
+
+    Rows of protocols that were changed for a score (`variant`) are left out unless asked for: they are no results of
+    the protocol that they are named after.
+
+    Texts become str ("" for none), counts Int64, measurements float64 (NaN where a column is absent, as where every
+    method failed). A job that stands in several runs with the same
+    seeds would count twice: the last that is done stays.
+
+    Raises:
+        UserError: there are no rows, a column is missing, or a status is unknown.
+    """
+    if not len(records):
+        raise UserError("no records to report on: the run has no row yet, neither done nor failed nor skipped")
+    if "variant" not in records:
+        records = records.assign(variant="")
+    if not variants:
+        records = records[records["variant"] == ""]
+    needed = [*(c for c in _TEXT if c not in _OPTIONAL_TEXT), *_INT, "reference_row"]
+    missing = [c for c in needed if c not in records.columns]
+    if missing:
+        raise UserError(f"records lack the columns {', '.join(missing)}; they come from harness.load_results(run)")
+    frame = pd.DataFrame(index=pd.RangeIndex(len(records)))
+    for column in _TEXT:
+        texts = records[column].tolist() if column in records else [""] * len(records)
+        frame[column] = ["" if pd.isna(text) else str(text) for text in texts]
+    for column in _INT:
+        frame[column] = pd.Series(records[column].tolist(), dtype="Int64")
+    for column in (*METRICS, *CLASS_METRICS, *COSTS, "budget_bytes", "teacher_bytes", "label_bytes"):
+        values: list[Any] = records[column].tolist() if column in records else [None] * len(records)
+        frame[column] = pd.Series(values, dtype="Float64").to_numpy(dtype=float, na_value=float("nan"))
+    for column in ("reference_row", "random_subset"):
+        flags: list[Any] = records[column].tolist() if column in records else [False] * len(records)
+        frame[column] = [value is not pd.NA and bool(value) for value in flags]
+    unknown = sorted(set(frame["status"]) - set(_STATUSES))
+    if unknown:
+        raise UserError(f"records have the status {unknown[0]!r}; known: {', '.join(_STATUSES)}")
+    frame["label"] = _labels(frame)
+    return _without_repeats(frame)
+
+
+def scopes(frame: pd.DataFrame, *, by_protocol: bool = True) -> Iterator[tuple[Scope, pd.DataFrame]]:
+    """Yield the rows of every suite, version, source and (unless told otherwise) protocol, in order of appearance."""
+    columns = ["suite", "suite_version", "source"] + (["protocol", "protocol_version"] if by_protocol else [])
+    for key, rows in frame.groupby(columns, sort=False, dropna=False):
+        yield Scope(**dict(zip(columns, [v if isinstance(v, str) else _int(v) for v in key], strict=True))), rows  # type: ignore[arg-type]
+
+
+def outcome(rows: pd.DataFrame) -> Outcome:
+    """Return how these records ended, with every different reason."""
+    num = {status: int((rows["status"] == status).sum()) for status in _STATUSES}
+    worst = next((status for status in _STATUSES[1:] if num[status]), "done")
+    status = worst if num[worst] == len(rows) else f"{num[worst]} of {len(rows)} {worst}"
+    reasons = dict.fromkeys(error for error in rows.loc[rows["status"] != "done", "error"] if error)
+    return Outcome(status, num["failed"], num["skipped"], num["interrupted"], "; ".join(reasons))
+
+
+def spread(rows: pd.DataFrame, metric: str) -> tuple[float, float, int]:
+    """Return mean, sample standard deviation (NaN for one run) and number of the finished runs' values of a metric."""
+    values = rows.loc[rows["status"] == "done", metric].dropna()
+    return float(values.mean()) if len(values) else float("nan"), float(values.std(ddof=1)), len(values)
+
+
+def summary(rows: pd.DataFrame, metric: str) -> Summary:
+    """Return number, mean, spread and 95 % interval of the finished runs' values of a metric."""
+    done = rows[(rows["status"] == "done") & rows[metric].notna()]
+    return summarise(done[metric].to_numpy(), done["distillation_seed"].fillna(-1).to_numpy(dtype=int))
+
+
+def students(rows: pd.DataFrame) -> list[str]:
+    """Return the students in order of appearance."""
+    return [s for s in dict.fromkeys(rows["student"]) if s]
+
+
+def num_seeds(rows: pd.DataFrame) -> tuple[int, int]:
+    """Return how many distillation and training seeds finished; reference rows count where there are no others."""
+    done = rows[rows["status"] == "done"]
+    own = done[~done["reference_row"]]
+    counted = own if len(own) else done
+    return counted["distillation_seed"].nunique(), counted["training_seed"].nunique()
+
+
+def _int(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value)
+
+
+def _labels(frame: pd.DataFrame) -> pd.Series:
+    """Return titles; where a method has several versions or configs, or two share a title, with what differs."""
+    labels = frame["method_title"].where(frame["method_title"] != "", frame["method"])
+    if frame.groupby(labels)["method"].nunique().gt(1).any():
+        shared = frame.groupby(labels)["method"].transform("nunique") > 1
+        labels = labels.where(~shared, labels + " (" + frame["method"] + ")")
+    for _, rows in frame.groupby("method", sort=False):
+        labels.loc[rows.index] += _config_suffix(rows["config"])
+        if rows["method_version"].nunique() > 1:
+            labels.loc[rows.index] += [f" v{v}" if v is not pd.NA else "" for v in rows["method_version"]]
+    return labels
+
+
+def _config_suffix(configs: pd.Series) -> pd.Series:
+    """Return " [steps=25]" and the like where the configs of one method differ, else empty texts."""
+    parsed = {text: json.loads(text) for text in dict.fromkeys(configs) if text}
+    if len(parsed) < 2:
+        return configs.map(lambda text: "")
+    names = dict.fromkeys(name for config in parsed.values() for name in config)
+    differing = [n for n in names if len({json.dumps(c.get(n), sort_keys=True) for c in parsed.values()}) > 1]
+    suffixes = {
+        text: " [" + ", ".join(f"{n}={shorten(str(config.get(n)), 24)}" for n in differing) + "]" if differing else ""
+        for text, config in parsed.items()
+    }
+    return configs.map(lambda text: suffixes.get(text, ""))
+
+
+def _without_repeats(frame: pd.DataFrame) -> pd.DataFrame:
+    identity = ["suite", "suite_version", "source", "protocol", "protocol_version", "variant", "label", "ipc", "student",
+                "distillation_seed", "training_seed"]  # fmt: skip
+    by_worth = frame.sort_values("status", key=lambda s: s == "done", kind="stable")
+    return by_worth.drop_duplicates(identity, keep="last").sort_index()

@@ -1,0 +1,114 @@
+"""Published numbers by themselves, before anything was measured: a table for each source, as papers lay them out.
+
+In: the rows of results/published. Out: tables. What states no protocol, IPC or student stands apart, as context.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from harness.core.text import DASH, mean_std
+from harness.reporters.published_numbers import PublishedNumber, load_published, of_suite
+from harness.reporters.tables.paper import MEANING
+from harness.reporters.tables.table import Table
+
+_CAPTION = (
+    "Top-1 accuracy in percent ({metric}), mean ± standard deviation as published; methods and test models by their "
+    "names in this harness. full: students trained on all training images, whatever the IPC. {dash}: not published. "
+    "Nothing here was measured by this harness."
+)
+
+
+_CONTEXT = (
+    "Percent, as published, in the metric named. The source does not say by which protocol, at which IPC or with which "
+    "test model: nothing may be measured against these numbers."
+)
+
+
+def report_published(suite: str, numbers: Sequence[PublishedNumber] | None = None) -> dict[str, Table]:
+    """Return the published numbers of a suite by file stem: published, published_2, ..., and published_context.
+
+    Args:
+        suite: name of the suite; it needs no data and no run.
+        numbers: published numbers; None: those of results/published.
+
+    Returns:
+        One table for each source, protocol and metric: a row per IPC and test model, a column per method, the full data
+        last. Then, where there are any, the numbers that are context only, one a row.
+
+    Raises:
+        UserError: no published number is known for the suite, or a file of them is wrong.
+    """
+    own = of_suite(load_published() if numbers is None else numbers, suite)
+    stated, context = ([n for n in own if n.is_context is flag] for flag in (False, True))
+    places = dict.fromkeys((n.source, n.protocol, n.metric) for n in stated)
+    tables = [_paper([n for n in stated if (n.source, n.protocol, n.metric) == place]) for place in places]
+    found = {"published" if i == 1 else f"published_{i}": table for i, table in enumerate(tables, start=1)}
+    return found | ({"published_context": _context(context)} if context else {})
+
+
+def _paper(numbers: list[PublishedNumber]) -> Table:
+    first, own = numbers[0], [n for n in numbers if n.ipc != "full"]
+    methods = dict.fromkeys(n.method for n in [*own, *numbers])  # those of the full data last
+    ipcs: list[int | None] = [*sorted({n.ipc for n in own if isinstance(n.ipc, int)})] or [None]
+    students = dict.fromkeys(n.student for n in numbers)
+    rows = []
+    for ipc, student in itertools.product(ipcs, students):
+        row = {"IPC": str(ipc) if ipc else DASH, "Test model": str(student)}
+        for method in methods:
+            at = [n for n in numbers if n.student == student and n.method == method and n.ipc in (ipc, "full")]
+            row[method] = "; ".join(_text(n) for n in at) or DASH
+        rows.append(row)
+    metric = f"{first.metric}: {MEANING[first.metric]}" if first.metric in MEANING else first.metric
+    return Table(
+        f"Published: {first.suite}, protocol {first.protocol}",
+        f"{_CAPTION.format(metric=metric, dash=DASH)} Source: {first.source}.",
+        _frame(numbers),
+        pd.DataFrame(rows),
+        group="IPC",
+    )
+
+
+def _context(numbers: list[PublishedNumber]) -> Table:
+    display = pd.DataFrame(
+        {
+            "Method": [n.method for n in numbers],
+            "Metric": [n.metric for n in numbers],
+            "IPC": [DASH if n.ipc is None else "all" if n.ipc == "full" else str(n.ipc) for n in numbers],
+            "Test model": [n.student or DASH for n in numbers],
+            "Published": [_text(n) for n in numbers],
+        }
+    )
+    sources = "; ".join(dict.fromkeys(n.source for n in numbers))
+    title = f"Published, context only: {numbers[0].suite}"
+    return Table(title, f"{_CONTEXT} Source: {sources}.", _frame(numbers), display)
+
+
+def _text(number: PublishedNumber) -> str:
+    """Return the number with the decimals that it was published with, at least one."""
+    digits = max(len(str(value).partition(".")[2]) for value in (number.mean, number.std or 0.0))
+    return mean_std(number.mean, number.std, digits=digits)
+
+
+def _frame(numbers: list[PublishedNumber]) -> pd.DataFrame:
+    """Return one row per number, named as in the table of published beside measured."""
+    lines: list[dict[str, Any]] = [
+        {
+            "suite": n.suite,
+            "published_protocol": n.protocol,
+            "ipc": n.ipc if isinstance(n.ipc, int) else pd.NA,
+            "all_data": n.ipc == "full",
+            "student": n.student or "",
+            "method": n.method,
+            "metric": n.metric,
+            "published_mean_percent": n.mean,
+            "published_std_percent": float("nan") if n.std is None else n.std,
+            "source_text": n.source,
+        }
+        for n in numbers
+    ]
+    return pd.DataFrame(lines).astype({"ipc": "Int64"})

@@ -1,0 +1,65 @@
+"""The reporters by name: what makes tables from records. Importing this imports neither pandas nor rich."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from harness.core.errors import UserError
+from harness.core.registry import Registry
+from harness.reporters.tables.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+Reporter = Callable[["pd.DataFrame"], list[Table]]
+"""From records (one row per suite, method, IPC, student, protocol and seeds) to tables."""
+
+
+_BUILT_IN = {
+    "leaderboard": "harness.reporters.tables.leaderboard:leaderboard",
+    "paper": "harness.reporters.tables.paper:paper",
+    "metrics": "harness.reporters.tables.class_metrics:class_metrics",
+    "class_accuracy": "harness.reporters.tables.class_accuracy:class_accuracy",
+    "bytes": "harness.reporters.tables.equal_bytes:equal_bytes",
+    "scores": "harness.reporters.tables.scores:scores",
+    "timing": "harness.reporters.tables.timing:timing",
+    "statistics": "harness.reporters.tables.statistics:statistics",
+    "comparisons": "harness.reporters.tables.statistics:comparisons",
+    "published": "harness.reporters.tables.published_comparison:published",
+}
+
+
+_ON_DEMAND = {"statistics", "comparisons", "published"}
+"""Reporters that only those get who name them."""
+
+
+reporters: Registry[Reporter] = Registry("reporter", _BUILT_IN)
+
+
+def register_reporter(name: str) -> Callable[[Reporter], Reporter]:
+    """Return a decorator that makes a function from records to tables known by name."""
+    return reporters.register(name)
+
+
+def build_reports(records: pd.DataFrame, names: Sequence[str] | None = None) -> dict[str, Table]:
+    """Return the tables of the named reporters by file stem: the reporter's name, then NAME_2, NAME_3, ...
+
+    Args:
+        records: as `harness.load_results` returns them.
+        names: reporters, in the order wanted; None: the built-in ones as they stand here, then others by name; not
+            those on demand (statistics, comparisons, published).
+
+    Raises:
+        UserError: there are no records, a column is missing, or a reporter is unknown.
+    """
+    if not len(records):
+        raise UserError("no records to report on: the run has no row yet, neither done nor failed nor skipped")
+    every = [*_BUILT_IN, *(n for n in reporters.names() if n not in _BUILT_IN)]
+    chosen = names if names is not None else [name for name in every if name not in _ON_DEMAND]
+    return {
+        name if number == 1 else f"{name}_{number}": table
+        for name in chosen
+        for number, table in enumerate(reporters.get(name)(records), start=1)
+    }

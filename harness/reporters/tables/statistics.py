@@ -1,0 +1,166 @@
+"""What the accuracies rest on: interval and sources of variance of each number, and every comparison of two methods.
+
+In: records. Out: a table of each kind per suite, version, source and protocol. Shown to those who ask by name (`harness
+report --layout statistics`), so that a run's tables stay few. What the numbers mean stands in `harness.stats`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from harness.core.text import DASH, count, interval, known, mean_std, points, probability, times
+from harness.reporters.stats.summary import variance_split
+from harness.reporters.tables.compare import Contest, coverage, tests_text
+from harness.reporters.tables.paper import paper_contests
+from harness.reporters.tables.prepare import Scope, num_seeds, prepare, scopes, students, summary
+from harness.reporters.tables.registry import register_reporter
+from harness.reporters.tables.table import Table
+
+METRIC = "top1_best"
+
+
+SPREAD = (
+    "n: runs; Mean ± sample standard deviation over all of them. Interval: 95 % t interval of the mean. Sets, Trainings: "
+    "standard deviation that distillation seeds and training seeds each bring (one-way random effects); Share: that of the "
+    "distillation seeds in the variance. They need two distillation seeds, one of them with two training seeds."
+)
+
+
+PAIRS = (
+    "Difference: method minus the one against, with the 95 % interval for this pair alone. Pairs: common pairs of seeds. p: "
+    "paired t test of this pair alone; Holm: corrected over this table; Moderated: with the spread of the other methods "
+    "too, corrected likewise; the verdict goes by it."
+)
+
+
+@register_reporter("statistics")
+def statistics(records: pd.DataFrame) -> list[Table]:
+    """Return one table of spreads, intervals and sources of variance per scope.
+
+    Raises:
+        UserError: there are no records, or a column is missing.
+    """
+    return [_spreads(scope, rows) for scope, rows in scopes(prepare(records))]
+
+
+@register_reporter("comparisons")
+def comparisons(records: pd.DataFrame) -> list[Table]:
+    """Return one table of every two methods at every IPC and test model per scope; none where nothing competes.
+
+    Raises:
+        UserError: there are no records, or a column is missing.
+    """
+    tables = []
+    for scope, rows in scopes(prepare(records)):
+        own = rows[~rows["reference_row"]]
+        lines = [(ipc, student) for ipc in sorted(own["ipc"].dropna().unique()) for student in students(own)]
+        contests = paper_contests(rows, lines, METRIC)
+        if any(contest.pairs for contest in contests.values()):
+            tables.append(_comparisons(scope, rows, contests))
+    return tables
+
+
+def _spreads(scope: Scope, rows: pd.DataFrame) -> Table:
+    groups = rows.groupby(["reference_row", "ipc", "student", "label"], sort=False, dropna=False)
+    lines = sorted((_spread(group) for _, group in groups), key=_order)
+    frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
+    frame["ipc"] = frame["ipc"].astype("Int64")
+    display = pd.DataFrame(
+        [
+            {
+                "IPC": "all" if line["reference_row"] else count(line["ipc"]),
+                "Test model": line["student"] or DASH,
+                "Method": line["method"],
+                "Mean": mean_std(line["mean_percent"], line["std_percent"], digits=2),
+                "Interval": interval(line["low_percent"], line["high_percent"]),
+                "n": str(line["num_runs"]),
+                "Sets": mean_std(line["distillation_std_percent"], digits=2),
+                "Trainings": mean_std(line["training_std_percent"], digits=2),
+                "Share": f"{line['distillation_share']:.0%}" if known(line["distillation_share"]) else DASH,
+            }
+            for line in lines
+        ]
+    )
+    caption = f"{scope.caption} Best top-1 accuracy in percent. {SPREAD} {coverage(*num_seeds(rows))}"
+    return Table(f"Statistics: {scope.title}", caption, frame, display, group="IPC")
+
+
+def _spread(group: pd.DataFrame) -> dict[str, Any]:
+    """Return the plain values of one method, IPC and student."""
+    first, found = group.iloc[0], summary(group, METRIC)
+    done = group[(group["status"] == "done") & group[METRIC].notna()]
+    split = variance_split(done[METRIC], done["distillation_seed"].fillna(-1).to_numpy(dtype=int))
+    return {
+        "ipc": first["ipc"],
+        "student": first["student"],
+        "method": first["label"],
+        "reference_row": bool(first["reference_row"]),
+        "metric": METRIC,
+        "num_runs": found.num_runs,
+        "num_observations": found.num_observations,
+        "mean_percent": found.mean,
+        "std_percent": found.std,
+        "low_percent": found.low,
+        "high_percent": found.high,
+        "distillation_std_percent": split.distillation**0.5,
+        "training_std_percent": split.training**0.5,
+        "distillation_share": split.distillation_share,
+    }
+
+
+def _order(line: dict[str, Any]) -> tuple[bool, bool, int, str, bool, float]:
+    """By IPC and student, best first, what has no number last; the reference rows at the end."""
+    ipc, mean = line["ipc"], line["mean_percent"]
+    whole = ipc if known(ipc) else 0
+    return line["reference_row"], not known(ipc), whole, line["student"], not known(mean), -mean if known(mean) else 0.0
+
+
+def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest]) -> Table:
+    lines = [
+        {
+            "ipc": ipc,
+            "student": student,
+            "method": pair.first,
+            "against": pair.second,
+            "num_pairs": pair.num_pairs,
+            "num_observations": len(pair.differences),
+            "difference_percent": pair.difference,
+            "std_percent": pair.std,
+            "low_percent": pair.interval[0],
+            "high_percent": pair.interval[1],
+            "p": pair.p,
+            "p_holm": pair.p_holm,
+            "p_adjusted": pair.p_adjusted,
+            "verdict": pair.verdict,
+        }
+        for (ipc, student), contest in contests.items()
+        for pair in contest.pairs
+    ]
+    frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
+    frame["ipc"] = frame["ipc"].astype("Int64")
+    display = pd.DataFrame(
+        [
+            {
+                "IPC": count(line["ipc"]),
+                "Test model": line["student"],
+                "Method": line["method"],
+                "Against": line["against"],
+                "Difference": points(line["difference_percent"]),
+                "Interval": interval(line["low_percent"], line["high_percent"]),
+                "Pairs": str(line["num_pairs"]),
+                "p": probability(line["p"]),
+                "Holm": probability(line["p_holm"]),
+                "Moderated": probability(line["p_adjusted"]),
+                "Verdict": line["verdict"],
+            }
+            for line in lines
+        ]
+    )
+    distillation, training = num_seeds(rows)
+    caption = (
+        f"{scope.caption} Best top-1 accuracy, percentage points; {times(distillation, 'distillation seed')} and "
+        f"{times(training, 'training seed')}. {PAIRS} {coverage(distillation, training)} {tests_text(contests)}"
+    )
+    return Table(f"Comparisons: {scope.title}", caption, frame, display, group="IPC")

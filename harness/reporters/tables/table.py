@@ -1,0 +1,187 @@
+"""A table in all its forms, and the registry of what makes tables from records.
+
+In: a frame of plain values for machines and a frame of strings for people. Out: terminal, Markdown, LaTeX, HTML,
+CSV, JSON.
+Importing this module imports neither pandas nor rich.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.reporters.tables.html import to_html
+from harness.reporters.tables.latex import to_latex
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import rich.table
+
+
+_LEFT = frozenset({"Method", "Test model", "Class", "Device", "Status", "Against", "Verdict", "Remark", "Metric"})
+"""Columns of words; all others are aligned right."""
+
+
+_STRESS = {"bold": "**{}**", "underline": "<ins>{}</ins>", "": "{}"}
+"""In Markdown; GitHub shows inserted text underlined."""
+
+
+_MARKDOWN = re.compile(r"[\\`*|<~$]|&(?=#?\w+;)|\](?=[(\[])|(?<![^\W_])_|_(?![^\W_])")
+"""What GitHub would not show as it is; an underscore within a word means nothing."""
+
+
+_HEADER_WIDTH = 8
+"""A longer header is broken into lines of at most so many characters, where words allow it."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        title: a few words.
+        caption: what the numbers are, over what, from which data; a table without it can be misread.
+        frame: one plain value a cell, units in the column names; for CSV and JSON.
+        display: strings only, one row for each row that a person reads; for terminal and Markdown.
+        notes: what a reader must know beyond the caption, such as failures.
+        bold: (row position, column) of the cells of `display` to stress.
+        aside: columns of `display` that a narrow terminal can do without; every other form has them.
+        underline: cells to stress less, as papers do with the second best.
+        group: column of `display` whose changes LaTeX and HTML set apart by a rule; "" for none.
+        long: too many rows for a terminal; it is told where the files are.
+    """
+
+    title: str
+    caption: str
+    frame: pd.DataFrame
+    display: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    bold: frozenset[tuple[int, str]] = frozenset()
+    aside: tuple[str, ...] = ()
+    underline: frozenset[tuple[int, str]] = frozenset()
+    group: str = ""
+    long: bool = False
+
+    def to_rich(self, width: int | None = None) -> rich.table.Table:
+        """Return the table for a terminal; cells are taken literally, never as markup, and numbers are never broken.
+
+        Args:
+            width: columns of the terminal; where the whole table is wider, those named in `aside` are left out.
+        """
+        import rich.box
+        import rich.table
+        from rich.text import Text
+
+        narrow = width is not None and _natural_width(self.display) > width
+        hidden = set(self.aside) if narrow else set()
+        table = rich.table.Table(
+            title=Text(self.title),
+            caption=Text("\n".join([self.caption, *self.notes])),
+            box=rich.box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+            title_justify="left",
+            caption_justify="left",
+        )
+        shown = [c for c in self.display.columns if c not in hidden]
+        for column in shown:
+            justify: Literal["left", "right"] = "left" if column in _LEFT else "right"
+            width_of = None if column == "Status" else _width(self.display, column)
+            table.add_column(Text(_header(column)), justify=justify, overflow="fold", min_width=width_of)
+        for position, row in enumerate(self.display[shown].itertuples(index=False, name=None)):
+            cells = zip(shown, row, strict=True)
+            table.add_row(*[Text(_compact(cell), style=self.stress(position, c)) for c, cell in cells])
+        return table
+
+    def is_text(self, column: str) -> bool:
+        """Return whether a column holds words, aligned left, rather than numbers."""
+        return column in _LEFT
+
+    def stress(self, position: int, column: str) -> str:
+        """Return "bold", "underline" or "" for a cell of `display`."""
+        at = (position, column)
+        return "bold" if at in self.bold else "underline" if at in self.underline else ""
+
+    def to_markdown(self) -> str:
+        """Return title, caption, the table in GitHub's form, and the notes."""
+        import tabulate
+
+        columns = list(self.display.columns)
+        rows = [
+            [_STRESS[self.stress(i, c)].format(_cell(text)) for c, text in zip(columns, row, strict=True)]
+            for i, row in enumerate(self.display.itertuples(index=False, name=None))
+        ]
+        body = tabulate.tabulate(
+            rows,
+            headers=[_cell(c) for c in columns],
+            tablefmt="github",
+            disable_numparse=True,
+            colalign=["left" if c in _LEFT else "right" for c in columns] if rows else None,
+        )
+        notes = "".join(f"\n- {_cell(note)}" for note in self.notes)
+        return f"### {_cell(self.title)}\n\n{_cell(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
+
+    def to_latex(self) -> str:
+        """Return a `table` environment; its first line names the packages; what a cell holds is escaped."""
+        return to_latex(self)
+
+    def to_html(self) -> str:
+        """Return a `figure` element with a table, for a page of any style; what a cell holds is escaped."""
+        return to_html(self)
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it: the last expression of a cell."""
+        return to_html(self, aligned=True)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the table as IPython shows it without HTML."""
+        printer.text(self.to_markdown())
+
+    def to_csv(self) -> str:
+        """Return the plain values; what is not known is an empty field."""
+        return self.frame.to_csv(index=False, lineterminator="\n")
+
+    def to_json(self) -> str:
+        """Return the plain values as a list of records; what is not known is null."""
+        return self.frame.to_json(orient="records", indent=2, force_ascii=False, double_precision=15) + "\n"
+
+    def save(self, folder: Path, stem: str) -> list[Path]:
+        """Write STEM.md, STEM.csv and STEM.json into `folder`, which is made if needed; return their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {".md": self.to_markdown(), ".csv": self.to_csv(), ".json": self.to_json()}
+        paths = [folder / f"{stem}{ending}" for ending in texts]
+        for path, text in zip(paths, texts.values(), strict=True):
+            path.write_text(text, encoding="utf-8", newline="\n")
+        return paths
+
+
+def _header(column: str) -> str:
+    """Break a long header at spaces and underscores: headers are wider than the numbers below them."""
+    if column in _LEFT:
+        return column
+    lines = [""]
+    for word in re.findall(r"[^ _]+[ _]?|[ _]", column):
+        if lines[-1] and len((lines[-1] + word).rstrip()) > _HEADER_WIDTH:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _compact(cell: str) -> str:
+    return cell.replace(" ± ", "±")
+
+
+def _natural_width(display: pd.DataFrame) -> int:
+    """Return the columns of a terminal that the table takes unbroken."""
+    return sum(_width(display, column) + 2 for column in display.columns)
+
+
+def _width(display: pd.DataFrame, column: str) -> int:
+    return max(map(len, [*_header(column).split("\n"), *map(_compact, display[column])]))
+
+
+def _cell(text: str) -> str:
+    """Return a text on one line that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))

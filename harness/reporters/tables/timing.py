@@ -1,0 +1,154 @@
+"""What distillation cost: time, memory, storage and energy of every method at every IPC.
+
+In: records. Out: one table per suite, version and source; a row per method, IPC and device. The costs of one distilled
+set stand in the record of each student trained on it and count once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from harness.core.text import DASH, byte_size, count, duration, energy, known, shorten
+from harness.reporters.tables.prepare import COSTS, Scope, outcome, prepare, scopes
+from harness.reporters.tables.registry import register_reporter
+from harness.reporters.tables.table import Table
+
+CAPTION = (
+    "Distillation time: fit (shared by all IPCs and counted in each row) plus synthesize, as measured when the work "
+    "was done, also where a later run reused it. A wall time is that of the longest shard of fit plus synthesize; "
+    "device time is summed over shards. Loading of weights stands apart; reading the real images is part of the work. "
+    "What methods share, the generator (prior) and the teacher, is never counted. Times, storage and energy are means "
+    "over n distilled sets, memory is the peak of the process. A nested method makes its largest set only; a smaller one "
+    "is a part of it and shows the time that does not grow with the images (features, for one) plus its share, by "
+    "images, of the time that does; energy likewise. Storage is what must be kept to train a student; a generative set "
+    "keeps no images and needs its generator besides (shared)."
+)
+
+
+ASIDE = ("Load", "Images", "Per class", "Status")
+"""Columns that a narrow terminal leaves out; a failure stands in the notes too."""
+
+
+_BOUND = "{}: its smaller sets show the time of the largest, since it does not say what grows with the images."
+
+
+_OPTIONAL = {"Peak device": "peak_device_bytes", "Shared": "shared_bytes", "Energy": "energy_j"}
+"""Columns shown only where a row knows them, by the column of the frame."""
+
+
+@register_reporter("timing")
+def timing(records: pd.DataFrame) -> list[Table]:
+    """Return one table of costs per suite, version and source; times on different devices are never averaged.
+
+    Raises:
+        UserError: there are no records, or a column is missing.
+    """
+    return [_table(scope, rows) for scope, rows in scopes(prepare(records), by_protocol=False)]
+
+
+def _table(scope: Scope, rows: pd.DataFrame) -> Table:
+    place = ["label", "reference_row", "ipc"]
+    device = rows["device"].where(rows["device"] != "")
+    filled = device.fillna(device.groupby([rows[c] for c in place], dropna=False).transform("first"))
+    rows = rows.assign(device=filled.fillna(""))
+    groups = [group for _, group in rows.groupby([*place, "device"], sort=False, dropna=False)]
+    lines = sorted((_line(group) for group in groups), key=_order)
+    frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
+    for column in ("ipc", "num_images", "storage_bytes", "shared_bytes", "peak_host_bytes", "peak_device_bytes"):
+        frame[column] = frame[column].astype("Float64").round().astype("Int64")
+    devices = [d for d in dict.fromkeys(rows["device"]) if d]
+    unused = [name for name, column in _OPTIONAL.items() if not frame[column].notna().any()]
+    display = pd.DataFrame([_display(line) for line in lines]).drop(
+        columns=unused + (["Device"] if len(devices) < 2 else [])
+    )
+    measured = f" Measured on {devices[0]}." if len(devices) == 1 else ""
+    notes = [f"{line['method_title']}: {line['status']}: {shorten(line['error'])}" for line in lines if line["error"]]
+    notes += [_BOUND.format(line["method_title"]) for line in lines if line["synthesize_measured"] == "largest set"]
+    caption = f"{scope.caption}{measured} {CAPTION}"
+    return Table(f"Distillation time: {scope.title}", caption, frame, display, tuple(dict.fromkeys(notes)), aside=ASIDE)
+
+
+def _line(group: pd.DataFrame) -> dict[str, Any]:
+    """Return the plain values of one method at one IPC on one device."""
+    first = group.iloc[0]
+    sets = group.groupby("distillation_seed", dropna=False)[list(COSTS)].first()
+    made = sets[sets["synthesize_wall_s"].notna()]
+    status, error = _status(group, len(made), len(sets))
+    mean, peak = made.mean(), made.max()
+    total = made["fit_wall_s"].fillna(0) + made["synthesize_wall_s"]
+    total_device = made["fit_device_s"].fillna(0) + made["synthesize_device_s"]
+    kept = sets[["num_images", "storage_bytes"]].mean()
+    per_class = kept["storage_bytes"] * first["ipc"] / kept["num_images"] if known(first["ipc"]) else float("nan")
+    return {
+        "method": first["method"],
+        "method_title": first["label"],
+        "reference_row": bool(first["reference_row"]),
+        "ipc": first["ipc"],
+        "device": first["device"],
+        "num_sets": len(made),
+        "fit_wall_s": mean["fit_wall_s"],
+        "synthesize_wall_s": mean["synthesize_wall_s"],
+        "synthesize_measured": next(filter(None, group["synthesize_measured"]), ""),
+        "total_wall_s": total.mean(),
+        "total_wall_std_s": total.std(ddof=1),
+        "device_s": total_device.mean(),
+        "load_s": mean["load_s"],
+        "peak_host_bytes": peak["peak_host_bytes"],
+        "peak_device_bytes": peak["peak_device_bytes"],
+        "num_images": kept["num_images"],
+        "storage_bytes": kept["storage_bytes"],
+        "storage_bytes_per_class": per_class,
+        "shared_bytes": mean["shared_bytes"],
+        "energy_j": mean["energy_j"],
+        "status": status,
+        "error": error,
+    }
+
+
+def _status(group: pd.DataFrame, num_made: int, num_sets: int) -> tuple[str, str]:
+    """Return how the distillation ended, whatever became of the students."""
+    ended = outcome(group)
+    if group["reference_row"].all():
+        return "not distilled", ""
+    if num_made == num_sets:
+        return "done", ""
+    if ended.status == "done":
+        return "made elsewhere", ""
+    return (f"{num_sets - num_made} of {num_sets} not made" if num_made else ended.status), ended.error
+
+
+def _order(line: dict[str, Any]) -> tuple[bool, bool, int, bool, float]:
+    """Reference rows last, IPC ascending, fastest first, what has no time after what has one."""
+    ipc, wall = line["ipc"], line["total_wall_s"]
+    return (
+        line["reference_row"],
+        not known(ipc),
+        ipc if known(ipc) else 0,
+        not known(wall),
+        wall if known(wall) else 0,
+    )
+
+
+def _display(line: dict[str, Any]) -> dict[str, str]:
+    """Return the strings of one row."""
+    return {
+        "Method": line["method_title"],
+        "IPC": str(line["ipc"]) if known(line["ipc"]) else ("all" if line["reference_row"] else DASH),
+        "Fit": duration(line["fit_wall_s"]) if line["fit_wall_s"] else DASH,
+        "Synth": duration(line["synthesize_wall_s"]),
+        "Total": duration(line["total_wall_s"]),
+        "Device time": duration(line["device_s"]),
+        "Load": duration(line["load_s"]),
+        "Peak host": byte_size(line["peak_host_bytes"]),
+        "Peak device": byte_size(line["peak_device_bytes"]),
+        "Images": count(line["num_images"]),
+        "Storage": byte_size(line["storage_bytes"]),
+        "Per class": byte_size(line["storage_bytes_per_class"]),
+        "Shared": byte_size(line["shared_bytes"]),
+        "Energy": energy(line["energy_j"]),
+        "n": str(line["num_sets"]),
+        "Device": line["device"] or DASH,
+        "Status": line["status"],
+    }

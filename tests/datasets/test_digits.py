@@ -1,0 +1,159 @@
+"""The digits suite as users get it: what its generator, its baselines and minimax must reach.
+
+Slow: the prior is trained at its real size (about 75 CPU seconds) and students are trained with the suite's protocol.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import harness
+from harness.jobs.context import real_tensors
+from harness.planning.request import make_request
+from harness.planning.resolve import resolve
+from harness.reporters import build_reports
+from harness.training.evaluation import predict
+from harness.training.protocols import resolve_protocol
+from harness.training.trainer import train_student
+from tests.helpers.support import harness_process
+
+pytestmark = pytest.mark.slow
+
+
+def run(store, name, *arguments):
+    """Run on the real digits suite with two workers, ConvNet-3 only."""
+    process = harness_process(
+        "run", "--suite", "digits", "--students", "convnet3", "--store", store, "--name", name, *arguments
+    )
+    _, err = process.communicate(timeout=900)
+    assert process.returncode == 0, err
+    return harness.load_results(name, store)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("digits")
+
+
+@pytest.fixture(scope="module")
+def rows(store):
+    return run(store, "main", "--methods", "random_real,dit,minimax,full", "--ipc", "10,50")
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """A ConvNet-3 trained on the real training split, as a function from images to called labels."""
+    resolved = resolve(make_request(suite="digits"))
+    train, test = (real_tensors(resolved.context, split, 16) for split in ("train", "test"))
+    protocol = resolve_protocol("idc", resolved.suite.protocol_overrides["idc"], {})
+    threads = torch.get_num_threads()
+    model, result = train_student(
+        student="convnet3", protocol=protocol, train_images=train[0], train_labels=train[1],
+        test_images=test[0], test_labels=test[1], num_classes=10, seed=0,
+    )  # fmt: skip
+    assert torch.get_num_threads() == threads
+    assert result.top1_last >= 98
+    return lambda images: predict(model, images, protocol).argmax(dim=1)
+
+
+def images_of(rows, method):
+    """The images [500, 3, 16, 16] and labels [500] of a method's set at IPC 50."""
+    from harness.data.sets.folder import load_distilled
+
+    row = rows[(rows["method"] == method) & (rows["ipc"] == 50)].iloc[0]
+    classes = resolve(make_request(suite="digits")).context.classes
+    return load_distilled(Path(row["image_folder"]), classes, 16)
+
+
+def test_baselines_reach_what_the_suite_promises(rows):
+    best = rows.groupby(["method", "ipc"], dropna=False)["top1_best"].mean()
+    assert best["random_real", 10] >= 90
+    assert rows.query("method == 'full'")["top1_best"].mean() >= 98
+
+
+def test_a_classifier_of_real_digits_recognises_the_samples_of_the_generator(rows, classifier):
+    images, labels = images_of(rows, "dit")
+    recognised = (classifier(images) == labels).float().mean().item()
+    assert recognised >= 0.95
+
+
+def test_samples_vary_within_their_class(rows):
+    """A generator that repeats itself would be recognised too."""
+    made, _ = images_of(rows, "dit")
+    real, _ = images_of(rows, "random_real")
+    spread = [x.float().reshape(10, 50, -1).std(dim=1).mean().item() for x in (made, real)]
+    assert spread[0] >= 0.6 * spread[1]
+
+
+def curves(store, rows):
+    """The fit's training curve of the only minimax row group in a run."""
+    config = rows.query("method == 'minimax'")["config"].iloc[0]
+    for manifest in (store / "store" / "fit").glob("*/manifest.json"):
+        about = pd.read_json(manifest, typ="series")
+        if about["spec"]["config"] == json.loads(config):
+            return pd.read_csv(manifest.parent / "curves.csv")
+    raise AssertionError("no fit with that config")
+
+
+def test_each_criterion_of_minimax_moves_its_own_cosine(rows, store):
+    """Without criteria, with representativeness only, with diversity only: the rest of the fine-tuning is equal."""
+    last = {}
+    for name, represent, diversity in (("none", 0, 0), ("represent", 0.2, 0), ("diverse", 0, 0.2)):
+        settings = [f"minimax.lambda_r={represent}", f"minimax.lambda_d={diversity}", "minimax.epochs=4"]
+        made = run(
+            store,
+            name,
+            "--methods",
+            "minimax",
+            "--ipc",
+            "50",
+            "--seeds",
+            "0",
+            *[x for s in settings for x in ("--set", s)],
+        )
+        curve = curves(store, made)
+        last[name] = curve.tail(20).mean()
+        assert curve["denoising_loss"].notna().all()
+    assert last["represent"]["min_cosine_to_real"] > last["none"]["min_cosine_to_real"] + 0.03
+    assert last["diverse"]["max_cosine_to_predicted"] < last["none"]["max_cosine_to_predicted"] - 0.05
+
+
+def test_fine_tuning_changes_the_images_and_they_stay_digits(rows, classifier):
+    tuned, labels = images_of(rows, "minimax")
+    plain, _ = images_of(rows, "dit")
+    assert (tuned.float() - plain.float()).abs().mean() > 5
+    assert (classifier(tuned) == labels).float().mean() >= 0.9
+    spread = [x.float().reshape(10, 50, -1).std(dim=1).mean().item() for x in (tuned, plain)]
+    assert spread[0] > spread[1], "diversity makes images of a class differ more"
+
+
+def test_the_trained_prior_opens_as_a_diffusers_pipeline(rows, store):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from diffusers import DiTPipeline
+
+        folder = next((store / "store" / "prior").glob("*/pipeline"))
+        pipeline = DiTPipeline.from_pretrained(folder)
+        pipeline.set_progress_bar_config(disable=True)
+        made = pipeline(class_labels=[3], num_inference_steps=5, guidance_scale=1.5, output_type="np").images
+    assert made.shape == (1, 16, 16, 3)
+
+
+def test_soft_labels_beat_hard_ones_on_the_same_set_and_no_table_mixes_them(store):
+    """Protocol rded with a teacher's labels and without, one set of real images, three training seeds."""
+    common = ("--methods", "random_real", "--ipc", "3", "--protocol", "rded")
+    soft, hard = run(store, "soft", *common), run(store, "hard", *common, "--set", "protocol.labels=hard")
+    assert soft["distilled_key"].tolist() == hard["distilled_key"].tolist()
+    assert soft["top1_last"].mean() > hard["top1_last"].mean()
+    idc = run(store, "idc", "--methods", "random_real", "--ipc", "3")
+    boards = build_reports(pd.concat([soft, idc]), ["leaderboard"])
+    shown = {
+        table.frame["protocol"].item(): table.frame["convnet3_top1_last_mean_percent"].item()
+        for table in boards.values()
+    }
+    assert shown == {"rded": soft["top1_last"].mean(), "idc": idc["top1_last"].mean()}

@@ -1,0 +1,378 @@
+"""What README and docs tell people to type works, and what they show is true."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+import harness
+from harness.core.config.suite import Suite
+from harness.core.suites import suite_names
+from harness.planning.groups import load_groups
+from tests.helpers.support import ROOT
+from tests.methods import test_conformance as test_method
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
+
+
+def prose(page):
+    """The page without its blocks of code."""
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+
+
+COMMANDS = list(
+    dict.fromkeys(
+        line.split(" #")[0].strip()
+        for page in PAGES
+        for block in blocks(page, "bash")
+        for line in block.splitlines()
+        if line.startswith("harness ")
+    )
+)
+
+ABSENT = tuple({*suite_names(), *load_groups()} - {"digits", "all"})
+"""Suites and groups whose data are not on this machine."""
+
+
+def wants_absent_data(command):
+    return any(suite in command.split() for suite in ABSENT) and "show" not in command
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if wants_absent_data(c)])
+def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli_here, tmp_path):
+    """All is understood but for the images; a fetch is given an archive that is not there, so that it asks no network."""
+    words = [*shlex.split(command)[1:], "--data-root", str(tmp_path)]
+    if words[:2] == ["data", "fetch"]:
+        words += ["--archive", str(tmp_path / "absent.tgz")]
+    code, _, err = cli_here(*words)
+    assert code == 2
+    assert "there is no such file" in err if "fetch" in words else "does not exist" in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def a_store(tmp_path_factory):
+    """A store with small runs of the names that the pages use, and the set of one of them.
+
+    "cell" and "table1" are runs on digits under the name of the suite that has published numbers.
+    """
+    folder = tmp_path_factory.mktemp("a_store")
+    woof = folder / "imagewoof.yaml"
+    woof.write_text(yaml.safe_dump({"include": str(ROOT / "datasets" / "digits.yaml"), "name": "imagewoof"}))
+    quick = {"ipc": [10], "students": ["convnet3"], "seeds": [0], "settings": QUICK, "executor": "local"}
+    for name, suite in {"cell": woof, "table1": woof, "first": "digits"}.items():
+        methods = (
+            ["random_real", "herding"] if name == "first" else ["random_real"]
+        )  # herding has a teacher, for inspect
+        harness.run(**quick, methods=methods, suite=suite, name=name, store=folder)
+    harness.export("first", method="random_real", ipc=10, to=folder / "exported", store=folder)
+    return folder
+
+
+def code_of(page, language, holding):
+    """The one block of a page that holds a text."""
+    return next(b for b in blocks(DOCS / page, language) if holding in b)
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """A folder with the files that the pages tell a reader to write: two plugins, and a suite with its photographs."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("examples")
+    (folder / "eigenimages.py").write_text(code_of("add_a_method.md", "python", "@register_method"))
+    (folder / "pets.yaml").write_text(code_of("add_a_suite.md", "yaml", "name: pets"))
+    (folder / "pets.txt").write_text(code_of("add_a_suite.md", "text", "dog"))
+    rng = np.random.default_rng(0)
+    for split, num in {"train": 10, "val": 4}.items():
+        for colour, name in enumerate(("cat", "dog", "owl")):
+            place = folder / "photos" / "pets" / split / name
+            place.mkdir(parents=True)
+            for i in range(num):
+                pixels = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
+                pixels[..., colour] += 150
+                Image.fromarray(pixels).save(place / f"{i}.jpg")
+    return folder
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not wants_absent_data(c)])
+def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, request):
+    """`run` and `evaluate` are planned, not run; the other commands run for real, in a folder of their own."""
+    words = shlex.split(command)[1:]
+    if words[:2] == ["new", "method"]:
+        words[words.index("--to") + 1] = str(tmp_path)
+    if "plugins/my_method.py" in words:
+        cli_here("new", "method", "my_method", "--to", tmp_path)
+        words[words.index("plugins/my_method.py")] = str(tmp_path / "my_method.py")
+    if {"eigenimages.py", "pets.yaml", "photos"} & set(words):
+        folder = request.getfixturevalue("examples")
+        words = [str(folder / w) if w in ("eigenimages.py", "pets.yaml", "photos") else w for w in words]
+    if words[0] == "evaluate":
+        words[1] = str(request.getfixturevalue("a_store") / "exported")
+    if words[0] in ("run", "evaluate") and "--dry-run" not in words:
+        words.append("--dry-run")
+    if words[:2] in (["show", "job"], ["show", "log"]):
+        rows = harness.load_results("first", store=request.getfixturevalue("a_store")).set_index("method")
+        words[2] = rows.loc["random_real", "train_key"][: len(words[2])]
+    if words[0] == "export":
+        words[words.index("--to") + 1] = str(tmp_path / "out")
+    if words[0] in ("report", "export", "inspect") or words[:2] in (["show", "run"], ["show", "job"], ["show", "log"]):
+        words += ["--store", str(request.getfixturevalue("a_store"))]
+    code, out, err = cli_here(*words)
+    assert code == 0, err
+    assert out
+
+
+def test_the_example_method_of_the_readme_runs_in_25_lines(tiny_suite, shared_store, tmp_path):
+    example = next(b for b in blocks(ROOT / "README.md", "python") if "register" in b)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 25
+    plugin = tmp_path / "mean_image.py"
+    plugin.write_text(example)
+    run = harness.run(methods=["mean_image"], suite=tiny_suite, plugins=[plugin], executor="local", store=shared_store)
+    assert set(harness.load_results(run)["status"]) == {"done"}
+
+
+def test_the_python_example_of_the_readme_names_what_exists():
+    example = next(b for b in blocks(ROOT / "README.md", "python") if "harness.run" in b)
+    compile(example, "README.md", "exec")
+    for name in re.findall(r"harness\.(\w+)", example):
+        assert hasattr(harness, name)
+
+
+@pytest.fixture
+def eigenimages(examples):
+    """The example method, known in this process for one test."""
+    from harness.core.plugin import discovery
+
+    discovery.load_plugin(examples / "eigenimages.py")
+    return "eigenimages"
+
+
+def test_the_example_method_passes_the_conformance_tests(eigenimages, make_task):
+    test_method.test_a_method_says_what_it_is(eigenimages)
+    test_method.test_equal_seeds_give_equal_images_and_torchs_own_generator_is_left_alone(eigenimages, make_task)
+    test_method.test_a_nested_method_makes_the_smaller_set_the_head_of_the_larger(eigenimages, make_task)
+    test_method.test_a_nested_method_says_what_grows_with_the_images(eigenimages, make_task)
+    test_method.test_more_images_than_the_class_has_are_filled_up_and_counted(eigenimages, make_task)
+
+
+def test_the_example_method_goes_on_from_a_checkpoint(eigenimages, make_task):
+    """A fit of ten steps, and one that takes up its checkpoint, end where a fit of twenty steps ends."""
+    import torch
+
+    from harness.core.plugin import discovery
+
+    class Kept:
+        state = None
+
+        def load(self):
+            return self.state
+
+        def save(self, state):
+            self.state = dict(state)
+
+    def fit(steps, checkpoint):
+        method = discovery.methods.get(eigenimages)
+        task = make_task("fit", eigenimages)
+        task.checkpoint = checkpoint
+        return method(method.Config(steps=steps)).fit(task)
+
+    kept = Kept()
+    fit(10, kept)
+    assert kept.state["step"] == 10
+    whole, resumed = fit(20, Kept()), fit(20, kept)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def plan_of(plugin, tiny_suite, **settings):
+    """Return kind -> keys of the jobs that the example method plans."""
+    from harness.api.run import prepare
+    from harness.planning.request import make_request
+
+    named = {f"eigenimages.{name}": value for name, value in settings.items()}
+    request = make_request(
+        methods=["eigenimages"], suite=tiny_suite, ipc=[1], plugins=[plugin], settings=named, executor="local"
+    )
+    jobs = prepare(request)[1].jobs.values()
+    return {kind: {job.key for job in jobs if job.kind == kind} for kind in ("fit", "synthesize")}
+
+
+def test_what_the_page_says_runs_again_does(examples, tiny_suite, tmp_path):
+    """docs/add_a_method.md, "What is computed again, and what not"."""
+    plugin, text = tmp_path / "eigenimages.py", (examples / "eigenimages.py").read_text()
+    plugin.write_text(text)
+    before = plan_of(plugin, tiny_suite)
+    assert plan_of(plugin, tiny_suite, checkpoint_every=3) == before
+    after_fit = plan_of(plugin, tiny_suite, spread=0.5)
+    assert after_fit["fit"] == before["fit"]
+    assert after_fit["synthesize"].isdisjoint(before["synthesize"])
+    assert plan_of(plugin, tiny_suite, steps=3)["fit"].isdisjoint(before["fit"])
+    plugin.write_text(text.replace('"""Eigenimages: draw', '"""Another docstring: draw') + "\n# and a comment\n")
+    assert plan_of(plugin, tiny_suite) == before
+    plugin.write_text(text.replace(".clamp(0, 1)", ".clamp(0, 0.5)"))
+    assert plan_of(plugin, tiny_suite)["fit"].isdisjoint(before["fit"])
+
+
+def test_the_example_suite_runs_on_photographs(examples, shared_store):
+    run = harness.run(
+        suite=examples / "pets.yaml", data_root=examples / "photos", methods=["random_real", "dit"], ipc=[1], seeds=[0],
+        settings=QUICK, executor="local", store=shared_store,
+    )  # fmt: skip
+    rows = harness.load_results(run).set_index("method")
+    assert rows.loc["random_real", "status"] == "done"
+    assert rows.loc["dit", "status"] == "skipped"
+    assert "offers no class_conditional_generator" in rows.loc["dit", "error"]
+
+
+def test_the_page_on_suites_names_every_field():
+    table = (DOCS / "add_a_suite.md").read_text().split("## Field by field")[1].split("\n## ")[0]
+    named = {name for cell in re.findall(r"^\| (`[^|]*) \|", table, re.M) for name in re.findall(r"`(\w+)`", cell)}
+    assert named == {*Suite.model_fields, "include"}
+
+
+def test_the_page_on_tables_names_every_column():
+    """Those of the tables of a run; students are columns of their own."""
+    from harness.reporters.tables import equal_bytes, timing
+
+    text = (DOCS / "read_the_tables.md").read_text()
+    line = {"method_title": "m", "ipc": 1, "reference_row": False, "device": "", "status": "done", "num_sets": 1}
+    absent = dict.fromkeys(
+        ("fit_wall_s", "synthesize_wall_s", "total_wall_s", "device_s", "load_s", "peak_host_bytes", "peak_device_bytes",
+         "num_images", "storage_bytes", "storage_bytes_per_class", "shared_bytes", "energy_j"), 1.0)  # fmt: skip
+    budget = {"budget_bytes": 1, "method_title": "m", "ipc": 1, "status": "done", "kept_bytes": 1, "label_bytes": 1,
+              "shared_bytes": 1, "teacher_bytes": 1}  # fmt: skip
+    columns = [*timing._display(line | absent), *equal_bytes._display(budget, [])]
+    assert [c for c in columns if not re.search(rf"\b{c}\b", text)] == []
+
+
+def slug(heading):
+    """The anchor that GitHub gives a heading."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+@cache
+def anchors(page):
+    return {slug(line.lstrip("#")) for line in prose(page).splitlines() if re.match(r"#+ ", line)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    """To a file of the repository, and to a heading that is there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_documents_that_the_code_cites_are_in_the_repository():
+    for path in [*(ROOT / "harness").rglob("*.py"), *(ROOT / "methods").rglob("*.py")]:
+        for cited in set(re.findall(r"[\w/]+\.md\b", path.read_text())) - {"STEM.md"}:
+            assert (ROOT / cited).is_file(), f"{path.relative_to(ROOT)} cites {cited}"
+
+
+def test_the_index_names_every_page():
+    linked = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", (DOCS / "index.md").read_text())}
+    assert {page for page in DOCS.rglob("*.md") if page.name != "index.md"} <= linked
+
+
+def options_of(command):
+    """Every option of a command and of those below it."""
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return own.union(*(options_of(c) for c in getattr(command, "commands", {}).values()))
+
+
+def test_options_that_the_prose_names_exist():
+    import typer
+
+    from harness.cli.app import app
+
+    known = options_of(typer.main.get_command(app)) | {"--help", "--constraint"}  # the last is pip's
+    for page in PAGES:
+        for code in re.findall(r"`([^`]+)`", prose(page)):
+            if code.startswith(("pip ", "ray ")):
+                continue
+            for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code):
+                assert option in known, f"{name_of(page)}: {code}"
+
+
+def test_make_targets_that_pages_name_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for page in PAGES:
+        lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+        for line in [*lines, *re.findall(r"`([^`]+)`", prose(page))]:
+            if line.startswith("make "):
+                assert line.split()[1] in targets, f"{name_of(page)}: {line}"
+
+
+def test_the_errors_that_a_page_shows_are_the_real_ones(cli_here):
+    """docs/first_run.md, "Make a mistake"; the list of known methods may grow."""
+    block = code_of("first_run.md", "text", "error: unknown method")
+    for shown, told in pairwise(block.splitlines()):
+        if shown.startswith("$ harness "):
+            code, _, err = cli_here(*shlex.split(shown)[2:])
+            assert code == 2
+            assert err.startswith(told.split(" Known:")[0])
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
+    """Built as a user's pip would, unpacked elsewhere, and asked for its suites."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    wheel = next(Path(tmp_path).glob("*.whl"))
+    code = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
+        "import zipfile; zipfile.ZipFile(sys.path[0]).extractall(sys.argv[1]); sys.path[0] = sys.argv[1]\n"
+        "import harness; from harness.files import data_folder; from harness.suites import load_suite, suite_names\n"
+        "assert harness.__file__.startswith(sys.argv[1]), harness.__file__\n"
+        "published = list(data_folder('results/published').glob('*.csv'))\n"
+        "from harness.data.known import load_known\n"
+        "from pathlib import Path\n"
+        "print(len(list(Path(harness.__file__).parent.glob('reporters/page/parts/*'))), 'parts of the page')\n"
+        "print(suite_names(), load_suite('digits').class_list.is_file(), len(published))\n"
+        "print(len(load_known('imagewoof2').class_ids), 'classes of a known data set')"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "unpacked")],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout
+    assert "'digits'" in out
+    assert "True 3" in out
+    assert "6 parts of the page" in out
+    assert "10 classes of a known data set" in out

@@ -1,0 +1,79 @@
+"""What several test files need beside fixtures."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY_PRIOR = {
+    "vae_channels": [8, 8],
+    "vae_steps": 10,
+    "hidden_size": 32,
+    "depth": 2,
+    "num_heads": 2,
+    "patch_size": 2,
+    "dit_steps": 10,
+}
+TINY_TEXT_PRIOR = {
+    "vae_channels": [8, 8],
+    "vae_steps": 10,
+    "text_width": 16,
+    "text_depth": 1,
+    "unet_channels": [16],
+    "unet_steps": 5,
+    "unet_batch": 8,
+}
+
+
+def tiny_suite_values() -> dict:
+    """The digits suite with a generator and trainings too small to be good, and quick."""
+    values = yaml.safe_load((ROOT / "datasets" / "digits.yaml").read_text())
+    values["name"] = "tiny"
+    values["classes"] = str(ROOT / "datasets" / "classes" / "digits.txt")
+    values["budget"] = {"ipc": [1, 2], "training_seeds": [0]}
+    values["students"] = ["convnet3"]
+    values["teacher"] |= {"epochs": 2, "min_share": 0.2}
+    values["generators"]["class_conditional"]["train"] = TINY_PRIOR
+    values["generators"]["text_to_image"]["train"] = TINY_TEXT_PRIOR
+    for protocol in values["protocol_overrides"].values():
+        protocol["epochs"] = {"up_to": [[10, 2]], "above": 1}
+        protocol["num_evaluations"] = 1
+    values["method_overrides"]["minimax"] = {"flips": False, "epochs": 1, "batch": 64, "sampling_steps": 3}
+    values["method_overrides"]["d3m"] |= {"steps": 3, "sampling_steps": 3}
+    values["method_overrides"]["rded"] = {"images_per_class": 20, "num_crops": 2}
+    values["method_overrides"]["dm"] |= {"steps": 2, "batch": 8}
+    values["method_overrides"]["dit"] = {"sampling_steps": 3}
+    return values
+
+
+def harness_process(*args: str | Path, **options: object) -> subprocess.Popen[str]:
+    """Start `harness ARGS` in a process of its own."""
+    env = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "harness.cli.app", *map(str, args)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    # A shell's background jobs ignore Ctrl-C, and so would a child of tests that run in one.
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    return subprocess.Popen(command, env=env, text=True, cwd=ROOT, preexec_fn=heed, **pipes)
+
+
+def small_suite(name: str, folder: Path, **changes: object) -> Path:
+    """Write a file that includes a suite of the project and makes its runs small; source and metrics stay the suite's."""
+    few = {"epochs": {"up_to": [], "above": 1}, "num_evaluations": 1, "scale_epochs_at_100_classes": False}
+    values = {
+        "include": str(ROOT / "datasets" / f"{name}.yaml"),
+        "budget": {"ipc": [1], "training_seeds": [0]},
+        "students": ["convnet3"],
+        "teacher": {"student": "convnet3", "epochs": 1, "min_share": 0},  # one epoch teaches it little
+        "protocol_overrides": {"idc": few},
+        "resources": {kind: {"cpus": 1} for kind in ("prior", "teacher", "fit", "synthesize", "train")},
+        **changes,
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path

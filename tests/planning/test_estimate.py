@@ -1,0 +1,126 @@
+"""Planning: what a request will take, and a disk that is too small, are known before the first job."""
+
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+import harness
+from harness.api.run import prepare
+from harness.core.errors import UserError
+from harness.planning.estimate import estimate
+from harness.planning.preflight import check_disk
+from harness.planning.request import make_request
+
+
+def expected(tiny_suite, store, **changes):
+    """Estimates by stage and owner, for one method of each kind of work."""
+    fields = {"methods": ["random_real", "d3m"], "suite": tiny_suite, "store": store, "executor": "local"} | changes
+    return {(line.stage, line.what): line for line in estimate(*prepare(make_request(**fields)))}
+
+
+def test_a_request_that_was_never_run_is_tried_where_it_can_be(tiny_suite, tmp_path):
+    lines = expected(tiny_suite, tmp_path / "none", protocol="rded")
+    train = lines["train", "convnet3, 16 px"]
+    assert train.num_jobs == 4
+    assert train.device_s > 0
+    assert train.basis == "tried on random images"
+    assert lines["fit", "d3m, 16 px"].device_s is None
+    assert lines["fit", "d3m, 16 px"].basis == "never run on this device with this store"
+    assert lines["synthesize", "random_real, 16 px"].disk_bytes == 2 * 10 * 3 * 16 * 16
+    assert not (tmp_path / "none").exists(), "planning writes nothing"
+
+
+def test_earlier_records_tell_what_more_of_the_same_will_take(tiny_suite, shared_store):
+    harness.run(methods=["random_real", "d3m"], suite=tiny_suite, executor="local", store=shared_store)
+    again = expected(tiny_suite, shared_store)
+    assert again == {}, "nothing is left to do"
+    more = expected(tiny_suite, shared_store, seeds=[0, 7, 8], distill_seeds=[0, 3])
+    train = more["train", "convnet3, 16 px"]
+    assert train.num_jobs == 2 * 2 * 2 * 3 - 4
+    assert "earlier job" in train.basis
+    assert more["fit", "d3m, 16 px"].device_s > 0
+    assert "other options" not in more["fit", "d3m, 16 px"].basis
+    assert more["synthesize", "d3m, 16 px"].disk_bytes > 0
+    other = expected(tiny_suite, shared_store, settings={"d3m.steps": 4})
+    assert "with other options" in other["fit", "d3m, 16 px"].basis
+
+
+def test_records_of_another_image_size_tell_nothing(tiny_suite, tmp_path):
+    """A coreset of 16 pixel digits does not say what one of photographs takes."""
+    harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=tmp_path)
+    larger = tmp_path / "larger.yaml"
+    larger.write_text(yaml.safe_dump({"include": str(tiny_suite), "name": "larger", "image_size": 32}))
+    lines = expected(larger, tmp_path, methods=["random_real"])
+    assert lines["synthesize", "random_real, 32 px"].basis == "never run on this device with this store"
+    assert lines["train", "convnet3, 32 px"].basis == "tried on random images"
+
+
+def test_twice_the_epochs_take_twice_as_long(tiny_suite, shared_store):
+    harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=shared_store)
+
+    def seconds(epochs):
+        settings = {"protocol.epochs": {"up_to": [], "above": epochs}, "protocol.num_evaluations": 1}
+        lines = expected(tiny_suite, shared_store, methods=["random_real"], ipc=[50], seeds=[5], settings=settings)
+        return lines["train", "convnet3, 16 px"].device_s
+
+    ten, twenty, forty = (seconds(epochs) for epochs in (10, 20, 40))
+    assert (forty - twenty) / (twenty - ten) == pytest.approx(2, rel=1e-6)
+
+
+def test_a_dry_run_prints_the_sum_and_what_cannot_be_foretold(tiny_suite, tmp_path, cli):
+    code, out, _ = cli("run", "--suite", tiny_suite, "--methods", "d3m", "--dry-run", "--store", tmp_path / "none")
+    assert code == 0
+    assert "tried on random images" in out
+    assert "of core time on" in out
+    assert "cannot be foretold: prior text_to_image, 16 px; fit d3m, 16 px; synthesize d3m, 16 px" in out
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_full_disk_is_found_before_the_first_job(tiny_suite, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
+    with pytest.raises(UserError, match=r"20 distilled images take up to 64.0 MiB, and 976.6 KiB are free"):
+        harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+POOLED = """
+import torch
+from harness import DistilledSet, Method, register_method
+
+@register_method("pooled")
+class Pooled(Method):
+    title = "Pooled"
+    reference = "none"
+
+    class Config(Method.Config):
+        draws: {kind} = {value!r}
+
+    {extra}
+
+    def synthesize(self, task, state, ipc):
+        return DistilledSet({{c.id: torch.zeros(ipc, 3, 16, 16) for c in task.classes}})
+"""
+
+
+@pytest.mark.parametrize(("kind", "value"), [("str", "x"), ("tuple[int, ...]", (3, 4)), ("int", 1000)])
+def test_an_option_of_a_plugin_that_is_called_draws_is_its_own(tiny_suite, tmp_path, kind, value):
+    plugin = tmp_path / "p.py"
+    plugin.write_text(POOLED.format(kind=kind, value=value, extra=""))
+    lines = expected(tiny_suite, tmp_path / "none", methods=["pooled"], plugins=[plugin], ipc=[2])
+    assert lines["synthesize", "pooled, 16 px"].disk_bytes == 2 * 10 * 3 * 16 * 16
+    resolved, plan = prepare(make_request(suite=tiny_suite, methods=["pooled"], plugins=[plugin], store=tmp_path))
+    check_disk(resolved, plan)
+
+
+def test_a_method_says_how_large_its_pool_is(tiny_suite, tmp_path):
+    plugin = tmp_path / "p.py"
+    plugin.write_text(POOLED.format(kind="int", value=1, extra="pool_size = lambda self: 5"))
+    lines = expected(tiny_suite, tmp_path / "none", methods=["pooled"], plugins=[plugin], ipc=[2])
+    assert lines["synthesize", "pooled, 16 px"].disk_bytes == 5 * 2 * 10 * 3 * 16 * 16
+    plugin.write_text(
+        POOLED.format(kind="int", value=1, extra="pool_size = lambda self: 'many'").replace("pooled", "many")
+    )
+    with pytest.raises(UserError, match=r"'many': pool_size\(\) returned 'many'; expected a whole number from 1"):
+        expected(tiny_suite, tmp_path / "none", methods=["many"], plugins=[plugin])

@@ -1,0 +1,55 @@
+"""A run is looked at again: numbers and maps from its store, its training images and its teacher; records stay."""
+
+import json
+
+import pytest
+
+import harness
+from harness.core.errors import UserError
+from harness.jobs.context import _open_split
+
+
+@pytest.fixture(scope="module")
+def run(tiny_suite, tmp_path_factory):
+    """Herding needs the teacher; random_real does not."""
+    store = tmp_path_factory.mktemp("inspected")
+    return harness.run(methods=["random_real", "herding"], suite=tiny_suite, executor="local", store=store)
+
+
+def test_numbers_and_maps_are_written_and_the_test_split_is_not_opened(run, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "harness.jobs.context._open_split", lambda data, name: opened.append(name) or _open_split(data, name)
+    )
+    before = (run.folder / "records.json").read_bytes()
+    found = harness.inspect(run)
+    assert set(opened) == {"train"}
+    assert set(found.figures) == {"features_pca_ipc1", "features_pca_ipc2"}
+    assert len(found.table.frame) == 4
+    assert found.table.frame["coverage_mean"].between(0, 1).all()
+    assert found.table.frame["representativeness_mean"].between(0, 1 + 1e-9).all()
+    for ending in ("csv", "md", "json"):
+        assert (run.folder / "figures" / f"coverage.{ending}").is_file()
+    assert (run.folder / "records.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", [{"features": "teachr"}, {"projection": "umap"}, {"device": "tpu"}])
+def test_a_wrong_choice_is_refused(run, wrong):
+    with pytest.raises(UserError):
+        harness.inspect(run, **wrong)
+
+
+def test_other_images_than_the_runs_are_refused(run, tmp_path):
+    about = json.loads((run.folder / "run.json").read_text())
+    copy = tmp_path / "runs" / "copy"
+    copy.mkdir(parents=True)
+    (copy / "run.json").write_text(json.dumps(about | {"data_fingerprint": "other"}))
+    (copy / "records.json").write_bytes((run.folder / "records.json").read_bytes())
+    with pytest.raises(UserError, match="not those that it was made from"):
+        harness.inspect(copy)
+
+
+def test_figures_of_a_run_lie_in_its_folder(run):
+    drawn = harness.figures(run)
+    assert {"accuracy_ipc", "training_accuracy", "training_loss"} <= set(drawn)
+    assert all(path.parent == run.folder / "figures" for paths in drawn.values() for path in paths)

@@ -1,0 +1,38 @@
+"""The error texts on the page of a run."""
+
+import pytest
+
+from harness.reporters.page.failures import MOST_CHARACTERS, MOST_TEXTS, error_texts, failures
+from tests.helpers.made_run import make_record
+
+
+@pytest.fixture
+def texts(tmp_path):
+    def write(*texts: str) -> list[tuple[str, str]]:
+        for number, text in enumerate(texts):
+            (tmp_path / f"job_{number:03d}.txt").write_text(text)
+        return error_texts(tmp_path)
+
+    return write
+
+
+def test_a_text_that_many_jobs_share_is_shown_once(texts):
+    assert texts("no", "no", "never", "no") == [("job_000 and 2 other jobs alike", "no"), ("job_002", "never")]
+
+
+def test_of_many_different_texts_the_rest_is_counted(texts):
+    found = texts(*map(str, range(MOST_TEXTS + 5)))
+    assert len(found) == MOST_TEXTS + 1
+    assert found[-1][0] == "5 other texts"
+
+
+def test_of_a_very_long_text_the_end_stays(texts):
+    ((_, text),) = texts("a" * 2 * MOST_CHARACTERS + "the reason")
+    assert text.startswith("[50,010 characters left out; all of it is in errors/job_000.txt]")
+    assert text.endswith("the reason")
+
+
+def test_one_cause_of_several_sets_is_one_row():
+    causes = {ipc: f"synthesize dit ipc {ipc} seed 0" for ipc in (10, 50)}
+    (row,) = failures([make_record(ipc=i, status="failed", error="no memory", cause=c) for i, c in causes.items()])
+    assert (row.error, row.ipcs, row.num_results) == ("no memory", "10, 50", 2)

@@ -1,0 +1,59 @@
+"""The command that repeats a run, and the citations."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from harness import UserError
+from harness.cli import app
+from harness.planning.request import make_request
+from harness.reporters.page.cite import bibtex
+from harness.reporters.page.provenance import command_line
+
+REQUESTS = {
+    "defaults": {"suite": "digits"},
+    "lists": {
+        "suite": "digits",
+        "methods": ("dit", "herding"),
+        "ipc": (1, 10),
+        "students": ("convnet3",),
+        "seeds": (0,),
+    },
+    "settings": {"suite": "digits", "settings": ["dit.steps=25", "protocol.lr=0.02", "d3m.word=a 'b'"]},
+    "places": {"suite": "a b.yaml", "plugins": ("x y.py", "z.py"), "store": "out $HOME", "executor": "local"},
+    "budget": {"suite": "digits", "bytes": ("75KiB",), "scores": True, "fresh": True, "device": "cpu", "workers": 2},
+}
+
+
+@pytest.mark.parametrize("fields", REQUESTS.values(), ids=REQUESTS)
+def test_the_command_asks_for_what_the_run_was_asked_for(fields, monkeypatch):
+    """Typed into the command line, it gives the same request again."""
+    request = make_request(**fields)
+    seen = []
+
+    def prepare(again):
+        seen.append(again)
+        raise UserError("that is all this test wants to know")
+
+    monkeypatch.setattr("harness.api.run.prepare", prepare)
+    CliRunner().invoke(app.app, shlex.split(command_line(request.model_dump(mode="json")))[1:])
+    assert seen == [request]
+
+
+def test_a_runs_name_is_no_part_of_the_command_for_it_is_taken():
+    request = make_request(suite="digits", name="first")
+    assert command_line(request.model_dump(mode="json")) == "harness run --suite digits"
+
+
+def test_a_citation_keeps_the_whole_reference_with_its_signs_escaped():
+    methods = [
+        {"name": "a", "title": "A & B", "reference": "50% of {x}_1\nby C"},
+        {"name": "b", "title": "B", "reference": ""},
+    ]
+    text = bibtex(methods, {"started": "2026-01-02", "suite": {"name": "digits", "version": 1}, "environment": {}})
+    assert "@misc{a,\n  title = {{A \\& B}},\n  note = {50\\% of \\{x\\}\\_1 by C},\n}" in text
+    assert "@misc{b," not in text
+    assert "year = {2026}" in text

@@ -1,0 +1,168 @@
+"""The leaderboard: every method has its row, nothing is averaged that must not be."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.core.errors import UserError
+from harness.reporters.tables.leaderboard import leaderboard
+
+
+def test_rows_are_sorted_and_every_method_has_one_per_ipc(run):
+    (table,) = leaderboard(run)
+    shown = list(zip(table.display["Method"], table.display["IPC"], strict=True))
+
+    per_ipc = ["MINIMAX", "DIT", "HALF"]
+    assert shown[:3] == [(m, "10") for m in per_ipc]
+    assert {m for m, _ in shown[3:5]} == {"BROKEN", "PLUGIN"}
+    assert shown[5:8] == [(m, "50") for m in per_ipc]
+    assert shown[-1] == ("FULL", "all")
+    assert len(shown) == 11
+
+
+def test_cells_show_mean_and_sample_std_of_best_and_last(run):
+    (table,) = leaderboard(run)
+    row = table.display.iloc[0]
+
+    assert (row["convnet6 best"], row["convnet6 last"], row["n"], row["Status"]) == (
+        "38.0 ± 1.0",
+        "37.0 ± 1.0",
+        "3",
+        "done",
+    )
+    plain = table.frame.iloc[0]
+    assert plain["convnet6_top1_best_mean_percent"] == 38.0
+    assert plain["convnet6_top1_best_std_percent"] == 1.0
+    assert plain["resnet18_top5_best_mean_percent"] == 71.0
+    assert plain["num_training_seeds"] == 3
+
+
+def test_failures_and_skips_keep_their_reason_short_in_display_and_whole_in_the_frame(run):
+    (table,) = leaderboard(run)
+    status = dict(zip(table.display["Method"], table.display["Status"], strict=True))
+    errors = dict(zip(table.frame["method"], table.frame["error"], strict=True))
+
+    assert status["HALF"] == "2 of 6 failed: loss is NaN | see log"
+    assert status["BROKEN"].startswith("failed: ran out of images xxx")
+    assert len(status["BROKEN"]) < 80
+    assert status["PLUGIN"] == "skipped: no module named [foo]"
+    assert errors["broken"] == "ran out\nof images " + "x" * 200
+    half = table.display.set_index("Method").loc["HALF"].iloc[0]
+    assert (half["convnet6 best"], half["n"]) == ("30.5 ± 0.7", "2")
+    broken = table.display.set_index("Method").loc["BROKEN"].iloc[0]
+    assert (broken["convnet6 best"], broken["n"]) == ("—", "0")
+
+
+@pytest.mark.parametrize("column", ["suite", "suite_version", "source", "protocol", "protocol_version"])
+def test_nothing_is_averaged_across_scopes(record, frame, column):
+    other = {"suite_version": 2, "protocol_version": 2}.get(column, "other")
+    tables = leaderboard(frame(record(top1_best=10.0), record(top1_best=20.0, **{column: other})))
+
+    assert [t.display["convnet6 best"].tolist() for t in tables] == [["10.0"], ["20.0"]]
+    assert tables[0].caption != tables[1].caption
+
+
+def test_versions_and_configs_of_a_method_stay_apart(record, frame):
+    (table,) = leaderboard(
+        frame(
+            record(top1_best=10.0, config='{"steps": 25, "guidance": 4}'),
+            record(top1_best=20.0, config='{"steps": 50, "guidance": 4}'),
+        )
+    )
+    assert dict(zip(table.display["Method"], table.display["convnet6 best"], strict=True)) == {
+        "DIT [steps=50]": "20.0",
+        "DIT [steps=25]": "10.0",
+    }
+    (table,) = leaderboard(frame(record(top1_best=10.0), record(top1_best=20.0, method_version=2)))
+    assert table.display["Method"].tolist() == ["DIT v2", "DIT v1"]
+    (table,) = leaderboard(frame(record("a", method_title="T"), record("b", method_title="T", method_version=3)))
+    assert sorted(table.display["Method"]) == ["T (a)", "T (b)"]
+
+
+def test_a_job_recorded_by_two_runs_counts_once_and_done_wins(record, frame):
+    failed = record(status="failed", error="killed", run="r2")
+    (table,) = leaderboard(frame(record(run="r1"), failed, record(run="r3", top1_best=35.0)))
+
+    assert table.display[["convnet6 best", "n", "Status"]].values.tolist() == [["35.0", "1", "done"]]
+
+
+def test_one_seed_shows_the_mean_alone(record, frame):
+    (table,) = leaderboard(frame(record()))
+
+    assert table.display["convnet6 best"].tolist() == ["34.0"]
+    assert "1 distillation seed and 1 training seed;" in table.caption
+    assert pd.isna(table.frame.loc[0, "convnet6_top1_best_std_percent"])
+
+
+def test_the_caption_says_what_the_numbers_are(run):
+    caption = leaderboard(run)[0].caption
+
+    for part in (
+        "imagewoof (version 1)",
+        "image folder imagenet1k",
+        "idc (version 1)",
+        "3 training seeds",
+        "final model",
+    ):
+        assert part in caption
+
+
+def test_a_run_where_everything_failed_has_no_accuracy_columns_and_still_a_table(record, frame):
+    rows = frame(record(status="failed", error="boom"), record("other", status="interrupted", error="stopped"))
+    (table,) = leaderboard(rows.drop(columns=["top1_best", "top1_last", "top5_best", "top5_last", "storage_bytes"]))
+
+    assert sorted(table.display["Status"]) == ["failed: boom", "interrupted: stopped"]
+
+
+def test_missing_rows_and_columns_are_told(run):
+    with pytest.raises(UserError, match="no records to report on"):
+        leaderboard(run.iloc[:0])
+    with pytest.raises(UserError, match="lack the columns method, protocol"):
+        leaderboard(run.drop(columns=["protocol", "method"]))
+    with pytest.raises(UserError, match="status 'finished'"):
+        leaderboard(run.assign(status="finished"))
+
+
+def test_methods_that_cannot_be_told_apart_share_a_rank(record, frame):
+    rng = np.random.default_rng(0)
+    rows = [
+        record(name, mean + rng.normal(), ipc=ipc, student=student, training_seed=seed)
+        for name, mean in {"a": 60.0, "b": 60.2, "c": 40.0, "d": 40.2, "e": 20.0}.items()
+        for ipc in (10, 50) for student in ("s", "t") for seed in range(5)
+    ]  # fmt: skip
+    (table,) = leaderboard(frame(*rows, record("full", 90.0, reference_row=True, ipc=pd.NA)))
+    ranks = dict(
+        zip(zip(table.display["Method"], table.display["IPC"], strict=True), table.display["Rank"], strict=True)
+    )
+
+    expected = {"A": "1", "B": "1", "C": "3", "D": "3", "E": "5"}
+    assert ranks == {(m, ipc): rank for m, rank in expected.items() for ipc in ("10", "50")} | {("FULL", "all"): "—"}
+    assert table.frame["rank"].tolist() == [1, 1, 3, 3, 5] * 2 + [pd.NA]
+    assert "Holm's correction over the 20 tests" in table.caption
+
+
+def test_a_rank_that_rests_on_the_mean_alone_stands_in_brackets(record, frame):
+    (table,) = leaderboard(frame(record("a", 30.0), record("b", 40.0), record("c", status="failed", error="boom")))
+
+    assert dict(zip(table.display["Method"], table.display["Rank"], strict=True)) == {"B": "(1)", "A": "(2)", "C": "—"}
+    assert "Nothing could be tested" in table.caption
+
+
+def test_a_lone_method_has_no_rank(record, frame):
+    assert leaderboard(frame(record("a"), record("a", training_seed=1)))[0].display["Rank"].tolist() == ["—"]
+
+
+def test_a_method_that_lacks_a_student_has_no_rank_and_stands_below_the_others(record, frame):
+    """Its mean is over other students than that of the rest: here of the easy one alone."""
+    rng = np.random.default_rng(0)
+    rows = [
+        record(name, {"s": 80, "t": 40}[student] + rng.normal(), student=student, training_seed=seed)
+        for name in "abc" for student in ("s", "t") for seed in range(3) if (name, student) != ("c", "t")
+    ]  # fmt: skip
+    (table,) = leaderboard(frame(*rows, record("c", student="t", status="failed", error="boom")))
+    shown = table.display
+    assert shown["Method"].tolist()[-1] == "C"
+    assert dict(zip(shown["Method"], shown["Rank"], strict=True)) == {"A": "1", "B": "1", "C": "—"}
+    assert "lacks a student stands below" in table.caption
+    nobody = frame(*rows, *(record(name, student="u", status="failed", error="boom") for name in "abc"))
+    assert "—" not in leaderboard(nobody[nobody["method"] != "c"])[0].display["Rank"].tolist()

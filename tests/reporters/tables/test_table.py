@@ -1,0 +1,137 @@
+"""Every table in every form: no NaN for people, right types for machines."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import rich.console
+
+from harness.core.errors import UserError
+from harness.reporters import Table, build_reports, register_reporter, reporters
+
+
+@pytest.fixture
+def tables(run):
+    return build_reports(run)
+
+
+def terminal(table: Table) -> str:
+    console = rich.console.Console(file=io.StringIO(), width=400, force_terminal=False)
+    console.print(table.to_rich())
+    return console.file.getvalue()
+
+
+def test_reports_are_named_for_their_files(run, record, frame):
+    assert list(build_reports(run)) == ["leaderboard", "paper", "timing"]
+    two = frame(record(), record(protocol="plain"))
+    assert list(build_reports(two, ["paper", "timing"])) == ["paper", "paper_2", "timing"]
+
+
+def test_no_form_for_people_ever_prints_nan(tables):
+    for table in tables.values():
+        for text in (table.to_markdown(), terminal(table)):
+            body = text.replace("loss is NaN", "").lower()
+            assert "nan" not in body
+            assert "<na>" not in body
+            assert "none" not in body
+
+
+def test_cells_are_literal_in_the_terminal_and_escaped_in_markdown(tables):
+    assert "no module named [foo]" in terminal(tables["leaderboard"])
+    assert "loss is NaN \\| see log" in tables["leaderboard"].to_markdown()
+    widths = {
+        line.replace("\\|", "").count("|") for line in tables["leaderboard"].to_markdown().splitlines() if "|" in line
+    }
+    assert len(widths) == 1
+
+
+def test_csv_opens_with_the_right_types(tables):
+    read = pd.read_csv(io.StringIO(tables["leaderboard"].to_csv()), dtype_backend="numpy_nullable")
+
+    assert str(read["ipc"].dtype) == "Int64"
+    assert str(read["convnet6_top1_best_mean_percent"].dtype) == "Float64"
+    assert str(read["reference_row"].dtype) == "boolean"
+    assert read["ipc"].isna().sum() == 1
+    assert "nan" not in tables["timing"].to_csv().lower()
+
+
+def test_json_is_a_list_of_records_with_null_for_unknown(tables):
+    rows = json.loads(tables["timing"].to_json())
+
+    assert rows[0]["total_wall_s"] == 65.0
+    assert rows[0]["peak_device_bytes"] is None
+
+
+def test_saving_writes_three_files(tables, tmp_path):
+    paths = tables["paper"].save(tmp_path / "new", "paper")
+
+    assert [p.name for p in paths] == ["paper.md", "paper.csv", "paper.json"]
+    assert (
+        paths[0].read_text(encoding="utf-8").startswith("### Paper table: imagewoof, protocol idc\n\nSuite imagewoof")
+    )
+    assert len(pd.read_csv(paths[1])) == len(tables["paper"].frame)
+
+
+def test_no_rows_is_a_message():
+    with pytest.raises(UserError, match="no records to report on"):
+        build_reports(pd.DataFrame())
+
+
+def test_an_unknown_reporter_is_a_message(run):
+    with pytest.raises(UserError, match="Did you mean 'timing'"):
+        build_reports(run, ["timming"])
+
+
+def test_a_registered_reporter_joins_the_reports(run, monkeypatch):
+    monkeypatch.setattr(reporters, "_items", dict(reporters._items))
+
+    @register_reporter("mine")
+    def mine(records: pd.DataFrame) -> list[Table]:
+        return [Table("Mine", "", records[["method"]], records[["method"]])]
+
+    assert list(build_reports(run))[-1] == "mine"
+
+
+def test_reporters_import_no_torch():
+    code = (
+        "import sys; from harness.reporters import reporters as r; [*map(r.get, r)]; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("A & B_c <x> 50%", "A & B_c \\<x> 50%"),
+        ("**a** `b` ~c~ $d$ e\\f", "\\*\\*a\\*\\* \\`b\\` \\~c\\~ \\$d\\$ e\\\\f"),
+        ("&lt; [a](b) _c_ d|e", "\\&lt; [a\\](b) \\_c\\_ d\\|e"),
+        ("random_real [steps=25]\r\n", "random_real [steps=25]"),
+    ],
+)
+def test_markdown_shows_a_text_as_it_is(text, escaped):
+    frame = pd.DataFrame({"Method": [text]})
+    table = Table(text, text, frame, frame, (text,))
+    assert table.to_markdown().count(escaped) == 4
+
+
+def test_a_long_header_is_broken_where_its_words_allow():
+    frame = pd.DataFrame({"A & B of C_d": ["1"], "resnet_ap10 best": ["2"], "Rank": ["3"]})
+    headers = [str(column.header) for column in Table("", "", frame, frame).to_rich().columns]
+    assert headers == ["A & B of\nC_d", "resnet_\nap10\nbest", "Rank"]
+
+
+@pytest.mark.parametrize(
+    ("header", "lines"),
+    [
+        ("Generator", ["Generator"]),
+        ("Peak host", ["Peak", "host"]),
+        ("resnet_ap10_cifar best", ["resnet_", "ap10_", "cifar", "best"]),
+        ("_x", ["_x"]),
+    ],
+)
+def test_a_long_header_breaks_between_words_and_leaves_no_line_empty(header, lines):
+    frame = pd.DataFrame({header: ["1"]})
+    assert str(Table("T", "c", frame, frame).to_rich().columns[0].header).split("\n") == lines
