@@ -14,6 +14,7 @@ from harness.core.classes import ClassInfo
 from harness.core.errors import UserError, did_you_mean
 from harness.core.store import Store
 from harness.data.sets.export import ExportedSet, known_format, numbered
+from harness.data.sets.soft_labels import load_labels
 from harness.reporters.runs import Run, find_run, load_results, store_of
 
 ABOUT = (
@@ -102,7 +103,6 @@ def _record(folder: Path, method: str, ipc: int, distill_seed: int | None) -> di
 
 def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
     """Return the files of a set, checked against the store's manifest, with its stored soft labels."""
-    from harness.data.sets.soft_labels import load_labels
 
     key = str(record["distilled_key"])
     _check_whole(store, "synthesize", key)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from harness.api import run as api_run
 from harness.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def prepare_group(request: RunRequest, suites: tuple[str, ...]) -> dict[str, tup
     Raises:
         UserError: it fits none of the suites.
     """
-    from harness.api import run as api_run
 
     ready: dict[str, tuple[Resolved, Plan] | UserError] = {}
     for suite in suites:
@@ -80,7 +80,6 @@ def run_group(
         console: where progress goes.
         after: told each run as soon as it has ended.
     """
-    from harness.api import run as api_run
 
     ended = []
     for suite, found in ready.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.reporters.inspection import inspect_run
+from harness.reporters.inspection.run_images import open_run
 from harness.reporters.runs import Run, find_run, load_results, store_of
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ def inspect(
     Raises:
         UserError: no such run, unknown features or projection, or data, sets or teacher are not there.
     """
-    from harness.reporters.inspection import inspect_run
-    from harness.reporters.inspection.run_images import open_run
 
     folder = find_run(run, store)
     opened = open_run(folder, load_results(folder), store_of(folder), data_root, device)

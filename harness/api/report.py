@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError, did_you_mean
 from harness.core.remote_runs import fetch_run
+from harness.reporters import build_reports, page, reporters
 from harness.reporters.compatibility import check_agreement
 from harness.reporters.runs import Run, _frame, _read_records, find_run, store_of
 
@@ -36,7 +37,6 @@ def report(
         UserError: no such run or layout, runs that do not fit into one table (the message says why), no published number
             for the suite, or no such table in this run.
     """
-    from harness.reporters import build_reports, reporters
 
     if layout is not None and layout not in reporters:
         known = reporters.names()
@@ -74,7 +74,6 @@ def write_page(run: Run | Path | str | None = None, store: str | Path = "results
     Raises:
         UserError: no such run, it was killed before its records were written, or no number was published for the suite.
     """
-    from harness.reporters import page
 
     folder = find_run(run, store)
     place = store_of(folder)

@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING, Any, get_args
 from rich.console import Console
 
 from harness.api.report import figures, report, write_page
+from harness.core.environment import environment
 from harness.core.errors import UserError
 from harness.core.io import write_text_atomically
 from harness.core.overrides import without_effect
+from harness.core.plugin import discovery
 from harness.core.remote_runs import run_names, upload_run
 from harness.core.store import Store
+from harness.execution.contact_sheets import write_sheets
+from harness.execution.local import LocalExecutor
+from harness.execution.progress import LiveView, make_view
+from harness.execution.ray import RayExecutor
+from harness.execution.records import make_records
+from harness.execution.scheduler import Scheduler, Status
 from harness.jobs.job import Job
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
@@ -30,7 +38,7 @@ from harness.reporters.runs import RECORDS, Run
 
 if TYPE_CHECKING:
     from harness.execution.progress import PlainView
-    from harness.execution.scheduler import Executor, Scheduler
+    from harness.execution.scheduler import Executor
 
 
 def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
@@ -64,8 +72,6 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
 
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
-    from harness.execution.progress import make_view
-    from harness.execution.scheduler import Scheduler
 
     store, fresh = _checked_store(resolved, plan), resolved.request.fresh
 
@@ -167,13 +173,9 @@ def _one_line(error: Exception) -> str:
 
 def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
     """Return the executor that the request names."""
-    from harness.execution.progress import LiveView
 
     if resolved.request.executor == "local":
-        from harness.execution.local import LocalExecutor
-
         return LocalExecutor(resolved.context, view.show_stages if isinstance(view, LiveView) else lambda stages: None)
-    from harness.execution.ray import RayExecutor
 
     return RayExecutor(resolved.context, resolved.request.ray_address, resolved.request.workers)
 
@@ -214,7 +216,6 @@ def make_run_folder(resolved: Resolved, store: Store) -> Path:
 
 def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
     """Return the provenance of a run: request, suite, protocol, methods' configs, environment."""
-    from harness.core.environment import environment
 
     given = resolved.plan_input
     return {
@@ -238,7 +239,6 @@ def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
 
 def _cited(name: str) -> dict[str, Any]:
     """Return version and reference of a method, and the title of given images; nothing for one that is not importable."""
-    from harness.core.plugin import discovery
 
     if name not in discovery.methods:
         return {}
@@ -248,7 +248,6 @@ def _cited(name: str) -> dict[str, Any]:
 
 
 def _outcome_counts(scheduler: Scheduler) -> dict[str, int]:
-    from harness.execution.scheduler import Status
 
     values = list(scheduler.status.values())
     return {state: values.count(state) for state in get_args(Status)}
@@ -264,8 +263,6 @@ def _write_run(folder: Path, about: dict[str, Any]) -> None:
 
 def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> None:
     """Write what a run leaves: records, tables, contact sheets, and traceback and log of each failed job."""
-    from harness.execution.contact_sheets import write_sheets
-    from harness.execution.records import make_records
 
     for key, outcome in scheduler.errors.items():
         if scheduler.status[key] == "failed":

@@ -12,11 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core import environment, hub
+from harness.core.classes import read_class_list
 from harness.core.config.generator import GeneratorSpec
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.suites import SuiteFile, load_suite, suite_names
+from harness.data.sources.base import open_source
 from harness.diffusion import weights
+from harness.diffusion.generator_kinds import check_generator
 from harness.training import teacher_lookup
 
 GB = 10**9
@@ -93,8 +96,6 @@ def _store(store: str) -> tuple[str, str, bool]:
 
 
 def _suite(name: str, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:
-    from harness.core.classes import read_class_list
-    from harness.data.sources.base import open_source
 
     file = load_suite(name)
     try:
@@ -147,8 +148,6 @@ def _place(wanted: str, place: str) -> tuple[str, bool]:
 
 def _fit(kind: str, found: GeneratorSpec, file: SuiteFile) -> list[tuple[str, str, bool]]:
     """Return a row where what was found does not fit the suite; nothing where it fits or is not here yet."""
-    from harness.core.classes import read_class_list
-    from harness.diffusion.generator_kinds import check_generator
 
     try:
         classes, labels = read_class_list(file.class_list), weights.label_ids(found, file)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from harness.api import report
 from harness.api.groups import GroupRun
+from harness.core.text import shorten
+from harness.reporters import runs
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -38,7 +41,6 @@ def stdout() -> Console:
 
 def print_run(folder: Path) -> None:
     """Print the tables of a run and where its files are; of a long table only where it is."""
-    from harness.api import report
 
     tables = report.report(folder)
     print_tables({name: table for name, table in tables.items() if not table.long})
@@ -58,7 +60,6 @@ def print_tables(tables: dict[str, Table]) -> None:
 
 def print_paths(folder: Path) -> None:
     """Print where the files of a run are."""
-    from harness.reporters import runs
 
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"records  {folder / runs.RECORDS}")
@@ -72,8 +73,6 @@ def print_paths(folder: Path) -> None:
 def group_summary(group: GroupRun) -> RichTable:
     """Return a line per suite: how it ended, how much was run, and where its results are."""
     from rich.table import Table as RichTable
-
-    from harness.core.text import shorten
 
     table = RichTable(title=Text(f"Summary: {group.name}"), title_justify="left", box=None, pad_edge=False)
     for column in ("suite", "status", "records", "jobs run", "failed", "run, or why there is none"):

@@ -16,16 +16,20 @@ from rich.text import Text
 from harness.cli.list_suites import COLUMNS, budget_text, suite_rows
 from harness.core.config.base import checked
 from harness.core.config.suite import Suite
+from harness.core.environment import device_name
 from harness.core.overrides import without_effect
 from harness.core.plugin import discovery, fingerprint
 from harness.core.remote_runs import fetch_runs
 from harness.core.store import Store
 from harness.core.suites import load_suite
-from harness.core.text import byte_size
+from harness.core.text import DASH, byte_size, duration
 from harness.jobs.job import KINDS
+from harness.planning.estimate import estimate
 from harness.planning.plan import Plan
 from harness.planning.rerun import rerun_reasons
 from harness.planning.resolve import Resolved
+from harness.students.spec import catalogue
+from harness.training.protocols import protocols, resolve_protocol
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -53,13 +57,11 @@ def _suites(places: Places) -> Rows:
 
 
 def _students(places: Places) -> Rows:
-    from harness.students.spec import catalogue
 
     return ("student", "what"), [tuple(row) for row in catalogue()]
 
 
 def _protocols(places: Places) -> Rows:
-    from harness.training.protocols import protocols
 
     return ("protocol", "what"), [
         (name, (inspect.getdoc(protocols.get(name)) or "").split("\n")[0]) for name in protocols
@@ -176,7 +178,6 @@ def print_suite(name: str, console: Console) -> None:
 
 def _changes(suite: Suite) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     """Yield a protocol or method with (field, value, default) of what the suite changes in it."""
-    from harness.training.protocols import protocols, resolve_protocol
 
     for name, changes in suite.protocol_overrides.items():
         before: BaseModel = protocols.get(name)
@@ -242,9 +243,6 @@ def print_reruns(reasons: list[str], console: Console) -> None:
 
 def print_estimate(resolved: Resolved, plan: Plan, console: Console) -> None:
     """Print what the jobs to come will take on this device, with the sum."""
-    from harness.core.environment import device_name
-    from harness.core.text import DASH, duration
-    from harness.planning.estimate import estimate
 
     unit = "device time" if resolved.context.device != "cpu" else "core time"
     lines = estimate(resolved, plan)

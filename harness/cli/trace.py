@@ -23,6 +23,7 @@ from harness.core.store import Store
 from harness.core.text import duration, shorten, times
 from harness.jobs.job import KINDS
 from harness.jobs.log import LOG, without_controls
+from harness.reporters.page.provenance import command_line, facts
 from harness.reporters.runs import RECORDS, find_run
 
 SHORT = 12
@@ -43,7 +44,6 @@ def print_run(run: str, store: str, console: Console) -> None:
     Raises:
         UserError: no such run, or it has no records.
     """
-    from harness.reporters.page.provenance import command_line, facts
 
     folder = find_run(run, store)
     about = json.loads((folder / "run.json").read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.core.classes import ClassInfo
+from harness.core.classes import ClassInfo, read_class_list
 from harness.core.config.generator import GeneratorSpec
 from harness.core.hub import cached_revision, content_hash, find, hub_id, newest_commit
 from harness.core.suites import SuiteFile
@@ -45,7 +45,6 @@ def _pinned(name: str, ask_hub: bool) -> str:
 
 def label_ids(spec: GeneratorSpec, file: SuiteFile) -> tuple[str, ...]:
     """Return the class ids of a generator in its own label order; empty where the suite names no list."""
-    from harness.core.classes import read_class_list
 
     if spec.label_classes is None:
         return ()

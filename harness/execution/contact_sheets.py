@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.classes import ClassInfo
+from harness.data.sets.folder import contact_sheet
+from harness.data.sources.folder_store import FolderStore
+from harness.data.split import Split
 
 SHOWN = 20
 """Images of each class on a sheet, at most."""
@@ -17,9 +20,6 @@ SHOWN_CLASSES = 100
 
 def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], folder: Path) -> list[Path]:
     """Write METHOD_ipcN_seedS.png for each distilled set that the records name; return the paths."""
-    from harness.data.sets.folder import contact_sheet
-    from harness.data.sources.folder_store import FolderStore
-    from harness.data.split import Split
 
     sets = {
         (r["method"], r["ipc"], r["distillation_seed"]): (Path(r["image_folder"]), r["image_size"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec
 from harness.core.config.suite import Teacher
+from harness.data.sources.base import open_source
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,6 @@ def open_split(context: JobContext, name: str) -> Split:
 
 @lru_cache(maxsize=4)
 def _open_split(data: _Data, name: str) -> Split:
-    from harness.data.sources.base import open_source
 
     return open_source(json.loads(data.source), data.class_ids, Path(data.root)).split(name)
 

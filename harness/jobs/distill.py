@@ -11,6 +11,8 @@ from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.method import Method
 from harness.core.plugin.task import State
 from harness.core.store import Store
+from harness.data.sets.folder import contact_sheet, save_distilled, storage_bytes
+from harness.data.sets.soft_labels import save_labels
 from harness.jobs.checkpoint import load_state, save_state
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
@@ -41,8 +43,6 @@ def run_fit(job: Job, context: JobContext, folder: Path, report: Report, clock: 
 
 def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
     """Let the method make its images, group by group, check them, and save them as an ordinary image folder."""
-    from harness.data.sets.folder import contact_sheet, save_distilled, storage_bytes
-    from harness.data.sets.soft_labels import save_labels
 
     with clock.loading():
         method, ipc, store = load_method(job.spec), job.spec["ipc"], Store(context.store)

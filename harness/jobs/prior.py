@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.diffusion.generator_kinds import GENERATOR_KINDS, PriorInputs
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
 from harness.jobs.curves import write_curves
@@ -21,7 +22,6 @@ def run_prior(job: Job, context: JobContext, folder: Path, report: Report, clock
                 context, job.spec["generator"], folder, report
             )  # found or downloaded now, and of the right kind
         return {"weights": spec.weights, "fingerprint": job.spec["weights"]}
-    from harness.diffusion.generator_kinds import GENERATOR_KINDS, PriorInputs
 
     images, labels = open_split(context, "train").tensors(size=job.spec["image_size"], crop="adm")
     curves: list[dict[str, float]] = []

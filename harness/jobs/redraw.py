@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.data.sets.folder import seen_by_students
 from harness.jobs.checkpoint import load_state
 from harness.jobs.context import JobContext
 from harness.jobs.job import Job, class_groups
@@ -53,7 +54,6 @@ class FreshImages:
 
     def __call__(self, number: int) -> torch.Tensor:
         """Return draw `number` as uint8 [N, 3, S, S], class after class."""
-        from harness.data.sets.folder import seen_by_students
 
         start = time.perf_counter()
         images: dict[str, torch.Tensor] = {}

@@ -11,10 +11,13 @@ from harness.core.plugin import discovery
 from harness.core.plugin.method import Method
 from harness.core.plugin.task import Task
 from harness.core.store import Store
+from harness.data.real import RealImages
+from harness.diffusion.generator_kinds import GENERATOR_KINDS
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
 from harness.jobs.job import Job
+from harness.training.teacher_folder import MODEL
 
 if TYPE_CHECKING:
     from harness.students.features import FeatureExtractor
@@ -33,8 +36,6 @@ def make_task(
 ) -> Task:
     """Return what the method is given: the training images of these classes, never the test split."""
     import torch
-
-    from harness.data.real import RealImages
 
     split = open_split(context, "train").restrict([c.id for c in classes])
     device = torch.device(context.device)
@@ -102,7 +103,6 @@ def load_generator(context: JobContext, kind: str, prior: Path, report: Report |
 
     `report` is told the progress of a download; None: the hub client draws its own bars.
     """
-    from harness.diffusion.generator_kinds import GENERATOR_KINDS
 
     spec, trained = context.generators[kind], prior / "pipeline"
     place = str(trained) if trained.is_dir() else str(spec.weights)
@@ -113,7 +113,6 @@ def load_generator(context: JobContext, kind: str, prior: Path, report: Report |
 def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:
     """Open the artefact of a teacher job, its outputs in the suite's order; return it and the side of its images."""
     from harness.training.soft_labels import SoftLabels
-    from harness.training.teacher_folder import MODEL
     from harness.training.teacher_weights import in_suite_order, read_teacher
 
     model, about = read_teacher(folder)

@@ -10,22 +10,23 @@ from harness.core.classes import ClassInfo
 from harness.core.config.protocol import Protocol
 from harness.core.plugin.task import Task
 from harness.core.store import Store
+from harness.data.sets.folder import load_distilled
+from harness.data.sets.soft_labels import load_labels
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, real_tensors
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
+from harness.jobs.redraw import FreshImages
 from harness.jobs.services import JobServices, load_method, load_teacher, make_task
 
 if TYPE_CHECKING:
     import torch
 
-    from harness.jobs.redraw import FreshImages
     from harness.training.soft_labels import SoftLabels, StoredLabels
 
 
 def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
     """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
-    from harness.data.sets.folder import load_distilled
     from harness.training.trainer import train_student
 
     side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
@@ -85,7 +86,6 @@ def _soft_labels(
 
     Those lie in the artefact of a label job, or came with the set. All real images are labelled here and not kept.
     """
-    from harness.data.sets.soft_labels import load_labels
     from harness.training.soft_labels import StoredLabels
 
     if protocol.labels == "hard":
@@ -103,7 +103,6 @@ def _soft_labels(
 
 def _fresh_images(job: Job, context: JobContext, report: Report, clock: Clock) -> FreshImages:
     """Return what draws new images while the student trains; its own progress would hide the training's."""
-    from harness.jobs.redraw import FreshImages
 
     def task_of(as_synthesis: Job, group: tuple[ClassInfo, ...], services: JobServices) -> Task:
         return make_task(as_synthesis, context, group, lambda *_: None, services)

@@ -10,9 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.core.config.protocol import Protocol
+from harness.core.hub import on_disk
 from harness.core.store import Store
+from harness.diffusion.weights import PARTS
+from harness.jobs import threads as job_threads
 from harness.jobs.job import Job
 from harness.jobs.services import load_generator
+from harness.training.recipe import resolve
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +32,7 @@ def try_student(resolved: Resolved, job: Job) -> float:
     """Return device-seconds an image of training a student, from one epoch of a few batches after a first one."""
     import torch
 
-    from harness.jobs import threads as job_threads
     from harness.students.build import build_student
-    from harness.training.recipe import resolve
     from harness.training.soft_labels import SoftLabels, StoredLabels
     from harness.training.trainer import TrainingRun
 
@@ -71,9 +73,6 @@ def try_denoiser(resolved: Resolved, kind: str, prior: Job) -> tuple[float, floa
     against the denoiser's own work at the sizes where an estimate matters.
     """
     import torch
-
-    from harness.core.hub import on_disk
-    from harness.diffusion.weights import PARTS
 
     spec, store = resolved.context.generators[kind], Store(resolved.context.store)
     folder = store.path("prior", prior.key)

@@ -16,9 +16,12 @@ from harness.core.config.protocol import Protocol
 from harness.core.environment import device_name
 from harness.core.store import Store
 from harness.core.text import times
+from harness.jobs.context import open_split
 from harness.jobs.job import KINDS, Job
+from harness.jobs.services import load_method
 from harness.planning.calibrate import try_denoiser, try_student
 from harness.planning.plan import Plan
+from harness.training.recipe import resolve
 
 if TYPE_CHECKING:
     from harness.planning.resolve import Resolved
@@ -121,7 +124,6 @@ class _History:
 
     def trained_images(self, spec: dict[str, Any]) -> float:
         """Return the images that a training sees, those of its evaluations at their lower cost."""
-        from harness.training.recipe import resolve
 
         classes = len(self.resolved.context.classes)
         images = spec["ipc"] * classes if spec["ipc"] else sum(self._num_real().values())
@@ -131,7 +133,6 @@ class _History:
 
     def denoiser_s(self, jobs: list[Job]) -> float | None:
         """Return the device-seconds of the denoiser in jobs of one method; None where the method or the weights do not tell."""
-        from harness.jobs.services import load_method
 
         method, total = load_method(jobs[0].spec), 0.0
         for job in jobs:
@@ -152,12 +153,10 @@ class _History:
         return self._denoisers[kind]
 
     def _num_real(self) -> dict[str, int]:
-        from harness.jobs.context import open_split
 
         return open_split(self.resolved.context, "train").num_per_class
 
     def _num_test(self) -> int:
-        from harness.jobs.context import open_split
 
         return sum(open_split(self.resolved.context, "test").num_per_class.values())
 

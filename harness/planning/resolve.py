@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core import hub
+from harness.core.classes import read_class_list
 from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Suite, Teacher
 from harness.core.environment import has_cuda
@@ -17,14 +18,17 @@ from harness.core.errors import UserError, did_you_mean
 from harness.core.overrides import RESERVED
 from harness.core.plugin import discovery
 from harness.core.suites import load_suite
+from harness.data.sources.base import open_source
 from harness.diffusion import weights
+from harness.diffusion.generator_kinds import check_generator
 from harness.jobs.context import JobContext
 from harness.planning.budget import with_budget, with_ipc
 from harness.planning.method_selection import method_config, needed_generators, select_methods, skip_unknown_classes
 from harness.planning.plan import MethodPlan, PlanInput
 from harness.planning.request import RunRequest
+from harness.students.spec import parse
 from harness.training import teacher_lookup
-from harness.training.protocols import variants
+from harness.training.protocols import resolve_protocol, variants
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,6 @@ def resolve(request: RunRequest) -> Resolved:
     Raises:
         UserError: the first part that is wrong, with what to do.
     """
-    from harness.core.classes import read_class_list
-    from harness.data.sources.base import open_source
-    from harness.diffusion.generator_kinds import check_generator
 
     discovery.discover()
     given_plugins = [_read_plugin(path) for path in request.plugins]
@@ -177,7 +178,6 @@ def check_suite(suite: Suite) -> None:
 
 
 def _students(request: RunRequest, suite: Suite) -> tuple[str, ...]:
-    from harness.students.spec import parse
 
     students = request.students or suite.students
     for name in students:
@@ -194,7 +194,6 @@ def _check_students(students: tuple[str, ...], num_classes: int, side: int) -> N
 
 
 def _protocol(suite: Suite, name: str, settings: dict[str, Any]) -> Protocol:
-    from harness.training.protocols import resolve_protocol
 
     return resolve_protocol(name, suite.protocol_overrides.get(name, {}), settings)
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
+from harness.students.timm_models import TimmStudent, check_name
 
 
 class FeatureExtractor:
@@ -63,8 +64,6 @@ class FeatureExtractor:
             UserError: timm has no such model, or its weights are neither in the local cache nor to be downloaded.
         """
         import timm
-
-        from harness.students.timm_models import TimmStudent, check_name
 
         name = name.removeprefix("timm:")
         check_name(name)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.core import hub
-from harness.core.classes import ClassInfo
+from harness.core.classes import ClassInfo, read_class_list
 from harness.core.config.suite import Teacher
 from harness.core.errors import UserError
 from harness.core.suites import SuiteFile
+from harness.training.teacher_folder import check_known, read_about
 
 
 def locate(file: SuiteFile, data_root: str, weights_root: str | None) -> Teacher:
@@ -46,8 +47,6 @@ def labels(teacher: Teacher, file: SuiteFile, classes: tuple[ClassInfo, ...]) ->
     Raises:
         UserError: it has no class list, or lacks a class of the suite.
     """
-    from harness.core.classes import read_class_list
-    from harness.training.teacher_folder import check_known, read_about
 
     assert teacher.weights is not None
     if teacher.classes is not None:

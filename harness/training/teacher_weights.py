@@ -20,6 +20,7 @@ from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Teacher
 from harness.core.errors import UserError
 from harness.students.build import build_student
+from harness.students.features import FeatureExtractor
 from harness.training.teacher_folder import ABOUT, MODEL, TeacherFolder, check_known, read_about
 
 TIMM = "timm:"
@@ -106,7 +107,6 @@ def open_weights(
 
 
 def _from_timm(name: str, labels: Sequence[str], side: int, protocol: Protocol) -> tuple[nn.Module, TeacherFolder]:
-    from harness.students.features import FeatureExtractor
 
     extractor = FeatureExtractor.from_timm(name)
     model: Any = extractor.model

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.core.io import file_sha256
+from harness.data.decode import size_of_file
 from harness.data.imported.base import GivenSet, Rows, as_logits
 from harness.data.imported.class_order import classes_of_folders, classes_of_numbers
 from harness.data.sets.soft_labels import LABELS_FILE, read_labels
@@ -56,7 +57,6 @@ class GivenFolder(GivenSet):
         return [self._store.path(folder, names[row]) for row in rows]
 
     def side(self, rows: Rows) -> int | None:
-        from harness.data.decode import size_of_file
 
         sizes = {size_of_file(path) for c, picked in rows.items() for path in self._paths(c, picked)}
         width, height = sizes.pop()

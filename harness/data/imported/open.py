@@ -7,6 +7,8 @@ from pathlib import Path
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.data.imported.base import TENSORS, GivenSet
+from harness.data.imported.folder import GivenFolder
+from harness.data.imported.tensors import GivenTensors
 
 
 def open_given(
@@ -23,8 +25,6 @@ def open_given(
     Raises:
         UserError: it does not exist, or does not fit the suite.
     """
-    from harness.data.imported.folder import GivenFolder
-    from harness.data.imported.tensors import GivenTensors
 
     place = Path(path)
     if place.is_dir():

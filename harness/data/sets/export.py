@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
-from harness.core.errors import UserError
+from harness.core.errors import UserError, did_you_mean
 from harness.data.sets.soft_labels import save_labels
 
 if TYPE_CHECKING:
@@ -162,8 +162,6 @@ def known_format(name: str) -> Callable[[ExportedSet, Path], None]:
         UserError: there is none of that name.
     """
     if name not in FORMATS:
-        from harness.core.errors import did_you_mean
-
         raise UserError(f"unknown format {name!r}.{did_you_mean(name, list(FORMATS))} Known: {', '.join(FORMATS)}.")
     return FORMATS[name]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
+from harness.data.decode import square
 from harness.data.sources.image_folder import EXTENSIONS, FolderStore
 from harness.data.split import Split
 
@@ -99,8 +100,6 @@ def seen_by_students(images: Mapping[str, torch.Tensor], classes: Sequence[Class
     """Return a set in memory as `load_distilled` would read it back: uint8 [N, 3, size, size], class after class."""
     import numpy as np
     import torch
-
-    from harness.data.decode import square
 
     stacked = torch.cat([images[c.id] for c in classes])
     if stacked.shape[-1] == size:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError, did_you_mean
+from harness.data.decode import square
 from harness.data.sources.base import ImageSource, register_source
 from harness.data.sources.cifar_files import LAYOUTS, SIDE, CifarData, read_cifar
 from harness.data.sources.long_tail import kept_items, long_tail_counts
@@ -64,8 +65,6 @@ class CifarStore(ImageStore):
 def _resized(image: np.ndarray, size: int, crop: Crop) -> np.ndarray:
     import numpy as np
     from PIL import Image
-
-    from harness.data.decode import square
 
     return np.asarray(square(Image.fromarray(image.transpose(1, 2, 0)), size, crop)).transpose(2, 0, 1)
 

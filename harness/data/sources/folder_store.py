@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import did_you_mean
 from harness.data.decode import read_files
-from harness.data.sources.flat_labels import read_labels
+from harness.data.sources.flat_labels import find_labels, read_labels
 from harness.data.sources.listing import KEEP_FROM, ClassFolder, KeptListings, list_folder, list_many
 from harness.data.split import Crop, ImageStore, Progress
 
@@ -222,7 +222,6 @@ def make_test_store(
     Raises:
         UserError: the folder is flat and nothing tells the classes.
     """
-    from harness.data.sources.flat_labels import find_labels
 
     if not folder.is_dir() or any((folder / c).is_dir() for c in class_ids) or not _has_images(folder, extensions):
         return FolderStore(folder, extensions, keep=True)

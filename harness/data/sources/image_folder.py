@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from harness.core.config.suite import Source
 from harness.core.errors import UserError
 from harness.data.dataset_cards import UNKNOWN, differences, recognise
+from harness.data.decode import short_side_of_file
 from harness.data.sources.base import ImageSource, register_source
 from harness.data.sources.folder_store import EXTENSIONS, FolderStore, make_test_store
 from harness.data.split import Progress, Split
@@ -137,7 +138,6 @@ class ImageFolder(ImageSource):
 
     def _short_sides(self) -> list[int]:
         """Return the short sides, in pixels, of some images, spread over classes and splits."""
-        from harness.data.decode import short_side_of_file
 
         some = self.class_ids[:: max(1, len(self.class_ids) // _NUM_MEASURED)]
         each = -(-_NUM_MEASURED // len(some))

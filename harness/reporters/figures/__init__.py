@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.core.errors import UserError
+from harness.reporters.figures.accuracy import accuracy_figures
+from harness.reporters.figures.curves import curve_figures
+from harness.reporters.figures.published_comparison import beside_figures
+from harness.reporters.figures.style import save, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +44,6 @@ def write_figures(
         for value in chosen:
             if value not in CHOICES[name]:
                 raise UserError(f"figures: {name} {value!r} is not known; choose from {', '.join(CHOICES[name])}.")
-    from harness.reporters.figures.style import save, style
 
     with style():
         drawn = _figures(records, store, kinds, bars, metric)
@@ -50,14 +53,10 @@ def write_figures(
 def _figures(
     records: pd.DataFrame, store: Store, kinds: tuple[str, ...], bars: str, metric: str
 ) -> Iterator[tuple[str, Figure]]:
-    from harness.reporters.figures.accuracy import accuracy_figures
-    from harness.reporters.figures.curves import curve_figures
 
     if "accuracy" in kinds:
         yield from accuracy_figures(records, bars=bars, metric=metric)  # type: ignore[arg-type]
     if "curves" in kinds:
         yield from curve_figures(records, store)
     if "published" in kinds:
-        from harness.reporters.figures.published_comparison import beside_figures
-
         yield from beside_figures(records, bars=bars)  # type: ignore[arg-type]

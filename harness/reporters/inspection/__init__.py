@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError
 from harness.core.text import known
+from harness.reporters.figures.style import save, style
+from harness.reporters.inspection.coverage import NEAREST, Scores, class_scores
+from harness.reporters.inspection.maps import SHOWN_CLASSES, map_figures
+from harness.reporters.tables.prepare import scopes
+from harness.reporters.tables.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.reporters.inspection.run_images import OpenedRun
-    from harness.reporters.tables.table import Table
 
 
 PROJECTIONS = ("pca", "tsne")
@@ -43,8 +47,6 @@ def inspect_run(opened: OpenedRun, folder: Path, features: str, projection: str)
     Raises:
         UserError: an unknown projection or network, or images cannot be read.
     """
-    from harness.reporters.figures.style import save, style
-    from harness.reporters.inspection.maps import map_figures
 
     if projection not in PROJECTIONS:
         raise UserError(f"unknown projection {projection!r}; choose from {', '.join(PROJECTIONS)}.")
@@ -61,9 +63,6 @@ def inspect_run(opened: OpenedRun, folder: Path, features: str, projection: str)
 def _measure(opened: OpenedRun, extract: Any) -> tuple[pd.DataFrame, dict[Any, Any]]:
     """Return a row of scores per set and class, and the features of the first classes, for the maps."""
     import pandas as pd
-
-    from harness.reporters.inspection.coverage import class_scores
-    from harness.reporters.inspection.maps import SHOWN_CLASSES
 
     rows: list[dict[str, Any]] = []
     shown: dict[Any, Any] = {}
@@ -84,10 +83,6 @@ def _measure(opened: OpenedRun, extract: Any) -> tuple[pd.DataFrame, dict[Any, A
 
 def _table(opened: OpenedRun, scores: pd.DataFrame, features: str) -> Table:
     import pandas as pd
-
-    from harness.reporters.inspection.coverage import NEAREST, Scores
-    from harness.reporters.tables.prepare import scopes
-    from harness.reporters.tables.table import Table
 
     scope = next(scopes(opened.rows, by_protocol=False))[0]
     names = [f.name for f in fields(Scores)]

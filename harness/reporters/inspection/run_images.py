@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from harness.core.classes import ClassInfo
+from harness.core.classes import ClassInfo, read_class_list
+from harness.core.environment import has_cuda
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.store import Store
+from harness.core.suites import load_suite
+from harness.data.sets.folder import load_distilled
+from harness.data.sources.base import open_source
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.services import load_teacher_features
 from harness.reporters.figures.points import rows_with
+from harness.students.features import FeatureExtractor
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from harness.students.features import FeatureExtractor
 
 
 TEACHER = "teacher"
@@ -82,7 +85,6 @@ class OpenedRun:
         Raises:
             UserError: another name, or no job of the run used a teacher.
         """
-        from harness.students.features import FeatureExtractor
 
         if name.startswith("timm:"):
             return FeatureExtractor.from_timm(name, self.context.device)
@@ -112,7 +114,6 @@ class OpenedRun:
 
     def made_features(self, extract: FeatureExtractor, made: MadeSet, c: ClassInfo) -> Tensor:
         """Return [M, D] on the CPU: of the first IPC images of a class of a distilled set."""
-        from harness.data.sets.folder import load_distilled
 
         images, _ = load_distilled(self.store.fetch("synthesize", made.key), [c], self.size, ipc=made.ipc)
         return extract(images).cpu()
@@ -131,10 +132,6 @@ def open_run(folder: Path, records: pd.DataFrame, store: Store, data_root: str |
     Raises:
         UserError: the suite, its classes or the images are gone or have changed, or a device is not there.
     """
-    from harness.core.classes import read_class_list
-    from harness.core.environment import has_cuda
-    from harness.core.suites import load_suite
-    from harness.data.sources.base import open_source
 
     about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     if device not in ("auto", "cpu", "cuda") or (device == "cuda" and not has_cuda()):
