@@ -133,7 +133,7 @@ class TextToImageGenerator:
         initial = {name: self.text.word_rows(word, rows) for name, word in zip(names, words, strict=True)}
         if len(initial) < len(names):
             raise UserError(f"several classes share a token name: {', '.join(names)}")
-        return TokenLearner(self, initial, lr=lr, weight_decay=weight_decay)
+        return TokenLearner(self.text, self.denoising_loss, initial, lr=lr, weight_decay=weight_decay)
 
     def encode_moments(self, images_B3SS: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and std [B, C, h, w] of the latents of uint8 images, in units of the denoiser."""

@@ -9,14 +9,14 @@ Source: Gal et al., An Image is Worth One Word, ICLR 2023 (textual inversion).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from harness.diffusion.text_to_image import TextToImageGenerator
+    from harness.diffusion.prompts import PromptEncoder
 
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -26,7 +26,8 @@ class TokenLearner:
     """Trains new tokens of a text-to-image generator with AdamW; all else is frozen. Several classes share a batch.
 
     Args:
-        generator: gets the tokens; they stay in it.
+        text: the generator's text encoder; it gets the tokens, and they stay in it.
+        denoising_loss: the generator's, from (latents [B, C, h, w], states [B, L, D], random stream) to losses [B].
         initial: token name -> its first rows [V, D], see `PromptEncoder.word_rows`.
         lr: constant AdamW learning rate.
         weight_decay: AdamW weight decay, which pulls rows towards zero.
@@ -37,21 +38,28 @@ class TokenLearner:
     """
 
     def __init__(
-        self, generator: TextToImageGenerator, initial: Mapping[str, Tensor], *, lr: float, weight_decay: float
+        self,
+        text: PromptEncoder,
+        denoising_loss: Callable[[Tensor, Tensor, torch.Generator], Tensor],
+        initial: Mapping[str, Tensor],
+        *,
+        lr: float,
+        weight_decay: float,
     ) -> None:
-        if len(generator.text.embedding.rows):
+        if len(text.embedding.rows):
             raise ValueError("this generator has tokens already; learn from a fresh copy, so that only new rows train")
         for name, rows_VD in initial.items():
-            generator.text.add_token(name, rows_VD)
-        self.generator = generator
+            text.add_token(name, rows_VD)
+        self.text = text
+        self.denoising_loss = denoising_loss
         self.names = tuple(initial)
-        self._rows = generator.text.embedding.rows.requires_grad_(True)
+        self._rows = text.embedding.rows.requires_grad_(True)
         self._optimizer = torch.optim.AdamW([self._rows], lr=lr, weight_decay=weight_decay, fused=True)
         self.num_steps = 0
 
     def loss(self, latents_BChw: Tensor, prompts: Sequence[str], rng: torch.Generator) -> Tensor:
         """Return the denoising loss [B] of clean latents under their prompts; see the generator's `denoising_loss`."""
-        return self.generator.denoising_loss(latents_BChw, self.generator.text.encode(prompts), rng)
+        return self.denoising_loss(latents_BChw, self.text.encode(prompts), rng)
 
     def step(self, loss: Tensor) -> None:
         """Go one optimiser step down the scalar `loss`.
@@ -65,7 +73,7 @@ class TokenLearner:
 
     def embeddings(self) -> dict[str, Tensor]:
         """Return the learned rows [V, D] of every token, on the CPU."""
-        return {name: self.generator.text.token_rows(name).detach().cpu().clone() for name in self.names}
+        return {name: self.text.token_rows(name).detach().cpu().clone() for name in self.names}
 
     def finish(self) -> dict[str, Tensor]:
         """Freeze the tokens and return them as `embeddings` does."""

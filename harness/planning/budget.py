@@ -1,20 +1,17 @@
 """Budgets: how many images per class a request asks for, where a budget in bytes is turned into images.
 
-In: a suite and a request. Out: the suite with the request's budget. No files, no torch.
+In: a suite and what a request asks for. Out: the suite with that budget. No files, no torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.core.config.base import checked
 from harness.core.config.suite import Budget, Suite
 from harness.core.errors import UserError
 from harness.core.text import parse_bytes
-
-if TYPE_CHECKING:
-    from harness.planning.request import RunRequest
 
 
 def as_sizes(texts: Iterable[str | int]) -> tuple[int, ...]:
@@ -29,14 +26,21 @@ def as_sizes(texts: Iterable[str | int]) -> tuple[int, ...]:
         raise UserError(f"--bytes: {error}.") from None
 
 
-def with_budget(suite: Suite, request: RunRequest) -> Suite:
-    """Return the suite with the request's IPCs or bytes, and seeds."""
+def with_budget(
+    suite: Suite,
+    *,
+    ipc: Iterable[int] | None,
+    bytes: Iterable[int] | None,
+    training_seeds: Iterable[int] | None,
+    distillation_seeds: Iterable[int] | None,
+) -> Suite:
+    """Return the suite with these IPCs or bytes, and seeds; None keeps the suite's."""
     changes: dict[str, Any] = {}
     for field, values in (
-        ("ipc", request.ipc),
-        ("bytes", request.bytes),
-        ("training_seeds", request.seeds),
-        ("distillation_seeds", request.distill_seeds),
+        ("ipc", ipc),
+        ("bytes", bytes),
+        ("training_seeds", training_seeds),
+        ("distillation_seeds", distillation_seeds),
     ):
         if values is not None:
             changes[field] = tuple(sorted(set(values)))

@@ -57,7 +57,13 @@ def resolve(request: RunRequest) -> Resolved:
     discovery.discover()
     given_plugins = [_read_plugin(path) for path in request.plugins]
     file = load_suite(request.suite)
-    suite = with_budget(file.suite, request)
+    suite = with_budget(
+        file.suite,
+        ipc=request.ipc,
+        bytes=request.bytes,
+        training_seeds=request.seeds,
+        distillation_seeds=request.distill_seeds,
+    )
     _check_targets(request, suite)
     students = _students(request, suite)
     check_suite(suite)

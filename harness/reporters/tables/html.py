@@ -1,18 +1,15 @@
-"""A table as HTML: one `figure` without style of its own, for any page. In: a `Table`. Out: text, everything escaped."""
+"""A table as HTML: one `figure` without style of its own, for any page. In: a `TableContent`. Out: text, everything escaped."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from harness.reporters.tables.table import Table
-
+from harness.reporters.tables.content import TableContent
 
 _STRESS = {"bold": "<strong>{}</strong>", "underline": "<u>{}</u>", "": "{}"}
 
 
-def to_html(table: Table, *, aligned: bool = False) -> str:
+def to_html(table: TableContent, *, aligned: bool = False) -> str:
     """Return title, caption, table and notes, in ASCII: a page of any encoding shows them.
 
     Cells of words have the class `word`, others `number`; the first row of a group `group`; spreads stand in `small`.
@@ -47,7 +44,7 @@ def _attributes(is_text: bool, aligned: bool) -> str:
     return f'class="{"word" if is_text else "number"}"{style}'
 
 
-def _rows(table: Table, kinds: dict[str, str]) -> list[str]:
+def _rows(table: TableContent, kinds: dict[str, str]) -> list[str]:
     lines, last = [], None
     for i, row in enumerate(table.display.itertuples(index=False, name=None)):
         cells = "".join(

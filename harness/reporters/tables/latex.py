@@ -1,6 +1,6 @@
 """A table as LaTeX: booktabs rules, small spreads, everything that a cell holds escaped.
 
-In: a `Table`. Out: text for pdfLaTeX, XeLaTeX and LuaLaTeX, whose first line names the packages that it needs; plain
+In: a `TableContent`. Out: text for pdfLaTeX, XeLaTeX and LuaLaTeX, whose first line names the packages that it needs; plain
 ASCII, so that it does not depend on the document's input encoding.
 """
 
@@ -9,11 +9,8 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from harness.reporters.tables.table import Table
-
+from harness.reporters.tables.content import TableContent
 
 _SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -44,7 +41,7 @@ _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 """What makes a table as wide as the text at most."""
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: TableContent) -> str:
     """Return a table with caption, label and notes: a `table` environment for each MOST_ROWS rows.
 
     A cell "37.0 ± 1.0" gets its spread small; stress (bold, underlined) goes to the mean alone. Where the group column
@@ -70,14 +67,14 @@ def _within(environment: str, options: str, lines: list[str]) -> list[str]:
     return [rf"\begin{{{environment}}}{options}", *lines, rf"\end{{{environment}}}"]
 
 
-def _notes(table: Table) -> list[str]:
+def _notes(table: TableContent) -> list[str]:
     if not table.notes:
         return []
     notes = " \\par ".join(escape(note) for note in table.notes)
     return [rf"\par\smallskip{{\footnotesize\raggedright {notes}\par}}"]
 
 
-def _parts(table: Table) -> list[list[int]]:
+def _parts(table: TableContent) -> list[list[int]]:
     """Return the rows of each part; a group that fits into one is not torn."""
     names = table.display[table.group].tolist() if table.group else list(range(len(table.display)))
     runs = [[i for i, _ in run] for _, run in itertools.groupby(enumerate(names), key=lambda entry: entry[1])]
@@ -92,7 +89,7 @@ def _parts(table: Table) -> list[list[int]]:
     return parts
 
 
-def _rows(table: Table, columns: list[str], chosen: list[int]) -> list[str]:
+def _rows(table: TableContent, columns: list[str], chosen: list[int]) -> list[str]:
     lines, last = [], None
     for i in chosen:
         row = table.display.iloc[i].tolist()

@@ -1,4 +1,4 @@
-"""A table in all its forms, and the registry of what makes tables from records.
+"""A table in all its forms.
 
 In: a frame of plain values for machines and a frame of strings for people. Out: terminal, Markdown, LaTeX, HTML,
 CSV, JSON.
@@ -8,20 +8,16 @@ Importing this module imports neither pandas nor rich.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.reporters.tables.content import TableContent, is_text
 from harness.reporters.tables.html import to_html
 from harness.reporters.tables.latex import to_latex
 
 if TYPE_CHECKING:
     import pandas as pd
     import rich.table
-
-
-_LEFT = frozenset({"Method", "Test model", "Class", "Device", "Status", "Against", "Verdict", "Remark", "Metric"})
-"""Columns of words; all others are aligned right."""
 
 
 _STRESS = {"bold": "**{}**", "underline": "<ins>{}</ins>", "": "{}"}
@@ -36,33 +32,8 @@ _HEADER_WIDTH = 8
 """A longer header is broken into lines of at most so many characters, where words allow it."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table.
-
-    Attributes:
-        title: a few words.
-        caption: what the numbers are, over what, from which data; a table without it can be misread.
-        frame: one plain value a cell, units in the column names; for CSV and JSON.
-        display: strings only, one row for each row that a person reads; for terminal and Markdown.
-        notes: what a reader must know beyond the caption, such as failures.
-        bold: (row position, column) of the cells of `display` to stress.
-        aside: columns of `display` that a narrow terminal can do without; every other form has them.
-        underline: cells to stress less, as papers do with the second best.
-        group: column of `display` whose changes LaTeX and HTML set apart by a rule; "" for none.
-        long: too many rows for a terminal; it is told where the files are.
-    """
-
-    title: str
-    caption: str
-    frame: pd.DataFrame
-    display: pd.DataFrame
-    notes: tuple[str, ...] = ()
-    bold: frozenset[tuple[int, str]] = frozenset()
-    aside: tuple[str, ...] = ()
-    underline: frozenset[tuple[int, str]] = frozenset()
-    group: str = ""
-    long: bool = False
+class Table(TableContent):
+    """A table in all its forms: terminal, Markdown, LaTeX, HTML, CSV, JSON."""
 
     def to_rich(self, width: int | None = None) -> rich.table.Table:
         """Return the table for a terminal; cells are taken literally, never as markup, and numbers are never broken.
@@ -87,22 +58,13 @@ class Table:
         )
         shown = [c for c in self.display.columns if c not in hidden]
         for column in shown:
-            justify: Literal["left", "right"] = "left" if column in _LEFT else "right"
+            justify: Literal["left", "right"] = "left" if self.is_text(column) else "right"
             width_of = None if column == "Status" else _width(self.display, column)
             table.add_column(Text(_header(column)), justify=justify, overflow="fold", min_width=width_of)
         for position, row in enumerate(self.display[shown].itertuples(index=False, name=None)):
             cells = zip(shown, row, strict=True)
             table.add_row(*[Text(_compact(cell), style=self.stress(position, c)) for c, cell in cells])
         return table
-
-    def is_text(self, column: str) -> bool:
-        """Return whether a column holds words, aligned left, rather than numbers."""
-        return column in _LEFT
-
-    def stress(self, position: int, column: str) -> str:
-        """Return "bold", "underline" or "" for a cell of `display`."""
-        at = (position, column)
-        return "bold" if at in self.bold else "underline" if at in self.underline else ""
 
     def to_markdown(self) -> str:
         """Return title, caption, the table in GitHub's form, and the notes."""
@@ -118,7 +80,7 @@ class Table:
             headers=[_cell(c) for c in columns],
             tablefmt="github",
             disable_numparse=True,
-            colalign=["left" if c in _LEFT else "right" for c in columns] if rows else None,
+            colalign=["left" if self.is_text(c) else "right" for c in columns] if rows else None,
         )
         notes = "".join(f"\n- {_cell(note)}" for note in self.notes)
         return f"### {_cell(self.title)}\n\n{_cell(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
@@ -159,7 +121,7 @@ class Table:
 
 def _header(column: str) -> str:
     """Break a long header at spaces and underscores: headers are wider than the numbers below them."""
-    if column in _LEFT:
+    if is_text(column):
         return column
     lines = [""]
     for word in re.findall(r"[^ _]+[ _]?|[ _]", column):

@@ -3,5 +3,6 @@
     python -m tests.benchmarks.gpu                                 # DiT-XL/2 sizes, on a GPU where there is one
     python -m tests.benchmarks.gpu --size tiny --out build/tiny  # seconds on a CPU: checks that all runs
 
-`make bench` (tests/benchmarks/test_bench_*.py) compares ways of doing the same on a CPU; this measures how fast the device is used.
+`make bench` (tests/benchmarks/test_bench_*.py) compares ways of doing the same on a CPU; this measures how fast the
+device is used.
 """
