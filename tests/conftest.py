@@ -78,7 +78,7 @@ def make_task(tiny_suite, tmp_path_factory):
     from harness.core.config.protocol import Protocol
     from harness.core.plugin.task import Task
     from harness.data.real import RealImages
-    from harness.diffusion.generator_kinds import GENERATOR_KINDS, PriorInputs
+    from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
     from harness.jobs.context import open_split
     from harness.jobs.services import load_generator
     from harness.planning.request import make_request
@@ -95,7 +95,7 @@ def make_task(tiny_suite, tmp_path_factory):
     for kind, spec in context.generators.items():
         out = folder / kind / "pipeline"
         quiet = {"report": lambda *_: None, "log": lambda *_, **__: None}
-        GENERATOR_KINDS[kind].train(PriorInputs(images, labels, spec, context.classes, out, "cpu", **quiet))
+        generator_kinds.get(kind).train(PriorInputs(images, labels, spec, context.classes, out, "cpu", **quiet))
     torch.manual_seed(0)
     student = build_student("convnet3", len(names), 16)
 

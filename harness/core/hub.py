@@ -150,3 +150,12 @@ def content_hash(places: Sequence[str | None], labels: Sequence[str]) -> str:
 def _file_hash(path: str, size: int, mtime_ns: int) -> str:
     """Hash a file once while its size and time stay; the first tensors of two checkpoints may be equal."""
     return file_sha256(Path(path))
+
+
+def download_instructions(repo: str) -> str:
+    """Say how weights come to a machine that cannot ask the hub."""
+    name = repo.split("/")[1]
+    return (
+        f"On a machine with a connection, download the repository; then put its folder as {repo} or {name} under "
+        f"--weights-root (or DATA_ROOT/weights), or copy it in the hub's cache at {hub_cache()}."
+    )

@@ -37,7 +37,9 @@ def fetch(repo: str, revision: str | None, files: Sequence[str], report: Report 
         UserError: the hub must not be asked, does not answer, has no such repository, or the disk is too small.
     """
     if hub.offline():
-        raise UserError(f"{repo}: not on this machine, and HF_HUB_OFFLINE forbids the download. {how_to_get(repo)}")
+        raise UserError(
+            f"{repo}: not on this machine, and HF_HUB_OFFLINE forbids the download. {hub.download_instructions(repo)}"
+        )
     from huggingface_hub import HfApi, snapshot_download
 
     endpoint, cache = os.environ.get("HF_ENDPOINT"), hub.hub_cache()
@@ -58,7 +60,7 @@ def fetch(repo: str, revision: str | None, files: Sequence[str], report: Report 
         brief = str(error).strip().split("\n")[0]
         raise UserError(
             f"{repo}: not on this machine, and the model hub did not give it ({type(error).__name__}: {brief}). "
-            f"Check the spelling and the connection. {how_to_get(repo)}"
+            f"Check the spelling and the connection. {hub.download_instructions(repo)}"
         ) from error
     return Path(found)
 
@@ -69,15 +71,6 @@ def chosen(names: Mapping[str, int] | Sequence[str], patterns: Sequence[str]) ->
     kept = [n for n in matching if not any(fnmatch(n, p) for p in _OTHER_COPIES)]
     safe = {n.rpartition("/")[0] for n in kept if n.endswith(".safetensors")}
     return sorted(n for n in kept if not (n.endswith((".bin", ".pt")) and n.rpartition("/")[0] in safe))
-
-
-def how_to_get(repo: str) -> str:
-    """Say how weights come to a machine that cannot ask the hub."""
-    name = repo.split("/")[1]
-    return (
-        f"On a machine with a connection, download the repository; then put its folder as {repo} or {name} under "
-        f"--weights-root (or DATA_ROOT/weights), or copy it in the hub's cache at {hub.hub_cache()}."
-    )
 
 
 def _check_space(repo: str, cache: Path, needed: int) -> None:

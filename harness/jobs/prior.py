@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.diffusion.generator_kinds import GENERATOR_KINDS, PriorInputs
+from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
 from harness.jobs.curves import write_curves
@@ -25,7 +25,7 @@ def run_prior(job: Job, context: JobContext, folder: Path, report: Report, clock
 
     images, labels = open_split(context, "train").tensors(size=job.spec["image_size"], crop="adm")
     curves: list[dict[str, float]] = []
-    metrics = GENERATOR_KINDS[job.spec["generator"]].train(
+    metrics = generator_kinds.get(job.spec["generator"]).train(
         PriorInputs(
             images,
             labels,

@@ -12,7 +12,7 @@ from harness.core.plugin.method import Method
 from harness.core.plugin.task import Task
 from harness.core.store import Store
 from harness.data.real import RealImages
-from harness.diffusion.generator_kinds import GENERATOR_KINDS
+from harness.diffusion.generator_kinds import generator_kinds
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
@@ -107,7 +107,7 @@ def load_generator(context: JobContext, kind: str, prior: Path, report: Report |
     spec, trained = context.generators[kind], prior / "pipeline"
     place = str(trained) if trained.is_dir() else str(spec.weights)
     labels = context.generator_labels.get(kind, ())
-    return GENERATOR_KINDS[kind].load(place, spec, context.classes, labels, context.device, report)
+    return generator_kinds.get(kind).load(place, spec, context.classes, labels, context.device, report)
 
 
 def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:

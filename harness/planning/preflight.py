@@ -55,8 +55,6 @@ def check_weights(resolved: Resolved, plan: Plan) -> None:
     """
     if resolved.request.ray_address is not None:
         return
-    from harness.diffusion.download import how_to_get
-
     store = Store(resolved.context.store)
     for job in plan.jobs.values():
         if job.kind != "prior" or job.spec["train"] is not None or store.has("prior", job.key):
@@ -68,7 +66,11 @@ def check_weights(resolved: Resolved, plan: Plan) -> None:
         if missing:
             needs = [m.name for m in resolved.plan_input.methods if m.cls and f"{kind}_generator" in m.cls.needs]
             hub = hub_files.hub_id(missing[0])
-            cure = how_to_get(hub[0]) if hub else "Put it under --weights-root or the data root, or name a hub id."
+            cure = (
+                hub_files.download_instructions(hub[0])
+                if hub
+                else "Put it under --weights-root or the data root, or name a hub id."
+            )
             raise UserError(
                 f"{', '.join(missing)}: not on this machine, and the model hub cannot be asked. {cure} Or leave out the "
                 f"methods that need it: {', '.join(needs)}."

@@ -125,7 +125,7 @@ def test_the_kept_files_give_the_images_again_in_diffusers(woof_run, imagenet):
 
 def tiny_task(tiny_suite, folder, name="fit", report=lambda *_: None, classes=slice(0, 3)):
     """The task of a job on the tiny suite, whose generator is trained in `folder` once."""
-    from harness.diffusion.generator_kinds import GENERATOR_KINDS, PriorInputs
+    from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
     from harness.jobs.services import load_generator
 
     context = resolve(make_request(suite=tiny_suite)).context
@@ -133,7 +133,7 @@ def tiny_task(tiny_suite, folder, name="fit", report=lambda *_: None, classes=sl
     if not (folder / "pipeline").is_dir():
         images, labels = split.tensors(size=16, crop="adm")
         spec, quiet = context.generators["text_to_image"], lambda *_, **__: None
-        GENERATOR_KINDS["text_to_image"].train(
+        generator_kinds.get("text_to_image").train(
             PriorInputs(images, labels, spec, context.classes, folder / "pipeline", "cpu", quiet, quiet)
         )
 
