@@ -16,8 +16,11 @@ from harness.core.config.base import AFTER_FIT, UNHASHED
 from harness.core.errors import UserError
 from harness.core.plugin.discovery import register_method
 from harness.core.plugin.distilled_set import DistilledSet, Stored, repeat_to
+from harness.core.plugin.generators import ClassConditionalGenerator
 from harness.core.plugin.method import Method
+from harness.core.plugin.resources import FeatureExtractor, Teacher
 from harness.core.plugin.task import State, Task
+from harness.core.plugin.text_generators import TextToImageGenerator
 
 if TYPE_CHECKING:
     from harness.api.evaluate import evaluate
@@ -38,14 +41,18 @@ __version__ = "0.1.0"
 __all__ = [
     "AFTER_FIT",
     "UNHASHED",
+    "ClassConditionalGenerator",
     "ClassInfo",
     "DistilledSet",
+    "FeatureExtractor",
     "Method",
     "Run",
     "SoftLabels",
     "State",
     "Stored",
     "Task",
+    "Teacher",
+    "TextToImageGenerator",
     "UserError",
     "build_student",
     "evaluate",

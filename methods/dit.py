@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from harness import UNHASHED, DistilledSet, Method, Task, register_method
+from harness import UNHASHED, ClassConditionalGenerator, DistilledSet, Method, Task, register_method
 
 
 class Sampling(Method.Config):
@@ -28,14 +28,14 @@ class Sampling(Method.Config):
     compiled: bool = Field(False, description="torch.compile the denoiser: pays for long runs on a GPU; other rounding")
 
 
-def open_generator(task: Task, config: Sampling) -> Any:
+def open_generator(task: Task, config: Sampling) -> ClassConditionalGenerator:
     """Return the task's class-conditional generator, computing as the config says."""
     generator = task.generator()
     generator.accelerate(precision=config.precision, compiled=config.compiled)
     return generator
 
 
-def draw(task: Task, ipc: int, config: Sampling, generator: Any = None) -> DistilledSet:
+def draw(task: Task, ipc: int, config: Sampling, generator: ClassConditionalGenerator | None = None) -> DistilledSet:
     """Draw `ipc` images per class, each class from its own random stream, so that a smaller set is the head of a larger."""
     pipe = generator or open_generator(task, config)
     images = {}

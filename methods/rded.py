@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from harness import SoftLabels
+    from harness import Teacher
 
 
 @register_method("rded")
@@ -84,7 +84,7 @@ class RDED(Method):
             )
         return factor
 
-    def _crops(self, task: Task, c: ClassInfo, teacher: SoftLabels, needed: int, size: int) -> tuple[Tensor, Tensor]:
+    def _crops(self, task: Task, c: ClassInfo, teacher: Teacher, needed: int, size: int) -> tuple[Tensor, Tensor]:
         """Return the crops of one class, [M, N, 3, P, P] uint8, and the teacher's loss of each, [M, N]."""
         import torch
         from torch.nn import functional

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec, PriorTraining
+from harness.core.plugin import generators
 from harness.diffusion.generator import ClassConditionalGenerator
 from harness.diffusion.generator_kinds import GeneratorKind, PriorInputs
 from harness.diffusion.latents import Report
@@ -34,7 +35,7 @@ def _load(
     labels: Sequence[str],
     device: str,
     report: Report | None,
-) -> ClassConditionalGenerator:
+) -> generators.ClassConditionalGenerator:
     names = labels or tuple(c.id for c in classes)
     return ClassConditionalGenerator.load(
         place,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec, TextPriorTraining
 from harness.core.errors import UserError
+from harness.core.plugin import text_generators
 from harness.diffusion.generator_kinds import GeneratorKind, PriorInputs
 from harness.diffusion.latents import Report
 from harness.diffusion.text_prior import train_text_to_image
@@ -41,7 +42,7 @@ def _load(
     labels: Sequence[str],
     device: str,
     report: Report | None,
-) -> TextToImageGenerator:
+) -> text_generators.TextToImageGenerator:
     return TextToImageGenerator.load(
         place,
         class_words=class_words(spec, classes),

@@ -57,7 +57,7 @@ def make_task(
 
 
 class JobServices:
-    """Implements `harness.method.Services` for one job: generators and features from the job's dependencies."""
+    """Implements `TaskResources` (harness/core/plugin/resources.py) for one job, from the job's dependencies."""
 
     def __init__(self, job: Job, context: JobContext, clock: Clock) -> None:
         self.job = job

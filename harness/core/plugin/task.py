@@ -6,31 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 from harness.core import seeds
 from harness.core.classes import ClassInfo
+from harness.core.plugin.generators import ClassConditionalGenerator
+from harness.core.plugin.resources import FeatureExtractor, RealImages, TaskResources, Teacher
+from harness.core.plugin.text_generators import TextToImageGenerator
 
 if TYPE_CHECKING:
     import torch
 
-    from harness.data.real import RealImages
-    from harness.students.features import FeatureExtractor
-    from harness.training.soft_labels import SoftLabels
-
 
 State = dict[str, Any]
 """What `fit` hands to `synthesize`: names to tensors or plain JSON values. The store saves it without pickles."""
-
-
-class Services(Protocol):
-    """What a task fetches on demand; the jobs provide it, so that a method never handles paths or keys."""
-
-    def generator(self, kind: str) -> Any: ...
-
-    def features(self, name: str) -> FeatureExtractor: ...
-
-    def teacher(self) -> SoftLabels: ...
 
 
 class Checkpoint(Protocol):
@@ -79,7 +68,7 @@ class Task:
     device: torch.device
     seed: int
     scope: tuple[str, ...]
-    services: Services
+    services: TaskResources
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None
     per_image: Callable[[], AbstractContextManager[Any]] = nullcontext
@@ -89,12 +78,19 @@ class Task:
         """Return a fresh CPU random stream for `stage`, derived from the seed, the kind of job and the method."""
         return seeds.generator(self.seed, *self.scope, stage)
 
+    @overload
+    def generator(self, kind: Literal["class_conditional"] = "class_conditional") -> ClassConditionalGenerator: ...
+
+    @overload
+    def generator(self, kind: Literal["text_to_image"]) -> TextToImageGenerator: ...
+
+    @overload
+    def generator(self, kind: str) -> Any: ...
+
     def generator(self, kind: str = "class_conditional") -> Any:
         """Return the suite's pre-trained generator of that kind, its own copy for this job.
 
-        "class_conditional" gives a `ClassConditionalGenerator`, "text_to_image" a `TextToImageGenerator`.
-
-        The time that loading takes is not counted as distillation time.
+        What each can do: harness/core/plugin/generators.py. The time that loading takes is not counted as distillation time.
         """
         return self.services.generator(kind)
 
@@ -102,7 +98,7 @@ class Task:
         """Return a feature extractor: the suite's teacher, or "timm:NAME"."""
         return self.services.features(name)
 
-    def teacher(self) -> SoftLabels:
+    def teacher(self) -> Teacher:
         """Return the suite's teacher, its outputs in the suite's class order: `label(images)` gives logits."""
         return self.services.teacher()
 
