@@ -11,7 +11,7 @@ help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
 	@echo "make test       all tests"
 	@echo "make test-fast  the tests without the end-to-end runs"
-	@echo "make check      ruff (lint and format) and mypy"
+	@echo "make check      ruff (lint and format), mypy, and the layers"
 	@echo "make bench      speed ratios, with pytest-benchmark"
 	@echo "make speed      images/s and share of the device's peak at DiT-XL/2's size, for a GPU"
 	@echo "make notebooks  execute the notebooks again, in place"
@@ -34,6 +34,7 @@ check: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: .venv/.ready
 	$(BIN)/python -m pytest tests/benchmarks -o addopts= --benchmark-only --benchmark-group-by=group -s
