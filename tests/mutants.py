@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from mutations import MUTATIONS
-from mutations.kind import Mutation
+from tests.mutations import MUTATIONS
+from tests.mutations.kind import Mutation
 
 ROOT = Path(__file__).parents[1]
 TIME_LIMIT_S = 600

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-import mutants
 import pytest
-from mutations import MUTATIONS
-from mutations.kind import Mutation
+
+from tests import mutants
+from tests.mutations import MUTATIONS
+from tests.mutations.kind import Mutation
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,10 +4,10 @@ Data only. A mutation replaces `old`, which stands exactly once in `file`, by `n
 that are named are those of the code that it changes, as few as will do, because each costs seconds.
 """
 
-from mutations.kind import Mutation
-from mutations.methods import METHODS
-from mutations.models import MODELS
-from mutations.scores import SCORES
-from mutations.training import TRAINING
+from tests.mutations.kind import Mutation
+from tests.mutations.methods import METHODS
+from tests.mutations.models import MODELS
+from tests.mutations.scores import SCORES
+from tests.mutations.training import TRAINING
 
 MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *SCORES)

@@ -1,6 +1,6 @@
 """Mistakes in methods."""
 
-from mutations.kind import Mutation as M
+from tests.mutations.kind import Mutation as M
 
 METHODS = (
     M("minimax: labels are never dropped by default", "methods/minimax.py",

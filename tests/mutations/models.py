@@ -1,6 +1,6 @@
 """Mistakes in students, data and diffusion."""
 
-from mutations.kind import Mutation as M
+from tests.mutations.kind import Mutation as M
 
 MODELS = (
     # Students
@@ -25,13 +25,13 @@ MODELS = (
     # Data
     M("long tail by division", "harness/data/sources/long_tail.py",
       "num_largest * rate ** (c / last)", "num_largest / imbalance_factor ** (c / last)",
-      "tests/data/test_long_tail.py"),
+      "tests/data/sources/test_long_tail.py"),
     M("long tail rounded", "harness/data/sources/long_tail.py",
       "int(num_largest * rate ** (c / last))", "round(num_largest * rate ** (c / last))",
-      "tests/data/test_long_tail.py"),
+      "tests/data/sources/test_long_tail.py"),
     M("long tail: other items are kept", "harness/data/sources/long_tail.py",
       "_SEED = 42", "_SEED = 0",
-      "tests/data/test_long_tail.py"),
+      "tests/data/sources/test_long_tail.py"),
     M("files in the order of the alphabet", "harness/data/sources/listing.py",
       "ordered = sorted(found)", "ordered = sorted(found, key=lambda f: f[0].lower())",
       "tests/methods/test_random_real.py"),

@@ -1,6 +1,6 @@
 """Mistakes in protocols, augmentation and training."""
 
-from mutations.kind import Mutation as M
+from tests.mutations.kind import Mutation as M
 
 TRAINING = (
     # The optimiser that trains

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from test_plan import Fitted, Plain, Redrawn, given
 
 from harness.core.config.base import Frozen
 from harness.core.config.generator import GeneratorSpec, PriorTraining, TextPriorTraining
@@ -14,6 +13,7 @@ from harness.jobs.job import STAGE_VERSIONS
 from harness.planning.keys import changed, key_of
 from harness.planning.plan import MethodPlan
 from harness.planning.planner import make_plan
+from tests.planning.test_plan import Fitted, Plain, Redrawn, given
 
 DEFAULTS = Path(__file__).parent / "key_defaults.json"
 

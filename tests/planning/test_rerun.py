@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from test_plan import CLASSES, Fitted, Plain, given
 
 from harness.core.config.generator import GeneratorSpec, PriorTraining
 from harness.core.config.protocol import Protocol
@@ -13,6 +12,7 @@ from harness.jobs.job import STAGE_VERSIONS
 from harness.planning.plan import MethodPlan
 from harness.planning.planner import make_plan
 from harness.planning.rerun import rerun_reasons
+from tests.planning.test_plan import CLASSES, Fitted, Plain, given
 
 NEWER = type("Newer", (Plain,), {"version": 2})
 METHODS = (MethodPlan("plain", Plain, {"steps": 1}, "code"), MethodPlan("fitted", Fitted, {}, "code"))
