@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,15 +17,14 @@ from rich.console import Console
 from harness.api.report import figures, report, write_page
 from harness.core.environment import environment
 from harness.core.errors import UserError
+from harness.core.executors import ExecutorOptions, executors
 from harness.core.io import write_text_atomically
 from harness.core.overrides import without_effect
 from harness.core.plugin import discovery
 from harness.core.remote_runs import run_names, upload_run
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
-from harness.execution.local import LocalExecutor
 from harness.execution.progress import LiveView, make_view
-from harness.execution.ray import RayExecutor
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, Status
 from harness.jobs.job import Job
@@ -79,7 +79,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
         return not fresh and store.has(job.kind, job.key)
 
     view = make_view(plan, console)
-    executor = make_executor(resolved, plan, view)
+    executor = make_executor(resolved, view)
     scheduler = Scheduler(plan, has, executor, view)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
@@ -171,13 +171,13 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def make_executor(resolved: Resolved, plan: Plan, view: PlainView) -> Executor:
+def make_executor(resolved: Resolved, view: PlainView) -> Executor:
     """Return the executor that the request names."""
-
-    if resolved.request.executor == "local":
-        return LocalExecutor(resolved.context, view.show_stages if isinstance(view, LiveView) else lambda stages: None)
-
-    return RayExecutor(resolved.context, resolved.request.ray_address, resolved.request.workers)
+    request = resolved.request
+    options = ExecutorOptions(request.ray_address, request.workers)
+    if isinstance(view, LiveView):
+        options = replace(options, refresh=view.show_stages)
+    return executors.get(request.executor)(resolved.context, options)
 
 
 def check_name(wanted: str | None) -> None:

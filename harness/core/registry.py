@@ -91,11 +91,20 @@ class Registry(Generic[T]):
         Raises:
             UserError: nothing has that name (with the closest known one), or its module cannot be imported.
         """
-        if name not in self._items and name in self._lazy:
+        self.check(name)
+        if name not in self._items:
             module, _, attribute = self._lazy[name].partition(":")
             self._items[name] = getattr(importlib.import_module(module), attribute)
-        if name in self._items:
-            return self._items[name]
+        return self._items[name]
+
+    def check(self, name: str) -> None:
+        """Refuse an unknown name; nothing is imported.
+
+        Raises:
+            UserError: nothing has that name (with the closest known one), or it could not be imported.
+        """
+        if name in self:
+            return
         if name in self._broken:
             raise UserError(f"{self.kind} {name!r} cannot be used: {self._broken[name]}")
         known = self.names()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from harness.core.executors import ExecutorOptions
 from harness.execution.scheduler import Stage
 from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
@@ -15,12 +14,13 @@ class LocalExecutor:
 
     Args:
         context: what all jobs of the run share.
-        refresh: called at each progress report, so that a live view moves while a job runs.
+        options: its `refresh` is called at each progress report, so that a live view moves while a job runs.
     """
 
-    def __init__(self, context: JobContext, refresh: Callable[[dict[str, Stage]], None] = lambda stages: None) -> None:
+    def __init__(self, context: JobContext, options: ExecutorOptions | None = None) -> None:
+        options = options or ExecutorOptions()
         self.context = context
-        self.refresh = refresh
+        self.refresh = options.refresh
         self._ended: list[Outcome] = []
 
     def start(self, jobs: list[Job]) -> None:

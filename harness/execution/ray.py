@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.core.errors import UserError
+from harness.core.executors import ExecutorOptions
 from harness.execution.scheduler import Stage
 from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
@@ -77,14 +78,15 @@ class RayExecutor:
 
     Args:
         context: what all jobs of the run share.
-        address: a running cluster ("auto", "ray://host:10001"); None: a local Ray for this run.
-        num_workers: CPUs of a local Ray; None: all cores.
+        options: `ray_address`, a running cluster ("auto", "host:6379"), or None for a local Ray of this run; `workers`, the
+            CPUs of a local Ray, or None for all cores.
     """
 
-    def __init__(self, context: JobContext, address: str | None = None, num_workers: int | None = None) -> None:
+    def __init__(self, context: JobContext, options: ExecutorOptions | None = None) -> None:
+        options = options or ExecutorOptions()
         self.context = context
-        self.address = address
-        self.num_workers = num_workers
+        self.address = options.ray_address
+        self.num_workers = options.workers
         self._ray: Any = None
         self._running: dict[Any, Job] = {}
         self._ended: list[Outcome] = []

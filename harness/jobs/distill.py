@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
+from harness.core.plugin.discovery import load_method
 from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.method import Method
 from harness.core.plugin.task import State
@@ -18,7 +19,7 @@ from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job, class_groups
-from harness.jobs.services import JobServices, load_method, make_task
+from harness.jobs.services import JobServices, make_task
 
 if TYPE_CHECKING:
     import torch

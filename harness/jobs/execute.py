@@ -20,7 +20,7 @@ from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report
 from harness.jobs.job import KINDS, Job
-from harness.jobs.kinds import _KINDS
+from harness.jobs.kinds import job_kinds
 from harness.jobs.log import JobLog
 
 MOST_CHARACTERS = 2000
@@ -90,7 +90,7 @@ def _run(job: Job, context: JobContext, folder: Path, report: Report) -> dict[st
     held = (job.resources.gpus or 1) if device.type == "cuda" else job.resources.cpus
     clock = Clock(device, held)
     with clock:
-        result = _KINDS[job.kind](job, context, folder, report, clock)
+        result = job_kinds.get(job.kind)(job, context, folder, report, clock)
     return {
         "title": job.title,
         "suite": job.suite,

@@ -1,4 +1,8 @@
-"""The kinds of job by name, each with the function that does it."""
+"""The kinds of job by name, each with the function that does it, imported at its first use.
+
+A kind is one file: a function that fills an artefact's folder and returns the result for its manifest. The planner says
+when one is needed and what its key is made of.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.core.registry import Registry
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report
-from harness.jobs.distill import run_fit, run_synthesize
 from harness.jobs.job import Job
-from harness.jobs.label import run_label
-from harness.jobs.prior import run_prior
-from harness.jobs.teacher import run_teacher
-from harness.jobs.train import run_train
 
-_KINDS: dict[str, Callable[[Job, JobContext, Path, Report, Clock], dict[str, Any]]] = {
-    "prior": run_prior,
-    "teacher": run_teacher,
-    "fit": run_fit,
-    "synthesize": run_synthesize,
-    "label": run_label,
-    "train": run_train,
-}
+RunJob = Callable[[Job, JobContext, Path, Report, Clock], dict[str, Any]]
+
+job_kinds: Registry[RunJob] = Registry(
+    "kind of job",
+    {
+        "prior": "harness.jobs.prior:run_prior",
+        "teacher": "harness.jobs.teacher:run_teacher",
+        "fit": "harness.jobs.distill:run_fit",
+        "synthesize": "harness.jobs.distill:run_synthesize",
+        "label": "harness.jobs.label:run_label",
+        "train": "harness.jobs.train:run_train",
+    },
+)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
-from harness.core.plugin import discovery
-from harness.core.plugin.method import Method
 from harness.core.plugin.task import Task
 from harness.core.store import Store
 from harness.data.real import RealImages
@@ -17,18 +15,10 @@ from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
 from harness.jobs.job import Job
+from harness.students.features import FeatureExtractor
+from harness.training.soft_labels import SoftLabels
 from harness.training.teacher_folder import MODEL
-
-if TYPE_CHECKING:
-    from harness.students.features import FeatureExtractor
-    from harness.training.soft_labels import SoftLabels
-
-
-def load_method(spec: dict[str, Any]) -> Method:
-    """Return the method that a specification names, found the same way in every process."""
-    discovery.discover()
-    cls = discovery.methods.get(spec["method"])
-    return cls(cls.Config.model_validate(spec["config"]))
+from harness.training.teacher_weights import in_suite_order, read_teacher
 
 
 def make_task(
@@ -81,7 +71,6 @@ class JobServices:
 
     def features(self, name: str) -> FeatureExtractor:
         """Load the suite's teacher as a feature extractor, or a timm model."""
-        from harness.students.features import FeatureExtractor
 
         with self.clock.loading():
             if name.startswith("timm:"):
@@ -112,8 +101,6 @@ def load_generator(context: JobContext, kind: str, prior: Path, report: Report |
 
 def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:
     """Open the artefact of a teacher job, its outputs in the suite's order; return it and the side of its images."""
-    from harness.training.soft_labels import SoftLabels
-    from harness.training.teacher_weights import in_suite_order, read_teacher
 
     model, about = read_teacher(folder)
     ours = in_suite_order(model, about.classes, context.classes).requires_grad_(False).to(context.device)
@@ -122,7 +109,6 @@ def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:
 
 def load_teacher_features(folder: Path, context: JobContext) -> FeatureExtractor:
     """Open the artefact of a teacher job as a feature extractor."""
-    from harness.students.features import FeatureExtractor
 
     labels, side = load_teacher(folder, context)
     return FeatureExtractor.from_student(labels.teacher, labels.protocol, side, context.device)

@@ -9,7 +9,9 @@ from harness.core.config.protocol import Protocol
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, Report, open_split
 from harness.jobs.job import Job
+from harness.training.teacher import check_teacher, score_teacher, train_teacher
 from harness.training.teacher_folder import TeacherFolder
+from harness.training.teacher_weights import in_suite_order, open_weights, write_teacher
 
 SCORED_ON = 10_000
 """Held-out images that a teacher is scored on at most: enough for half a percent, few enough for memory at 224 pixels."""
@@ -20,8 +22,6 @@ def run_teacher(job: Job, context: JobContext, folder: Path, report: Report, clo
 
     Either is scored on the hold-out and refused if it has not learned or calls classes by other names.
     """
-    from harness.training.teacher import check_teacher, score_teacher, train_teacher
-    from harness.training.teacher_weights import in_suite_order, open_weights, write_teacher
 
     assert context.teacher is not None
     teacher, side, num_classes = context.teacher, job.spec["side"], len(context.classes)

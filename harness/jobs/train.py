@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.protocol import Protocol
+from harness.core.plugin.discovery import load_method
 from harness.core.plugin.task import Task
 from harness.core.store import Store
 from harness.data.sets.folder import load_distilled
@@ -17,17 +18,18 @@ from harness.jobs.context import JobContext, Report, real_tensors
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
 from harness.jobs.redraw import FreshImages
-from harness.jobs.services import JobServices, load_method, load_teacher, make_task
+from harness.jobs.services import JobServices, load_teacher, make_task
+from harness.training.soft_labels import StoredLabels
+from harness.training.trainer import train_student
 
 if TYPE_CHECKING:
     import torch
 
-    from harness.training.soft_labels import SoftLabels, StoredLabels
+    from harness.training.soft_labels import SoftLabels
 
 
 def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
     """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
-    from harness.training.trainer import train_student
 
     side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
     protocol, store = Protocol.model_validate(job.spec["protocol"]), Store(context.store)
@@ -86,7 +88,6 @@ def _soft_labels(
 
     Those lie in the artefact of a label job, or came with the set. All real images are labelled here and not kept.
     """
-    from harness.training.soft_labels import StoredLabels
 
     if protocol.labels == "hard":
         return None

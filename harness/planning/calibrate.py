@@ -16,7 +16,10 @@ from harness.diffusion.weights import PARTS
 from harness.jobs import threads as job_threads
 from harness.jobs.job import Job
 from harness.jobs.services import load_generator
+from harness.students.build import build_student
 from harness.training.recipe import resolve
+from harness.training.soft_labels import SoftLabels, StoredLabels
+from harness.training.trainer import TrainingRun
 
 if TYPE_CHECKING:
     import torch
@@ -28,13 +31,9 @@ TRIAL_S = 0.5
 """A trial goes on for so long, seconds; one epoch of a few batches, or one pass, at least."""
 
 
-def try_student(resolved: Resolved, job: Job) -> float:
+def measure_student(resolved: Resolved, job: Job) -> float:
     """Return device-seconds an image of training a student, from one epoch of a few batches after a first one."""
     import torch
-
-    from harness.students.build import build_student
-    from harness.training.soft_labels import SoftLabels, StoredLabels
-    from harness.training.trainer import TrainingRun
 
     device = torch.device(resolved.context.device)
     held = (job.resources.gpus or 1) if device.type == "cuda" else job.resources.cpus
@@ -66,7 +65,7 @@ def try_student(resolved: Resolved, job: Job) -> float:
     return held * seconds / (num * epochs)
 
 
-def try_denoiser(resolved: Resolved, kind: str, prior: Job) -> tuple[float, float] | None:
+def measure_denoiser(resolved: Resolved, kind: str, prior: Job) -> tuple[float, float] | None:
     """Return device-seconds an image of (forward and backward, forward) through a generator's denoiser; None: no weights here.
 
     Paper: the steps of minimax add their criteria and the optimiser's step. Here: neither, because both are small

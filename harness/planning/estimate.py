@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.config.protocol import Protocol
 from harness.core.environment import device_name
+from harness.core.plugin.discovery import load_method
 from harness.core.store import Store
 from harness.core.text import times
 from harness.jobs.context import open_split
 from harness.jobs.job import KINDS, Job
-from harness.jobs.services import load_method
-from harness.planning.calibrate import try_denoiser, try_student
 from harness.planning.plan import Plan
 from harness.training.recipe import resolve
 
@@ -149,7 +148,9 @@ class _History:
     def _denoiser(self, kind: str, job: Job) -> tuple[float, float] | None:
         """Try a generator once; it is that of the job's dependency."""
         if kind not in self._denoisers:
-            self._denoisers[kind] = try_denoiser(self.resolved, kind, self.plan.jobs[job.deps[kind][0]])
+            from harness.planning.calibrate import measure_denoiser  # it imports torch
+
+            self._denoisers[kind] = measure_denoiser(self.resolved, kind, self.plan.jobs[job.deps[kind][0]])
         return self._denoisers[kind]
 
     def _num_real(self) -> dict[str, int]:
@@ -194,7 +195,9 @@ def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expe
         pool = history.resolved.plan_input.pool_sizes()[jobs[0].spec["method"]]
         disk = round(pool * images * history.resolved.suite.image_bytes)
     if stage in ("train", "teacher"):
-        seconds = try_student(history.resolved, jobs[0])
+        from harness.planning.calibrate import measure_student  # it imports torch
+
+        seconds = measure_student(history.resolved, jobs[0])
         return Expected(stage, what, len(jobs), seconds * images, 0, "tried on random images")
     tried = history.denoiser_s(jobs) if stage in ("fit", "synthesize") else None
     if tried is not None:

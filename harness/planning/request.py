@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.core.config.base import Frozen, checked
-from harness.core.errors import UserError, did_you_mean
+from harness.core.errors import UserError
 from harness.core.overrides import parse_settings
-from harness.execution import EXECUTORS
 from harness.planning.budget import as_sizes
 
 
@@ -71,11 +70,6 @@ def make_request(**fields: Any) -> RunRequest:
         if name in given:
             given[name] = str(given[name])
     request: RunRequest = checked(RunRequest, given, "request")
-    if request.executor not in EXECUTORS:
-        raise UserError(
-            f"unknown executor {request.executor!r}.{did_you_mean(request.executor, list(EXECUTORS))} "
-            f"Known: {', '.join(EXECUTORS)}."
-        )
     if request.executor == "local" and (request.ray_address or request.workers):
         raise UserError(
             "--ray-address and --workers belong to --executor ray; the local executor runs one job at a time."

@@ -15,6 +15,7 @@ from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Suite, Teacher
 from harness.core.environment import has_cuda
 from harness.core.errors import UserError, did_you_mean
+from harness.core.executors import executors
 from harness.core.overrides import RESERVED
 from harness.core.plugin import discovery
 from harness.core.suites import load_suite
@@ -56,6 +57,7 @@ def resolve(request: RunRequest) -> Resolved:
 
     discovery.discover()
     given_plugins = [_read_plugin(path) for path in request.plugins]
+    executors.check(request.executor)
     file = load_suite(request.suite)
     suite = with_budget(
         file.suite,

@@ -139,6 +139,13 @@ def load_plugin_source(filename: str, source: str) -> list[str]:
     return sorted(n for n in methods.names() if methods.get(n).__module__ == name)
 
 
+def load_method(spec: dict[str, Any]) -> Method:
+    """Return the method that a specification names, found the same way in every process."""
+    discover()
+    cls = methods.get(spec["method"])
+    return cls(cls.Config.model_validate(spec["config"]))
+
+
 def plugin_source(cls: type[Method]) -> tuple[str, str] | None:
     """Return (file name, source text) of the plugin that a method came from; None for installed methods."""
     module = sys.modules[cls.__module__]
