@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from harness.cli import options
+from harness.cli import options, output, trace
+from harness.cli import show as show_module
 from harness.cli.data import data_app
+from harness.cli.doctor import print_report
+from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_tables, stdout, tell_run
 from harness.cli.sets import evaluate, export
+from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.core.errors import UserError, did_you_mean
+from harness.planning.groups import members
+from harness.planning.request import make_request
+from harness.reporters import runs as ended_runs
+from harness.reporters.tables.render import check_format, render
 
 if TYPE_CHECKING:
     from harness.planning.request import RunRequest
@@ -109,8 +117,6 @@ def run(
     --ipc 10 --seeds 0,1,2,3,4`, `harness run --plugin mine.py --dry-run`.
     """
     from harness.api import run as api_run
-    from harness.planning.groups import members
-    from harness.planning.request import make_request
 
     request = make_request(
         suite=suite,
@@ -139,8 +145,6 @@ def run(
         return _run_group(request, suites, dry_run)
     resolved, plan = api_run.prepare(request)
     if dry_run:
-        from harness.cli.show import print_plan
-
         print_plan(resolved, plan, Console())
         return 0
     done = api_run.execute_plan(resolved, plan, Console(stderr=True))
@@ -151,14 +155,12 @@ def run(
 def _run_group(request: RunRequest, suites: tuple[str, ...], dry_run: bool) -> int:
     """Run or plan the suites of a group; the exit code is the worst."""
     from harness.api import groups
-    from harness.cli import output
 
     ready = groups.prepare_group(request, suites)
     if not dry_run:
         group = groups.run_group(request.suite, ready, Console(stderr=True), tell_run)
         stdout().print(output.group_summary(group))
         return group.exit_code
-    from harness.cli.show import print_plan
 
     for suite, found in ready.items():
         Console().print(f"suite {suite}", style="bold", highlight=False)
@@ -204,8 +206,6 @@ def report(
     --layout comparisons`.
     """
     from harness.api import report as api_report
-    from harness.reporters import runs as ended_runs
-    from harness.reporters.tables.render import check_format, render
 
     if form is not None:
         check_format(form)
@@ -248,7 +248,6 @@ def inspect(
 ) -> int:
     """Compare distilled with real training images in a feature space: coverage, representativeness, maps of features."""
     from harness.api import inspect as inspect_module
-    from harness.reporters import runs as ended_runs
 
     folder = ended_runs.find_run(run, store)
     done = inspect_module.inspect(folder, features=features, projection=projection, data_root=data_root, device=device)
@@ -267,7 +266,6 @@ def list_(
     weights_root: options.WeightsRoot = None,
 ) -> int:
     """List methods, suites, students, protocols or runs."""
-    from harness.cli.show import LISTS, Places, print_list
 
     if what not in LISTS:
         raise UserError(f"cannot list {what!r}.{did_you_mean(what, list(LISTS))} Known: {', '.join(LISTS)}.")
@@ -286,8 +284,6 @@ def show(
 
     Examples: `harness show method minimax`, `harness show run first`, `harness show job 4f1d0c`, `harness show log 4f1d0c`.
     """
-    from harness.cli import show as show_module
-    from harness.cli import trace
 
     plugins = [str(p) for p in plugin or ()]
     known = {
@@ -308,7 +304,6 @@ def doctor(
     data_root: options.DataRoot = "data", store: options.Store = "results", weights_root: options.WeightsRoot = None
 ) -> int:
     """Check this machine: devices, versions, Ray, and which suites' data and weights are found."""
-    from harness.cli.doctor import print_report
 
     return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
 
@@ -320,7 +315,6 @@ def new(
     folder: Annotated[Path, typer.Option("--to", help="Folder for the plugin and its test.")] = Path(),
 ) -> int:
     """Write a method plugin that runs on digits, and its test."""
-    from harness.cli.new import write_method
 
     if kind != "method":
         raise UserError(f"cannot make a new {kind!r}. Known: method.")

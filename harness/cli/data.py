@@ -12,6 +12,12 @@ from rich.console import Console
 
 from harness.cli.options import DataRoot
 from harness.core.errors import UserError
+from harness.core.overrides import parse_settings
+from harness.core.suites import load_suite
+from harness.core.text import byte_size, count
+from harness.data.fetch.check import check_data
+from harness.data.fetch.hub import fetch_from_hub
+from harness.data.fetch.suite_data import fetch as fetch_data
 
 if TYPE_CHECKING:
     from harness.data.fetch.check import Findings
@@ -51,8 +57,6 @@ def check(
 
     Examples: `harness data check digits`, `harness data check imagewoof --set data.root=imagewoof2-320`.
     """
-    from harness.core.suites import load_suite
-    from harness.data.fetch.check import check_data
 
     options = _source_options(settings or [])
     with _progress() as report:
@@ -92,16 +96,12 @@ def fetch(
     Examples: `harness data fetch imagewoof --variant 160` (93 MB), `harness data fetch imagenette` (1.6 GB),
     `harness data fetch imagewoof --hub OWNER/NAME` (a data set of the Hugging Face hub, of any origin).
     """
-    from harness.core.suites import load_suite
-    from harness.data.fetch.suite_data import fetch as fetch_data
 
     file = load_suite(suite)
     if hub is not None and (variant is not None or archive is not None):
         raise UserError("--hub fetches a data set of the hub; --variant and --archive belong to archives. Give one.")
     with _progress() as report:
         if hub is not None:
-            from harness.data.fetch.hub import fetch_from_hub
-
             got = fetch_from_hub(file, Path(data_root), hub, report)
         else:
             got = fetch_data(file, Path(data_root), report, variant=variant, archive=archive, keep_archive=keep_archive)
@@ -122,7 +122,6 @@ def fetch(
 
 
 def _source_options(settings: list[str]) -> dict[str, Any]:
-    from harness.core.overrides import parse_settings
 
     parsed = parse_settings(settings)
     other = sorted(set(parsed) - {"data"})
@@ -135,8 +134,6 @@ def _source_options(settings: list[str]) -> dict[str, Any]:
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar per stage in a terminal; one line per stage elsewhere."""
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    from harness.core.text import byte_size, count
 
     console = Console(stderr=True)
     columns = (

@@ -8,8 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from harness.api.evaluate import evaluation
+from harness.api.export import export as write
+from harness.api.run import execute_plan
 from harness.cli import options
 from harness.cli.output import tell_run
+from harness.cli.show import print_plan
 
 
 def evaluate(
@@ -68,8 +72,6 @@ def evaluate(
     Examples: `harness evaluate exported --suite digits --ipc 10 --as mine`, `harness evaluate theirs.pt --suite digits
     --as theirs --labels own --protocol rded`.
     """
-    from harness.api.evaluate import evaluation
-    from harness.api.run import execute_plan
 
     with evaluation(
         images,
@@ -103,8 +105,6 @@ def evaluate(
         for line in ready.about:
             told.print(line)
         if dry_run:
-            from harness.cli.show import print_plan
-
             print_plan(ready.resolved, ready.plan, Console())
             return 0
         done = execute_plan(ready.resolved, ready.plan, Console(stderr=True))
@@ -131,7 +131,6 @@ def export(
     Examples: `harness export first --method random_real --ipc 10 --to exported`, `harness export --method minimax
     --ipc 50 --to shards --format webdataset`.
     """
-    from harness.api.export import export as write
 
     folder = write(run, method=method, ipc=ipc, to=to, format=format_, distill_seed=distill_seed, store=store)
     console = Console(soft_wrap=True, highlight=False, markup=False)

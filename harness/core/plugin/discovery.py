@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from harness.core.config.base import Frozen, plain
 from harness.core.errors import UserError
