@@ -18,6 +18,7 @@ from harness.cli.output import plain, print_paths, print_tables, stdout, tell_ru
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.core.errors import UserError, did_you_mean
+from harness.core.plugin import discovery
 from harness.planning.groups import members
 from harness.planning.request import make_request
 from harness.reporters import runs as ended_runs
@@ -183,6 +184,7 @@ def report(
         bool, typer.Option("--html", help="Write the run's page, index.html, again: tables, figures, images, errors.")
     ] = False,
     store: options.Store = "results",
+    plugin: options.Plugins = None,
     layout: Annotated[
         str | None,
         typer.Option(help="One kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
@@ -215,6 +217,8 @@ def report(
         raise UserError(
             "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
         )
+    for path in plugin or ():  # it may add tables
+        discovery.load_plugin(path)
     folders = [ended_runs.find_run(run, store) for run in runs] if runs else [ended_runs.find_run(None, store)]
     tables = api_report.report(folders, store, layout=layout, published=published)
     if form is not None:

@@ -31,7 +31,8 @@ MOST_BYTES = {RUN: 20_000_000, RECORDS: 200_000_000}
 """Of a file that is read."""
 
 
-MOST_PARTS = 10 * MOST_RECORDS
+MOST_PARTS = 4 * MOST_RECORDS
+"""Lists and objects of a file, those in its texts included; forty times as many values."""
 
 
 _SUSPECT = re.compile(
@@ -199,8 +200,8 @@ def _check_extent(text: str) -> None:
     Raises:
         ValueError: it would.
     """
-    if text.count("{") + text.count("[") > MOST_PARTS or text.count(",") > 20 * MOST_PARTS:
-        raise ValueError(f"more than {MOST_PARTS:,} lists and objects, or {20 * MOST_PARTS:,} values")
+    if text.count("{") + text.count("[") > MOST_PARTS or text.count(",") > 40 * MOST_PARTS:
+        raise ValueError(f"more than {MOST_PARTS:,} lists and objects, or {40 * MOST_PARTS:,} values")
 
 
 def _clean(value: Any) -> Any:
