@@ -149,3 +149,49 @@ def test_the_manifest_is_canonical_json(tmp_path):
     store.write("fit", KEY, fill)
     text = (store.path("fit", KEY) / MANIFEST).read_text()
     assert text == json.dumps(json.loads(text), indent=1, sort_keys=True)
+
+
+def test_an_artefact_with_a_link_in_it_is_none(tmp_path):
+    """A store that somebody sent could show any file of the reader's as an image."""
+    store = Store(tmp_path / "s")
+    store.write("synthesize", KEY, fill)
+    folder = store.path("synthesize", KEY)
+    name = next(iter(store.manifest("synthesize", KEY)["files"]))
+    (folder / name).rename(tmp_path / "moved")
+    (folder / name).symlink_to(tmp_path / "moved")
+    assert not store.has("synthesize", KEY)
+    with pytest.raises(FileNotFoundError):
+        store.fetch("synthesize", KEY)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/../../x"])
+def test_a_manifest_whose_names_lead_out_is_refused(tmp_path, name):
+    store = Store(tmp_path)
+    store.write("fit", KEY, fill)
+    path = store.path("fit", KEY) / "manifest.json"
+    path.write_text(json.dumps({"files": {name: {"size": 1, "sha256": ""}}}))
+    with pytest.raises(UserError, match="no plain relative path"):
+        store.has("fit", KEY)
+
+
+@pytest.mark.parametrize("manifest", [{"files": []}, {"files": {"a": 1}}, {"files": {}, "deps": {"teacher": "k"}}, []])
+def test_a_manifest_of_other_types_counts_as_absent(tmp_path, manifest):
+    store = Store(tmp_path)
+    store.write("fit", KEY, fill)
+    (store.path("fit", KEY) / "manifest.json").write_text(json.dumps(manifest))
+    assert not store.has("fit", KEY)
+
+
+def test_nothing_is_written_through_a_link_to_a_kind_of_artefact(tmp_path):
+    store = Store(tmp_path / "s")
+    (tmp_path / "elsewhere").mkdir()
+    store.folder.mkdir(parents=True)
+    (store.folder / "fit").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        store.write("fit", KEY, fill)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_key_that_is_a_path_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no plain name"):
+        Store(tmp_path).path("fit", "../../x")

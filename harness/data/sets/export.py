@@ -63,7 +63,7 @@ def write_imagefolder(given: ExportedSet, folder: Path) -> None:
     for c, number, path in given.items():
         own = folder / plain_name(c.id)
         own.mkdir(exist_ok=True)
-        shutil.copyfile(path, own / f"{number:05d}.png", follow_symlinks=False)
+        shutil.copyfile(path, own / f"{number:05d}.png")
     if given.labels is not None:
         save_labels(folder, given.labels, given.classes)
     _write_manifest(given, folder)
