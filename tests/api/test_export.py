@@ -143,7 +143,9 @@ def test_a_run_that_lies_in_no_store_is_exported_from_the_store_that_is_named(ma
     to = harness.export(folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "out", store=shared_store)
     assert list(to.glob("*/*.png"))
     with pytest.raises(UserError, match="no longer holds the set"):
-        harness.export(folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "no", store=tmp_path / "other")
+        harness.export(
+            folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "no", store=tmp_path / "other"
+        )
 
 
 @pytest.mark.parametrize("class_id", ["../../evil", "{outside}/evil"])
