@@ -52,6 +52,15 @@ def test_runs_that_agree_give_one_table_and_a_run_given_twice_counts_once(make_r
     assert paper.frame["num_runs"].tolist() == [2, 3]
 
 
+def test_a_run_of_before_a_field_had_its_default(make_run):
+    """A new field with a default changes no key, so it must not keep equal work out of a table either."""
+    old, new = make_run("old"), make_run("new", method="minimax", protocol__flip=True, suite__student_image_size=None)
+    (paper,) = harness.report([old, new], layout="paper").values()
+    assert len(paper.frame) == 2
+    with pytest.raises(UserError, match=r"protocol.flip: True in old, False in other"):
+        harness.report([old, make_run("other", method="minimax", protocol__flip=False)], layout="paper")
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
