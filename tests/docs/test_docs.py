@@ -20,6 +20,8 @@ from tests.methods import test_conformance as test_method
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "pets.yaml", "photos"}
+"""Files and folders that the pages tell a reader to make."""
 QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
 
 
@@ -97,7 +99,9 @@ def examples(tmp_path_factory):
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("examples")
-    (folder / "eigenimages.py").write_text(code_of("add_a_method.md", "python", "@register_method"))
+    for name in ("eigenimages", "contrast"):
+        (folder / f"{name}.py").write_text(code_of("add_a_method.md", "python", f'@register_method("{name}")'))
+    (folder / "loud.py").write_text(code_of("architecture.md", "python", "@register_executor"))
     (folder / "pets.yaml").write_text(code_of("add_a_suite.md", "yaml", "name: pets"))
     (folder / "pets.txt").write_text(code_of("add_a_suite.md", "text", "dog"))
     rng = np.random.default_rng(0)
@@ -121,9 +125,9 @@ def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, reques
     if "plugins/my_method.py" in words:
         cli_here("new", "method", "my_method", "--to", tmp_path)
         words[words.index("plugins/my_method.py")] = str(tmp_path / "my_method.py")
-    if {"eigenimages.py", "pets.yaml", "photos"} & set(words):
+    if WRITTEN & set(words):
         folder = request.getfixturevalue("examples")
-        words = [str(folder / w) if w in ("eigenimages.py", "pets.yaml", "photos") else w for w in words]
+        words = [str(folder / w) if w in WRITTEN else w for w in words]
     if words[0] == "evaluate":
         words[1] = str(request.getfixturevalue("a_store") / "exported")
     if words[0] in ("run", "evaluate") and "--dry-run" not in words:
@@ -154,6 +158,24 @@ def test_the_python_example_of_the_readme_names_what_exists():
     compile(example, "README.md", "exec")
     for name in re.findall(r"harness\.(\w+)", example):
         assert hasattr(harness, name)
+
+
+def test_the_example_of_a_generative_method_runs(tiny_suite, shared_store, examples):
+    fields = {
+        "methods": ["contrast"],
+        "suite": tiny_suite,
+        "plugins": [examples / "contrast.py"],
+        "store": shared_store,
+    }
+    run = harness.run(**fields, ipc=[1], executor="local", settings={"contrast.steps": 2})
+    assert set(harness.load_results(run)["status"]) == {"done"}
+
+
+def test_the_example_executor_says_what_it_runs(tiny_suite, tmp_path, examples, capsys):
+    fields = {"methods": ["random_real"], "suite": tiny_suite, "plugins": [examples / "loud.py"], "store": tmp_path}
+    run = harness.run(**fields, ipc=[1], executor="loud")
+    assert set(harness.load_results(run)["status"]) == {"done"}
+    assert "now: synthesize random_real" in capsys.readouterr().out
 
 
 @pytest.fixture
