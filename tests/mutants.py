@@ -12,6 +12,7 @@ mutation cannot be tried, because its text is not there exactly once, or because
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import re
 import shutil
@@ -96,7 +97,9 @@ def verdicts(root: Path, chosen: Sequence[Mutation], jobs: int) -> Iterator[Verd
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
         free: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
-            free.put(Path(shutil.copytree(root, Path(folder) / str(number), ignore=NOT_COPIED)))
+            copy = Path(shutil.copytree(root, Path(folder) / str(number), ignore=NOT_COPIED))
+            compileall.compile_dir(copy, quiet=2)  # once: what a mistake does not change is not compiled for each
+            free.put(copy)
 
         def in_a_copy(mutation: Mutation) -> Verdict:
             copy = free.get()
