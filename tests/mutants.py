@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from queue import SimpleQueue
 
 from mutations import MUTATIONS
@@ -98,7 +99,8 @@ def verdicts(root: Path, chosen: Sequence[Mutation], jobs: int) -> Iterator[Verd
         free: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
             copy = Path(shutil.copytree(root, Path(folder) / str(number), ignore=NOT_COPIED))
-            compileall.compile_dir(copy, quiet=2)  # once: what a mistake does not change is not compiled for each
+            # Once: what a mistake does not change is not compiled for each. By content: times have too coarse a grain.
+            compileall.compile_dir(copy, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
             free.put(copy)
 
         def in_a_copy(mutation: Mutation) -> Verdict:
