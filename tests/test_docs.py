@@ -73,10 +73,12 @@ def a_store(tmp_path_factory):
     "cell" and "table1" are runs on digits under the name of the suite that has published numbers.
     """
     folder = tmp_path_factory.mktemp("a_store")
-    woof = folder / "imagewoof.yaml"
-    woof.write_text(yaml.safe_dump({"include": str(ROOT / "datasets" / "digits.yaml"), "name": "imagewoof"}))
+    include, quick_teacher = str(ROOT / "datasets" / "digits.yaml"), {"epochs": 1, "min_share": 0}
+    woof, digits = folder / "imagewoof.yaml", folder / "digits.yaml"
+    woof.write_text(yaml.safe_dump({"include": include, "name": "imagewoof"}))
+    digits.write_text(yaml.safe_dump({"include": include, "teacher": quick_teacher}))
     quick = {"ipc": [10], "students": ["convnet3"], "seeds": [0], "settings": QUICK, "executor": "local"}
-    for name, suite in {"cell": woof, "table1": woof, "first": "digits"}.items():
+    for name, suite in {"cell": woof, "table1": woof, "first": digits}.items():
         methods = (
             ["random_real", "herding"] if name == "first" else ["random_real"]
         )  # herding has a teacher, for inspect

@@ -50,7 +50,7 @@ def test_soft_labels_need_hard_ones_too_and_every_protocol_one_without_augmentat
 @pytest.fixture(scope="module")
 def scored(tiny_suite, shared_store):
     """Herding, with the references that scores bring along, under soft labels."""
-    settings = {"protocol.epochs": {"up_to": [], "above": 2}}
+    settings = {"protocol.epochs": {"up_to": [[2, 2]], "above": 1}}
     return harness.run(
         methods=["herding"], suite=tiny_suite, ipc=[2], seeds=[0, 1], protocol="rded", executor="local",
         store=shared_store, settings=settings, scores=True,
