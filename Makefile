@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := --store results
-# Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once. Long files first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-fast check mutants bench speed notebooks format clean help
 

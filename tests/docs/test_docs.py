@@ -57,12 +57,12 @@ def wants_absent_data(command):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if wants_absent_data(c)])
-def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli_here, tmp_path):
+def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli, tmp_path):
     """All is understood but for the images; a fetch is given an archive that is not there, so that it asks no network."""
     words = [*shlex.split(command)[1:], "--data-root", str(tmp_path)]
     if words[:2] == ["data", "fetch"]:
         words += ["--archive", str(tmp_path / "absent.tgz")]
-    code, _, err = cli_here(*words)
+    code, _, err = cli(*words)
     assert code == 2
     assert "there is no such file" in err if "fetch" in words else "does not exist" in err
     assert not list(tmp_path.iterdir())
@@ -75,10 +75,12 @@ def a_store(tmp_path_factory):
     "cell" and "table1" are runs on digits under the name of the suite that has published numbers.
     """
     folder = tmp_path_factory.mktemp("a_store")
-    woof = folder / "imagewoof.yaml"
-    woof.write_text(yaml.safe_dump({"include": str(ROOT / "datasets" / "digits.yaml"), "name": "imagewoof"}))
+    include, quick_teacher = str(ROOT / "datasets" / "digits.yaml"), {"epochs": 1, "min_share": 0}
+    woof, digits = folder / "imagewoof.yaml", folder / "digits.yaml"
+    woof.write_text(yaml.safe_dump({"include": include, "name": "imagewoof"}))
+    digits.write_text(yaml.safe_dump({"include": include, "teacher": quick_teacher}))
     quick = {"ipc": [10], "students": ["convnet3"], "seeds": [0], "settings": QUICK, "executor": "local"}
-    for name, suite in {"cell": woof, "table1": woof, "first": "digits"}.items():
+    for name, suite in {"cell": woof, "table1": woof, "first": digits}.items():
         methods = (
             ["random_real", "herding"] if name == "first" else ["random_real"]
         )  # herding has a teacher, for inspect
@@ -117,13 +119,13 @@ def examples(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not wants_absent_data(c)])
-def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, request):
+def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
     """`run` and `evaluate` are planned, not run; the other commands run for real, in a folder of their own."""
     words = shlex.split(command)[1:]
     if words[:2] == ["new", "method"]:
         words[words.index("--to") + 1] = str(tmp_path)
     if "plugins/my_method.py" in words:
-        cli_here("new", "method", "my_method", "--to", tmp_path)
+        cli("new", "method", "my_method", "--to", tmp_path)
         words[words.index("plugins/my_method.py")] = str(tmp_path / "my_method.py")
     if WRITTEN & set(words):
         folder = request.getfixturevalue("examples")
@@ -139,7 +141,7 @@ def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, reques
         words[words.index("--to") + 1] = str(tmp_path / "out")
     if words[0] in ("report", "export", "inspect") or words[:2] in (["show", "run"], ["show", "job"], ["show", "log"]):
         words += ["--store", str(request.getfixturevalue("a_store"))]
-    code, out, err = cli_here(*words)
+    code, out, err = cli(*words)
     assert code == 0, err
     assert out
 
@@ -348,12 +350,12 @@ def test_make_targets_that_pages_name_exist():
                 assert line.split()[1] in targets, f"{name_of(page)}: {line}"
 
 
-def test_the_errors_that_a_page_shows_are_the_real_ones(cli_here):
+def test_the_errors_that_a_page_shows_are_the_real_ones(cli):
     """docs/first_run.md, "Make a mistake"; the list of known methods may grow."""
     block = code_of("first_run.md", "text", "error: unknown method")
     for shown, told in pairwise(block.splitlines()):
         if shown.startswith("$ harness "):
-            code, _, err = cli_here(*shlex.split(shown)[2:])
+            code, _, err = cli(*shlex.split(shown)[2:])
             assert code == 2
             assert err.startswith(told.split(" Known:")[0])
 
