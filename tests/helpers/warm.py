@@ -1,6 +1,5 @@
 """Importing this imports what a run imports: jobs, tables, figures, the page. Nothing is done with it here."""
 
-import harness.page.page
 import harness.plots.accuracy
 import harness.progress
 import jinja2  # noqa: F401
@@ -15,4 +14,5 @@ from diffusers import AutoencoderKL, DiTTransformer2DModel, UNet2DConditionModel
 
 import harness.cli
 import harness.diffusion.prior
+import harness.reporters.page.page
 import harness.training.teacher  # noqa: F401
