@@ -1,7 +1,5 @@
 """Importing this imports what a run imports: jobs, tables, figures, the page. Nothing is done with it here."""
 
-import harness.plots.accuracy
-import harness.progress
 import jinja2  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import pandas  # noqa: F401
@@ -14,5 +12,7 @@ from diffusers import AutoencoderKL, DiTTransformer2DModel, UNet2DConditionModel
 
 import harness.cli
 import harness.diffusion.prior
+import harness.execution.progress
+import harness.reporters.figures.accuracy
 import harness.reporters.page.page
 import harness.training.teacher  # noqa: F401
