@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from cifar_files import cifar10_files, write_folder
 
 import harness
 from harness.core.config.protocol import HARD_LABELS
 from harness.reporters.stats.robustness import augmentation_robust, label_robust, normalised
 from harness.training.protocols import resolve_protocol, variants
+from tests.helpers.cifar_files import cifar10_files, write_folder
 from tests.helpers.support import small_suite
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "dd_ranking.json").read_text())
