@@ -110,17 +110,17 @@ class Store:
         """Return the local folder of an artefact; it may not exist yet. `fetch` makes sure that it does."""
         return self.folder / kind / key
 
-    def has(self, kind: str, key: str) -> bool:
+    def has(self, kind: str, key: str, *, anew: bool = False) -> bool:
         """Return whether the artefact is there; a local one with every file at its full size.
 
         Of a remote store each kind is listed once, and only the manifest is asked for: nothing is copied. What other
-        machines write after that listing may be overlooked; `fetch` and `manifest` ask anew.
+        machines write after that listing may be overlooked; `anew`, `fetch` and `manifest` ask the remote itself.
         """
         if not self.is_remote:
             return self._is_whole(kind, key)
-        if kind not in self._listed:
+        if kind not in self._listed and not anew:
             self._listed[kind] = self.remote.names(f"store/{kind}")
-        return key in self._listed[kind] and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
+        return (anew or key in self._listed[kind]) and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
 
     def fetch(self, kind: str, key: str) -> Path:
         """Return the local folder of an artefact with all its files; those of a remote store are copied here once.

@@ -11,7 +11,6 @@ from harness.core.plugin.discovery import load_method
 from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.method import Method
 from harness.core.plugin.task import State
-from harness.core.store import Store
 from harness.data.sets.folder import contact_sheet, save_distilled, storage_bytes
 from harness.data.sets.soft_labels import save_labels
 from harness.jobs.checkpoint import load_state, save_state
@@ -46,7 +45,7 @@ def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, 
     """Let the method make its images, group by group, check them, and save them as an ordinary image folder."""
 
     with clock.loading():
-        method, ipc, store = load_method(job.spec), job.spec["ipc"], Store(context.store)
+        method, ipc, store = load_method(job.spec), job.spec["ipc"], context.store
         open_split(context, "train")
     fits = job.deps.get("fit", ())
     made = _Made()

@@ -13,7 +13,6 @@ from typing import Any
 from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
-from harness.core.store import Store
 from harness.core.text import shorten
 from harness.jobs import threads
 from harness.jobs.checkpoint import FolderCheckpoint
@@ -56,8 +55,8 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
     log = JobLog(job.title)
     try:
         report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
-        store = Store(context.store)
-        if not context.fresh and store.has(job.kind, job.key):
+        store = context.store
+        if not context.fresh and store.has(job.kind, job.key, anew=True):
             return Outcome(job.key)  # another run made it meanwhile
         for name, source in context.plugins:
             discovery.load_plugin_source(name, source)

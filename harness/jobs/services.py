@@ -8,7 +8,6 @@ from typing import Any
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.core.plugin.task import Task
-from harness.core.store import Store
 from harness.data.real import RealImages
 from harness.diffusion.generator_kinds import generator_kinds
 from harness.jobs.checkpoint import FolderCheckpoint
@@ -29,7 +28,7 @@ def make_task(
 
     split = open_split(context, "train").restrict([c.id for c in classes])
     device = torch.device(context.device)
-    scratch = Store(context.store).scratch(job.key)
+    scratch = context.store.scratch(job.key)
     if job.kind != "fit":  # which is of one class group; other jobs go through all
         scratch /= f"group-{classes[0].label}"
     return Task(
@@ -53,7 +52,7 @@ class JobServices:
         self.job = job
         self.context = context
         self.clock = clock
-        self.store = Store(context.store)
+        self.store = context.store
 
     def _dependency(self, role: str, what: str) -> str:
         keys = self.job.deps.get(role)

@@ -10,7 +10,6 @@ from harness.core.classes import ClassInfo
 from harness.core.config.protocol import Protocol
 from harness.core.plugin.discovery import load_method
 from harness.core.plugin.task import Task
-from harness.core.store import Store
 from harness.data.sets.folder import load_distilled
 from harness.data.sets.soft_labels import load_labels
 from harness.jobs.clock import Clock
@@ -32,7 +31,7 @@ def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock
     """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
 
     side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
-    protocol, store = Protocol.model_validate(job.spec["protocol"]), Store(context.store)
+    protocol, store = Protocol.model_validate(job.spec["protocol"]), context.store
     with clock.loading():
         test_images, test_labels = real_tensors(context, "test", side, "margin" if protocol.test_margin else "resize")
         if ipc is None:
@@ -91,7 +90,7 @@ def _soft_labels(
 
     if protocol.labels == "hard":
         return None
-    store = Store(context.store)
+    store = context.store
     teacher = load_teacher(store.path("teacher", job.deps["teacher"][0]), context)[0] if "teacher" in job.deps else None
     if protocol.labels == "soft":
         return teacher

@@ -58,7 +58,7 @@ def estimate(resolved: Resolved, plan: Plan) -> list[Expected]:
     denoiser of a method that it has never run on random latents. A method that tells nothing of its work, or whose
     generator is not here, cannot be foretold and says so.
     """
-    store = Store(resolved.context.store)
+    store = resolved.context.store
     todo: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in plan.jobs.values():
         if resolved.request.fresh or not store.has(job.kind, job.key):

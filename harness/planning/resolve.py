@@ -94,7 +94,7 @@ def resolve(request: RunRequest) -> Resolved:
         teacher = teacher_lookup.locate(file, request.data_root, request.weights_root)
         teacher_labels = teacher_lookup.labels(teacher, file, classes)
     context = JobContext(
-        store=_absolute(request.store),
+        store_uri=_absolute(request.store),
         source=source,
         data_root=str(Path(request.data_root).resolve()),
         data_fingerprint=data_fingerprint,
