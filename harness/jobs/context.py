@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from harness.data.split import Crop, Split
-
-
-Report = Callable[[str, int, int, str], None]
-"""Progress: stage, done, total, unit."""
 
 
 @dataclass(frozen=True)

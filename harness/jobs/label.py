@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.core.progress import ProgressCallback
 from harness.data.sets.folder import load_distilled
 from harness.data.sets.soft_labels import BYTES_A_NUMBER, save_labels
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report
+from harness.jobs.context import JobContext
 from harness.jobs.job import Job
 from harness.jobs.services import load_teacher
 
 
-def run_label(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+def run_label(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Let the teacher label each image of a distilled set once, as a student sees it, without augmentation."""
 
     store, num = context.store, len(context.classes)
