@@ -1,4 +1,4 @@
-"""What a long piece of work tells its progress to: one type for downloads, decoding, training and sampling."""
+"""What a long piece of work tells its progress and its losses to: one type of each for all stages."""
 
 from __future__ import annotations
 
@@ -15,4 +15,14 @@ class ProgressCallback(Protocol):
 
 
 def no_progress(stage: str, done: int, total: int, unit: str, /) -> None:
+    """Tell nobody."""
+
+
+class CurveCallback(Protocol):
+    """Takes a step and the values of training curves at it, as `Task.log`."""
+
+    def __call__(self, step: int, **values: float) -> None: ...
+
+
+def no_curve(step: int, **values: float) -> None:
     """Tell nobody."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec
-from harness.core.progress import ProgressCallback
+from harness.core.progress import CurveCallback, ProgressCallback
 from harness.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PriorInputs:
     out_folder: Path
     device: str
     report: ProgressCallback
-    log: Callable[..., None]
+    log: CurveCallback
 
 
 @dataclass(frozen=True)
