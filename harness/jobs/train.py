@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
-
     side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
     protocol, store = Protocol.model_validate(job.spec["protocol"]), context.store
     with clock.loading():
