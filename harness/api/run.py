@@ -45,7 +45,7 @@ def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
     """Check a request and plan it, on the sets that the store has of it; nothing is written."""
     resolved = resolve(request)
     plan = make_plan(resolved.plan_input)
-    return resolved, plan if request.fresh else as_trained(plan, Store(resolved.context.store))
+    return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
 
 
 def run(*, console: Console | None = None, **fields: Any) -> Run:
@@ -107,7 +107,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
 
 def _checked_store(resolved: Resolved, plan: Plan) -> Store:
     """Return the store of a run for which everything is there that can be checked before it begins."""
-    store = Store(resolved.context.store)
+    store = resolved.context.store
     check_name(resolved.request.name)
     check_weights(resolved, plan)
     check_disk(resolved, plan)

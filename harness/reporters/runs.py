@@ -170,4 +170,5 @@ def store_of(folder: Path) -> Store:
     """Return the store that a run's artefacts lie in: the one that its folder lies in, or the remote one of its request."""
     about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     uri = str(about["request"]["store"])
-    return Store(uri) if Store(uri).is_remote else Store(folder.resolve().parent.parent)
+    place = Store(uri)
+    return place if place.is_remote else Store(folder.resolve().parent.parent)

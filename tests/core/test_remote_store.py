@@ -94,6 +94,7 @@ def test_what_another_machine_wrote_meanwhile_is_fetched(uri):
     store = Store(uri)
     assert not store.has("fit", KEY)
     Store(uri).write("fit", KEY, fill)
+    assert store.has("fit", KEY, anew=True)
     assert store.fetch("fit", KEY).is_dir()
     assert store.manifest("fit", KEY)["key"] == KEY
 

@@ -55,7 +55,11 @@ class OpenedRun:
     about: dict[str, Any]
     rows: pd.DataFrame
     context: JobContext
-    store: Store
+
+    @property
+    def store(self) -> Store:
+        """Where its artefacts are."""
+        return self.context.store
 
     @property
     def size(self) -> int:
@@ -154,5 +158,5 @@ def open_run(folder: Path, records: pd.DataFrame, store: Store, data_root: str |
             f"run {about['name']}: the images under {root} are not those that it was made from. Use --data-root."
         )
     place = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
-    context = JobContext(str(store.root), source, root, about["data_fingerprint"], classes, device=place)
-    return OpenedRun(about, rows_with(records, "distilled_key", "train_key"), context, store)
+    context = JobContext(store.uri, source, root, about["data_fingerprint"], classes, device=place)
+    return OpenedRun(about, rows_with(records, "distilled_key", "train_key"), context)
