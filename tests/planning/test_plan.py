@@ -178,7 +178,7 @@ def test_the_last_class_group_is_the_rest():
 def test_planning_imports_no_torch(cli):
     import subprocess
 
-    code = "import sys, harness.planner, harness.resolve, harness.executors.scheduler; sys.exit('torch' in sys.modules)"
+    code = "import sys, harness.planning.planner, harness.planning.resolve, harness.execution.scheduler; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
