@@ -380,10 +380,10 @@ def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
         "import zipfile; zipfile.ZipFile(sys.path[0]).extractall(sys.argv[1]); sys.path[0] = sys.argv[1]\n"
-        "import harness; from harness.files import data_folder; from harness.suites import load_suite, suite_names\n"
+        "import harness; from harness.core.io import data_folder; from harness.core.suites import load_suite, suite_names\n"
         "assert harness.__file__.startswith(sys.argv[1]), harness.__file__\n"
         "published = list(data_folder('results/published').glob('*.csv'))\n"
-        "from harness.data.known import load_known\n"
+        "from harness.data.dataset_cards import load_known\n"
         "from pathlib import Path\n"
         "print(len(list(Path(harness.__file__).parent.glob('reporters/page/parts/*'))), 'parts of the page')\n"
         "print(suite_names(), load_suite('digits').class_list.is_file(), len(published))\n"

@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100 from their python archives, balanced or long-tailed.
 
-The training split keeps a part of each class by an exponential profile (`harness.data.long_tail`); the test split stays
+The training split keeps a part of each class by an exponential profile (`harness.data.sources.long_tail`); the test split stays
 balanced. An image's name is its position in the data set's own order. Labels of the long tail are the data set's own:
 class 0 is the largest, whatever the suite's class list says.
 """

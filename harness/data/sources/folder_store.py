@@ -36,7 +36,7 @@ class FolderStore(ImageStore):
     Args:
         root: folder that holds the class folders.
         extensions: lower-case endings that count as images.
-        keep: keep the listings of a large tree on disk; see `harness.data.listing`.
+        keep: keep the listings of a large tree on disk; see `harness.data.sources.listing`.
     """
 
     def __init__(self, root: Path, extensions: tuple[str, ...] = EXTENSIONS, *, keep: bool = False) -> None:
@@ -156,7 +156,7 @@ class FlatStore(FolderStore):
     Args:
         root: the folder with the images.
         extensions: lower-case endings that count as images.
-        labels: the file; see `harness.data.flat_labels`.
+        labels: the file; see `harness.data.sources.flat_labels`.
     """
 
     def __init__(self, root: Path, extensions: tuple[str, ...], labels: Path) -> None:

@@ -2,7 +2,7 @@
 
 In: the folder and the class list. Out: two splits. Folders of classes that the list does not name are left alone. In a
 class folder only files count; hidden files and other extensions are ignored, and counted. Links are followed. ImageNet's
-`val` may also be one folder of 50,000 files with their classes in a file beside it (`harness.data.flat_labels`).
+`val` may also be one folder of 50,000 files with their classes in a file beside it (`harness.data.sources.flat_labels`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ImageFolder(ImageSource):
         self._check("train", "test")
 
     def index(self, report: ProgressCallback = no_progress, *, anew: bool = False) -> None:
-        """List both splits; see `harness.data.listing` for what is kept, and where."""
+        """List both splits; see `harness.data.sources.listing` for what is kept, and where."""
         self._check_root()
         num, total = len(self.class_ids), len(self._stores) * len(self.class_ids)
         for position, store in enumerate(self._stores.values()):
