@@ -5,13 +5,13 @@ In: a run, a method and an IPC. Out: a folder that is there whole or not at all.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError, did_you_mean
+from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.data.sets.export import ExportedSet, known_format, numbered
 from harness.data.sets.soft_labels import load_labels
@@ -43,7 +43,7 @@ def export(
         to: a folder that does not exist or is empty.
         format: "imagefolder", "webdataset" or "parquet".
         distill_seed: which set, where the run made several; None: there is one.
-        store: where runs are looked for by name.
+        store: where runs are looked for by name, and sets where the run lies in no store.
 
     Raises:
         UserError: there is no such run, set or format, the folder is not empty, or the set is damaged.
@@ -56,7 +56,7 @@ def export(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not an empty folder; nothing is overwritten. Give another with --to.")
     folder = find_run(run, store)
-    given = _collect(store_of(folder), folder, _record(folder, method, ipc, distill_seed))
+    given = _collect(store_of(folder, store), folder, _record(folder, method, ipc, distill_seed))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
@@ -79,11 +79,12 @@ def _record(folder: Path, method: str, ipc: int, distill_seed: int | None) -> di
         raise UserError(
             f"run {folder.name} has no method {method!r}.{did_you_mean(method, methods)} It has: {', '.join(methods)}."
         )
-    own = rows[(rows["method"] == method) & (rows["distilled_key"].notna() if "distilled_key" in rows else False)]
+    made = rows["distilled_key"].fillna("") != "" if "distilled_key" in rows else False
+    own = rows[(rows["method"] == method) & made & rows["distillation_seed"].notna()]
     known = sorted(int(n) for n in own["ipc"].dropna().unique())
     if ipc not in known:
-        made = f"It has IPC {', '.join(map(str, known))}" if known else "It has none: none was made"
-        raise UserError(f"run {folder.name} has no set of method {method!r} at IPC {ipc}. {made}.")
+        has = f"It has IPC {', '.join(map(str, known))}" if known else "It has none: none was made"
+        raise UserError(f"run {folder.name} has no set of method {method!r} at IPC {ipc}. {has}.")
     own = own[own["ipc"] == ipc]
     seeds = sorted(int(n) for n in own["distillation_seed"].unique())
     if distill_seed is None and len(seeds) > 1:
@@ -98,7 +99,7 @@ def _record(folder: Path, method: str, ipc: int, distill_seed: int | None) -> di
     own = own[own["distillation_seed"] == (seeds[0] if distill_seed is None else distill_seed)]
     labelled = own[own["label_bytes"].notna()] if "label_bytes" in own else own.iloc[:0]
     best = (labelled if len(labelled) else own).iloc[0]
-    return {str(name): None if value is None or value != value else value for name, value in best.to_dict().items()}
+    return {str(name): None if missing else best[str(name)] for name, missing in best.isna().items()}
 
 
 def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
@@ -106,24 +107,44 @@ def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
 
     key = str(record["distilled_key"])
     _check_whole(store, "synthesize", key)
-    source, classes = store.path("synthesize", key), _classes(folder)
-    per_class = int(record["ipc"]) * int(record["draws"])
-    images = {c.id: numbered(list((source / c.id).glob("*.png")))[:per_class] for c in classes}
+    classes = _classes(RunFolder(folder))
+    per_class = int(record["ipc"]) * int(record.get("draws") or 1)
+    images = {c.id: _images(store, key, c.id)[:per_class] for c in classes}
+    if short := [c for c, files in images.items() if len(files) < per_class]:
+        raise UserError(
+            f"run {folder.name} says {per_class} images of each class; artefact synthesize/{key} has "
+            f"{len(images[short[0]])} of class {short[0]!r}."
+        )
     labels = None
     if record.get("label_bytes") is not None:
-        kind, label_key = ("label", str(record["label_key"])) if record["label_key"] else ("synthesize", key)
+        kind, label_key = ("label", str(record["label_key"])) if record.get("label_key") else ("synthesize", key)
         _check_whole(store, kind, label_key)
         rows = load_labels(store.path(kind, label_key), classes, ipc=per_class)
+        if len(rows) != per_class * len(classes):
+            raise UserError(f"artefact {kind}/{label_key} has fewer soft labels than run {folder.name} says.")
         labels = dict(zip([c.id for c in classes], rows.split(per_class), strict=True))
     about = {name: _plain(record.get(name)) for name in ABOUT}
     return ExportedSet(classes, images, labels, about)
 
 
-def _classes(folder: Path) -> tuple[ClassInfo, ...]:
-    """Return the classes of a run in label order, from what it wrote down."""
-    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    names = about.get("class_names") or about["classes"]
-    return tuple(ClassInfo(c, label, name) for label, (c, name) in enumerate(zip(about["classes"], names, strict=True)))
+def _images(store: Store, key: str, class_id: str) -> list[Path]:
+    """Return the PNGs of a class that the manifest names, in order."""
+    files = store.manifest("synthesize", key)["files"]
+    names = [name for name in files if name.endswith(".png") and name.rpartition("/")[0] == class_id]
+    return numbered([store.path("synthesize", key) / name for name in names])
+
+
+def _classes(run: RunFolder) -> tuple[ClassInfo, ...]:
+    """Return the classes of a run in label order, from what it wrote down.
+
+    Raises:
+        UserError: it wrote none down.
+    """
+    ids = run.about.get("classes")
+    if not ids:
+        raise UserError(f"run {run.name}: its description names no classes, so nothing of it can be exported.")
+    names = run.about.get("class_names") or ids
+    return tuple(ClassInfo(c, label, name) for label, (c, name) in enumerate(zip(ids, names, strict=True)))
 
 
 def _check_whole(store: Store, kind: str, key: str) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError, did_you_mean
 from harness.core.remote_runs import fetch_run
+from harness.core.run_folder import RunFolder
 from harness.reporters import build_reports, page, reporters
 from harness.reporters.compatibility import check_agreement
-from harness.reporters.runs import Run, _frame, _read_records, find_run, store_of
+from harness.reporters.runs import Run, as_frame, find_run, store_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,20 @@ def report(
     return tables
 
 
+def save_tables(folder: Path, tables: dict[str, Table]) -> None:
+    """Write tables into the folder of a run.
+
+    Raises:
+        UserError: its folder of tables is a link, or cannot be written.
+    """
+    run = RunFolder(folder)
+    try:
+        for name, table in tables.items():
+            table.save(run.ready(run.tables), name)
+    except OSError as error:
+        raise UserError(f"{run.tables}: cannot be written: {error.strerror or error}.") from None
+
+
 def _agreeing(run: Run | Path | str | Sequence[Run | Path | str] | None, store: str | Path) -> list[Path]:
     """Return the folders of runs that may stand in one table."""
     several = [run] if run is None or isinstance(run, Run | Path | str) else list(run)
@@ -60,7 +75,7 @@ def _agreeing(run: Run | Path | str | Sequence[Run | Path | str] | None, store: 
 
 
 def _merged(folders: list[Path]) -> pd.DataFrame:
-    return _frame([record for folder in folders for record in _read_records(folder)])
+    return as_frame([record for folder in folders for record in RunFolder(folder).records])
 
 
 def write_page(run: Run | Path | str | None = None, store: str | Path = "results", *, published: bool = False) -> Path:
@@ -76,7 +91,7 @@ def write_page(run: Run | Path | str | None = None, store: str | Path = "results
     """
 
     folder = find_run(run, store)
-    place = store_of(folder)
+    place = store_of(folder, store)
     if folder.parent == place.runs:
         fetch_run(place, folder.name)  # its images and figures too
     return page.write_page(folder, report(folder, published=published))
@@ -95,7 +110,7 @@ def figures(
 
     Args:
         run: as for `report`; the training curves are those that the store of the first run has.
-        store: where runs are looked for by name.
+        store: where runs are looked for by name, and training curves where the run lies in no store.
         kinds: accuracy (against IPC, time, bytes, device-seconds), curves (of trainings and fits), published (measured
             against published, each in the metric of the published number).
         bars: ci95, Student's t interval of the mean, or std, one sample standard deviation.
@@ -114,8 +129,11 @@ def figures(
     folders = _agreeing(run, store)
     if to is None and len(folders) > 1:
         raise UserError("figures of several runs belong to none of them: name a folder for them, to=FOLDER.")
-    first, folder = folders[0], Path(to) if to is not None else folders[0] / "figures"
-    done = write_figures(_merged(folders), store_of(first), folder, kinds=tuple(kinds), bars=bars, metric=metric)
+    first, folder = folders[0], Path(to) if to is not None else RunFolder(folders[0]).figures
+    records = _merged(folders)
+    if to is None:
+        folder = RunFolder(first).ready(folder)
+    done = write_figures(records, store_of(first, store), folder, kinds=tuple(kinds), bars=bars, metric=metric)
     if not done:
         names = ", ".join(folder.name for folder in folders)
         if tuple(kinds) == ("published",):

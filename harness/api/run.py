@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -14,14 +13,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 
-from harness.api.report import figures, report, write_page
+from harness.api.report import figures, report, save_tables, write_page
 from harness.core.environment import environment
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions, executors
-from harness.core.io import write_text_atomically
 from harness.core.overrides import without_effect
 from harness.core.plugin import discovery
 from harness.core.remote_runs import run_names, upload_run
+from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
 from harness.execution.progress import LiveView, make_view
@@ -34,7 +33,7 @@ from harness.planning.planner import make_plan
 from harness.planning.preflight import check_disk, check_weights
 from harness.planning.request import RunRequest, make_request
 from harness.planning.resolve import Resolved, resolve
-from harness.reporters.runs import RECORDS, Run
+from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
     from harness.execution.progress import PlainView
@@ -83,7 +82,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     scheduler = Scheduler(plan, has, executor, view)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
-    _write_run(folder, {**about, "status": "running"})
+    RunFolder(folder).write_about({**about, "status": "running"})
     for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
@@ -133,8 +132,8 @@ def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path)
 def _leave(
     resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path, about: dict[str, Any]
 ) -> None:
-    """Write all files of a run that has ended; where that fails, run.json says so."""
-    _write_run(folder, about)
+    """Write all files of a run that has ended; where that fails, its description says so."""
+    RunFolder(folder).write_about(about)
     try:
         finish(resolved, plan, store, scheduler, folder)
         if about["status"] != "interrupted" and _num_done(plan, scheduler):
@@ -142,7 +141,8 @@ def _leave(
                 figures(folder, kinds=("accuracy",))
         write_page(folder)
     except Exception as error:
-        _write_run(folder, {**about, "status": "failed", "error": f"while its files were written: {_one_line(error)}"})
+        failed = {"status": "failed", "error": f"while its files were written: {_one_line(error)}"}
+        RunFolder(folder).write_about(about | failed)
         with contextlib.suppress(UserError):  # the error that came first says more
             upload_run(store, folder)
         raise
@@ -257,21 +257,14 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _write_run(folder: Path, about: dict[str, Any]) -> None:
-    write_text_atomically(folder / "run.json", json.dumps(about, indent=1))
-
-
 def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> None:
     """Write what a run leaves: records, tables, contact sheets, and traceback and log of each failed job."""
 
+    own = RunFolder(folder)
     for key, outcome in scheduler.errors.items():
         if scheduler.status[key] == "failed":
-            title = plan.jobs[key].title.replace(" ", "_").replace("/", "-")
-            write_text_atomically(folder / "errors" / f"{title}.txt", outcome.trace)
-            if outcome.log:
-                write_text_atomically(folder / "errors" / f"{title}.log", outcome.log)
+            own.write_error(plan.jobs[key].title, outcome.trace, outcome.log)
     records = make_records(resolved, plan, store, scheduler, folder.name)
-    write_text_atomically(folder / RECORDS, json.dumps(records, indent=1))
-    write_sheets(records, resolved.context.classes, folder / "images")
-    for name, table in report(folder).items():
-        table.save(folder / "tables", name)
+    own.write_records(records)
+    write_sheets(records, resolved.context.classes, own.images)
+    save_tables(folder, report(folder))

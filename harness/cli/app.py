@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from harness.cli.output import plain, print_paths, print_tables, stdout, tell_ru
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.core.errors import UserError, did_you_mean
+from harness.core.plugin import discovery
 from harness.planning.groups import members
 from harness.planning.request import make_request
 from harness.reporters import runs as ended_runs
@@ -183,6 +184,7 @@ def report(
         bool, typer.Option("--html", help="Write the run's page, index.html, again: tables, figures, images, errors.")
     ] = False,
     store: options.Store = "results",
+    plugin: options.Plugins = None,
     layout: Annotated[
         str | None,
         typer.Option(help="One kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
@@ -215,21 +217,23 @@ def report(
         raise UserError(
             "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
         )
+    for path in plugin or ():  # it may add tables
+        discovery.load_plugin(path)
     folders = [ended_runs.find_run(run, store) for run in runs] if runs else [ended_runs.find_run(None, store)]
     tables = api_report.report(folders, store, layout=layout, published=published)
     if form is not None:
         sys.stdout.write(render(tables, form))
         return 0
     if len(folders) == 1:  # tables of several runs belong to none of them
-        for name, table in tables.items():
-            table.save(folders[0] / "tables", name)
-    drawn = {folder: api_report.figures(folder, bars=bars, metric=metric) for folder in folders} if figures else {}
+        api_report.save_tables(folders[0], tables)
+    drawn = {f: api_report.figures(f, store, bars=bars, metric=metric) for f in folders} if figures else {}
     if html:
         for folder in folders:
-            api_report.write_page(folder, published=published)
+            api_report.write_page(folder, store, published=published)
     print_tables(tables)
     for folder, names_of in drawn.items():
-        stdout().print(f"figures  {folder / 'figures'}: {', '.join(names_of)}", soft_wrap=True, highlight=False)
+        output.print_not_used(folder, store=store)
+        output.print_drawn(folder, names_of)
     if len(folders) == 1:
         print_paths(folders[0])
     return 0
@@ -241,19 +245,32 @@ def inspect(
     store: options.Store = "results",
     features: Annotated[str, typer.Option(help="`teacher`, that of the run, or `timm:NAME`, pretrained.")] = "teacher",
     projection: Annotated[str, typer.Option(help="Of the maps: `pca`, or `tsne`, which takes longer.")] = "pca",
-    data_root: Annotated[
-        str | None, typer.Option("--data-root", help="Folder of the images; default: where they lay for the run.")
+    suite: Annotated[
+        Path | None, typer.Option(help="YAML file of the run's suite, where it does not come with the harness.")
     ] = None,
+    data_root: options.DataRoot = "data",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Override the suite's source: `data.root=photos`; repeatable.")
+    ] = None,
+    plugin: options.Plugins = None,
     device: options.Device = "auto",
 ) -> int:
-    """Compare distilled with real training images in a feature space: coverage, representativeness, maps of features."""
+    """Compare distilled with real training images in a feature space: coverage, representativeness, maps of features.
+
+    The run may come from anybody: no plugin, suite file, store or folder that it names is used unless you name it too.
+    """
     from harness.api import inspect as inspect_module
 
     folder = ended_runs.find_run(run, store)
-    done = inspect_module.inspect(folder, features=features, projection=projection, data_root=data_root, device=device)
+    plugins = [str(path) for path in plugin or ()]
+    named: dict[str, Any] = {"data_root": data_root, "suite": None if suite is None else str(suite), "plugins": plugins}
+    output.print_not_used(folder, store=store, **named)
+    done = inspect_module.inspect(
+        folder, store, features=features, projection=projection, device=device, settings=settings, **named
+    )
     console = stdout()
     console.print(done.table.to_rich(console.width), crop=False)
-    console.print(f"figures  {folder / 'figures'}: {', '.join(done.figures)}", soft_wrap=True, highlight=False)
+    output.print_drawn(folder, done.figures)
     return 0
 
 

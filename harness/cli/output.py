@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from harness.api import report
 from harness.api.groups import GroupRun
-from harness.core.text import shorten
-from harness.reporters import runs
+from harness.core.run_folder import RunFolder
+from harness.core.text import shorten, without_controls
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def plain(text: str) -> Text:
-    """Return a text that rich takes as it is, brackets and all."""
-    return Text(text)
+    """Return a text that rich takes as it is, brackets and all, and a terminal shows and does not obey."""
+    return Text(without_controls(text))
 
 
 def tell_run(done: Run) -> None:
@@ -46,7 +47,8 @@ def print_run(folder: Path) -> None:
     print_tables({name: table for name, table in tables.items() if not table.long})
     for name, table in tables.items():
         if table.long:
-            stdout().print(f"{table.title}: see {folder / 'tables' / name}.md\n", soft_wrap=True, highlight=False)
+            path = RunFolder(folder).tables / f"{name}.md"
+            stdout().print(plain(f"{table.title}: see {path}\n"), soft_wrap=True, highlight=False)
     print_paths(folder)
 
 
@@ -61,26 +63,41 @@ def print_tables(tables: dict[str, Table]) -> None:
 def print_paths(folder: Path) -> None:
     """Print where the files of a run are."""
 
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"records  {folder / runs.RECORDS}")
-    console.print(f"tables   {folder / 'tables'} (Markdown, CSV, JSON)")
-    console.print(f"images   {folder / 'images'} (a contact sheet of every distilled set)")
-    if (folder / "figures").is_dir():
-        console.print(f"figures  {folder / 'figures'} (PNG, PDF; `harness report --figures` draws more)")
-    console.print(f"page     {folder / 'index.html'} (all of it in one file)")
+    run, console = RunFolder(folder), Console(soft_wrap=True, highlight=False)
+    lines = [
+        f"records  {run.records_file}",
+        f"tables   {run.tables} (Markdown, CSV, JSON)",
+        f"images   {run.images} (a contact sheet of every distilled set)",
+    ]
+    if run.figures.is_dir():
+        lines.append(f"figures  {run.figures} (PNG, PDF; `harness report --figures` draws more)")
+    for line in [*lines, f"page     {run.page} (all of it in one file)"]:
+        console.print(plain(line))
+
+
+def print_not_used(folder: Path, **named: Any) -> None:
+    """Say in one line what a run names that is not used, because the command line does not name it."""
+    if found := RunFolder(folder).not_used(**named):
+        line = f"the run names what is not used unless you name it too: {shorten(' '.join(found), 300)}"
+        Console(stderr=True, soft_wrap=True, highlight=False).print("[bold]note:[/]", plain(line))
+
+
+def print_drawn(folder: Path, names: Iterable[str]) -> None:
+    """Print where figures are, and which."""
+    stdout().print(plain(f"figures  {RunFolder(folder).figures}: {', '.join(names)}"), soft_wrap=True, highlight=False)
 
 
 def group_summary(group: GroupRun) -> RichTable:
     """Return a line per suite: how it ended, how much was run, and where its results are."""
     from rich.table import Table as RichTable
 
-    table = RichTable(title=Text(f"Summary: {group.name}"), title_justify="left", box=None, pad_edge=False)
+    table = RichTable(title=plain(f"Summary: {group.name}"), title_justify="left", box=None, pad_edge=False)
     for column in ("suite", "status", "records", "jobs run", "failed", "run, or why there is none"):
         table.add_column(column, justify="right" if column in ("records", "jobs run", "failed") else "left")
     for suite in group.suites:
         run = suite.run
         if run is None:
-            table.add_row(suite.suite, "not run", "0", "0", "0", Text(shorten(suite.error, 300)))
+            table.add_row(suite.suite, "not run", "0", "0", "0", plain(shorten(suite.error, 300)))
         else:
             jobs = [str(run.executed.get(state, 0)) for state in ("done", "failed")]
             status = "done" if run.exit_code == 0 else "failed"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,14 @@ from harness.cli.list_suites import COLUMNS, budget_text, suite_rows
 from harness.core.config.base import checked
 from harness.core.config.suite import Suite
 from harness.core.environment import device_name
+from harness.core.errors import UserError
 from harness.core.overrides import without_effect
 from harness.core.plugin import discovery, fingerprint
 from harness.core.remote_runs import fetch_runs
+from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.core.suites import load_suite
-from harness.core.text import DASH, byte_size, duration
+from harness.core.text import DASH, byte_size, duration, shorten, without_controls
 from harness.jobs.job import KINDS
 from harness.planning.estimate import estimate
 from harness.planning.plan import Plan
@@ -69,17 +70,21 @@ def _protocols(places: Places) -> Rows:
 
 
 def _runs(places: Places) -> Rows:
-    rows: list[tuple[str, ...]] = []
-    found = fetch_runs(Store(places.store)).glob("*/run.json")
-    for path in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True):
-        about = json.loads(path.read_text(encoding="utf-8"))
-        jobs = about.get("jobs", {})
-        ended = f"{jobs.get('done', 0)} run, {jobs.get('cached', 0)} cached, {jobs.get('failed', 0)} failed"
-        suite = about["suite"]["name"]
-        finished = (path.parent / "records.json").is_file()
-        status = about["status"] if finished else "running or killed"
-        rows.append((about["name"], suite, status, about["started"], ended if jobs else "-"))
-    return ("run", "suite", "status", "started", "jobs"), rows
+    return ("run", "suite", "status", "started", "jobs"), [
+        _run_row(one) for one in RunFolder.all_in(fetch_runs(Store(places.store)))
+    ]
+
+
+def _run_row(run: RunFolder) -> tuple[str, ...]:
+    """Return what a list says of a run; one that cannot be read does not hide the others."""
+    try:
+        about = run.about
+    except UserError as error:
+        return run.name, "-", f"cannot be read: {shorten(str(error), 200)}", "-", "-"
+    jobs = about.get("jobs", {})
+    ended = f"{jobs.get('done', 0)} run, {jobs.get('cached', 0)} cached, {jobs.get('failed', 0)} failed"
+    status = str(about.get("status")) if run.has_records else "running or killed"
+    return run.name, about["suite"]["name"], status, about.get("started") or "-", ended if jobs else "-"
 
 
 LISTS: dict[str, Callable[[Places], Rows]] = {
@@ -101,7 +106,7 @@ def print_list(what: str, console: Console, *, plugins: list[str], places: Place
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(without_controls(cell).replace("\n", " ")) for cell in row))
     console.print(table)
     if not rows:
         console.print(f"no {what} yet")

@@ -1,6 +1,6 @@
 """From a number back to what it was made of: the records of a run with their keys, a job with all its inputs, its log.
 
-In: a run's folder and the artefacts of a store. Out: printed lines. Nothing is computed and no torch is imported.
+In: a run and the artefacts of a store. Out: printed lines. Nothing is computed and no torch is imported.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,14 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.errors import UserError
+from harness.core.paths import is_regular
 from harness.core.plugin import discovery
 from harness.core.plugin import fingerprint as fingerprint_module
+from harness.core.run_folder import RunFolder
 from harness.core.store import Store
-from harness.core.text import duration, shorten, times
+from harness.core.text import DASH, duration, shorten, times, without_controls
 from harness.jobs.job import KINDS
-from harness.jobs.log import LOG, without_controls
+from harness.jobs.log import LOG
 from harness.reporters.page.provenance import command_line, facts
-from harness.reporters.runs import RECORDS, find_run
+from harness.reporters.runs import find_run
 
 SHORT = 12
 """Hex digits of a key in tables; six tell the artefacts of a store apart in nearly every case."""
@@ -45,14 +46,14 @@ def print_run(run: str, store: str, console: Console) -> None:
         UserError: no such run, or it has no records.
     """
 
-    folder = find_run(run, store)
-    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    opened = RunFolder(find_run(run, store))
+    about, records = opened.about, opened.records
     for name, value in [*facts(about), ("Command", command_line(about["request"], about["methods"]))]:
         _line(console, name, value, width=24)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("method", "IPC", "student", "seeds", "best", "last", "job"):
         table.add_column(column, justify="right" if column in ("IPC", "best", "last") else "left", no_wrap=True)
-    for record in _records(folder):
+    for record in records:
         ipc = "all" if record["ipc"] is None else str(record["ipc"])
         names = [f"{record['method']} {record.get('variant') or ''}".strip(), ipc, record["student"]]
         numbers = [
@@ -94,7 +95,7 @@ def print_log(prefix: str, store: str, console: Console) -> None:
     place = Store(store)
     kind, key = find_artefact(prefix, place)
     path = place.path(kind, key) / LOG
-    if not path.is_file():
+    if not is_regular(path):
         raise UserError(f"{kind} {key[:SHORT]} has no {LOG}: it was made before logs were kept.")
     console.print(_text(path.read_text(encoding="utf-8", errors="replace")), end="", soft_wrap=True)
 
@@ -170,25 +171,26 @@ def _facts(kind: str, key: str, made: dict[str, Any], store: Store) -> Iterator[
 
 def _cited_by(key: str, store: Store) -> Iterator[str]:
     """Yield a line for each record of the store's runs that is of this job, with the data of the run."""
-    for path in sorted(store.runs.glob(f"*/{RECORDS}")):
-        about = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
-        for record in _records(path.parent):
+    for run in sorted(RunFolder.all_in(store.runs), key=lambda one: one.name):
+        if not run.has_records:
+            continue
+        try:
+            about, records = run.about, run.records
+        except UserError as error:
+            yield shorten(str(error), _SHOWN)
+            continue
+        for record in records:
             if record.get("train_key") == key and record["status"] == "done":
                 commit = about.get("environment", {}).get("git", {}).get("commit")
                 yield (
-                    f"run {path.parent.name}: top-1 best {record['top1_best']:.2f}, last {record['top1_last']:.2f}; suite "
-                    f"{record['suite']} version {record['suite_version']}, {record['source']}, data fingerprint "
+                    f"run {run.name}: top-1 best {_percent(record, 'top1_best')}, last {_percent(record, 'top1_last')}; suite "
+                    f"{record['suite']} version {record.get('suite_version')}, {record['source']}, data fingerprint "
                     f"{about.get('data_fingerprint')}" + (f"; harness at commit {commit}" if commit else "")
                 )
 
 
-def _records(folder: Path) -> list[dict[str, Any]]:
-    path = folder / RECORDS
-    if not path.is_file():
-        raise UserError(
-            f"run {folder.name} was stopped before it had results. The same `harness run` command finishes it."
-        )
-    return json.loads(path.read_text(encoding="utf-8"))
+def _percent(record: dict[str, Any], name: str) -> str:
+    return DASH if record.get(name) is None else f"{record[name]:.2f}"
 
 
 def _code(method: str, fingerprint: str) -> str:

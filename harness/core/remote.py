@@ -13,10 +13,13 @@ import stat
 import tempfile
 import uuid
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
+from harness.core.paths import plain_path
+
+_URI = "uri.txt"
 
 
 def cache_folder(uri: str) -> Path:
@@ -24,12 +27,13 @@ def cache_folder(uri: str) -> Path:
     return Path(tempfile.gettempdir()) / f"harness-{os.getuid()}" / hashlib.sha256(uri.encode()).hexdigest()[:12]
 
 
-def make_private(cache: Path) -> None:
-    """Make the folder of a cache; whoever else can write there could put artefacts into it.
+def make_private(uri: str) -> None:
+    """Make the folder for copies of a remote store, which notes the URI. Who else writes there could plant artefacts.
 
     Raises:
         UserError: what is there is no folder, or not this user's alone.
     """
+    cache = cache_folder(uri)
     top = cache.parent
     with contextlib.suppress(FileExistsError):
         top.mkdir(mode=0o700)
@@ -39,18 +43,16 @@ def make_private(cache: Path) -> None:
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UserError(f"{top}, for copies of a remote store: others may write there. {cure}")
     cache.mkdir(exist_ok=True)
+    (cache / _URI).write_text(uri, encoding="utf-8")
 
 
-def plain_name(name: str) -> str:
-    """Return a relative path that stays below its folder.
-
-    Raises:
-        UserError: it does not.
-    """
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-        raise UserError(f"{name!r} is no plain relative path; a file of that name is not copied here.")
-    return name
+def cached_uri(cache: Path) -> str | None:
+    """Return the URI of the store whose copies lie in a folder; None where it is no such folder of this user."""
+    try:
+        uri = (cache / _URI).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return uri if cache_folder(uri).resolve() == cache.resolve() else None
 
 
 class RemoteFolder:
@@ -123,7 +125,7 @@ class RemoteFolder:
 
     def get(self, name: str, to: Path) -> None:
         """Copy a file here in one step, with the time at which it was written there, where that is known."""
-        filesystem, path = self._at(plain_name(name))
+        filesystem, path = self._at(plain_path(name))
         to.parent.mkdir(parents=True, exist_ok=True)
         part = to.with_name(f".{uuid.uuid4().hex}")
         try:

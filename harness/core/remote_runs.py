@@ -10,12 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.core.errors import UserError
+from harness.core.paths import below, plain_name
+from harness.core.run_folder import RECORDS, RUN, RunFolder
 from harness.core.store import Store
-
-RUN = "run.json"
-
-
-RECORDS = "records.json"
 
 
 def upload_run(store: Store, folder: Path) -> None:
@@ -62,12 +59,13 @@ def fetch_run(store: Store, name: str) -> Path:
 def _fetch(store: Store, name: str, files: Iterable[str]) -> None:
     """Copy files of a run that are not here. A run with records has ended: what it has here does not change there."""
     store.make_cache()
-    folder = store.runs / name
-    ended = (folder / RECORDS).is_file()
+    folder = store.runs / plain_name(name)
+    ended = RunFolder(folder).has_records
     for file in _records_last(files):
-        if not (ended and (folder / file).exists()):
+        target = below(folder, file)
+        if not (ended and target.exists()):
             try:
-                store.remote.get(f"runs/{name}/{file}", folder / file)
+                store.remote.get(f"runs/{name}/{file}", target)
             except FileNotFoundError:  # killed before it had records
                 continue
 

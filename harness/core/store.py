@@ -22,7 +22,9 @@ from typing import Any
 
 from harness.core.errors import UserError
 from harness.core.io import file_sha256
-from harness.core.remote import RemoteFolder, cache_folder, make_private, plain_name
+from harness.core.manifest import parse_manifest
+from harness.core.paths import below, is_regular, leads_elsewhere, plain_name
+from harness.core.remote import RemoteFolder, cache_folder, make_private
 
 MANIFEST = "manifest.json"
 
@@ -38,15 +40,6 @@ def _is_alive(pid: int) -> bool:
     except OSError:
         pass  # it lives and belongs to somebody else
     return True
-
-
-def _parse_manifest(text: str) -> dict[str, Any] | None:
-    """Return a manifest, or None for what is none."""
-    try:
-        manifest = json.loads(text)
-    except ValueError:
-        return None
-    return manifest if isinstance(manifest, dict) and "files" in manifest else None
 
 
 def _written_ns(path: Path) -> int:
@@ -86,7 +79,7 @@ class Store:
             UserError: somebody else can write there.
         """
         if self.is_remote:
-            make_private(self.root)
+            make_private(self.uri)
 
     def check_writable(self) -> None:
         """Make sure that artefacts can be written before any work starts.
@@ -116,7 +109,7 @@ class Store:
 
     def path(self, kind: str, key: str) -> Path:
         """Return the local folder of an artefact; it may not exist yet. `fetch` makes sure that it does."""
-        return self.folder / kind / key
+        return self.folder / plain_name(kind) / plain_name(key)
 
     def has(self, kind: str, key: str, *, anew: bool = False) -> bool:
         """Return whether the artefact is there; a local one with every file at its full size.
@@ -146,19 +139,24 @@ class Store:
         return f"no artefact {kind}/{key} in store {self.uri}"
 
     def _is_whole(self, kind: str, key: str) -> bool:
-        """Return whether the folder here has every file at its full size."""
+        """Return whether the folder here has every file at its full size; a link is no file."""
         manifest = self._read_manifest(kind, key)
         if manifest is None:
             return False
         folder = self.path(kind, key)
         try:
-            return all((folder / name).stat().st_size == info["size"] for name, info in manifest["files"].items())
+            inner = {parent for name in manifest["files"] if (parent := name.rpartition("/")[0])}
+            if any(leads_elsewhere(folder, parent) for parent in inner):
+                return False
+            files = ((folder / name, info["size"]) for name, info in manifest["files"].items())
+            return all(is_regular(path) and path.lstat().st_size == size for path, size in files)
         except OSError:
             return False
 
     def _read_manifest(self, kind: str, key: str) -> dict[str, Any] | None:
+        path = self.path(kind, key) / MANIFEST
         try:
-            return _parse_manifest((self.path(kind, key) / MANIFEST).read_text(encoding="utf-8"))
+            return parse_manifest(path.read_text(encoding="utf-8")) if is_regular(path) else None
         except (OSError, UnicodeDecodeError):
             return None
 
@@ -169,7 +167,7 @@ class Store:
             FileNotFoundError: the artefact does not exist or is damaged.
         """
         if self.is_remote:
-            manifest = _parse_manifest(self.remote.read(f"store/{kind}/{key}/{MANIFEST}") or "")
+            manifest = parse_manifest(self.remote.read(f"store/{kind}/{key}/{MANIFEST}") or "")
         else:
             manifest = self._read_manifest(kind, key) if self._is_whole(kind, key) else None
         if manifest is None:
@@ -218,7 +216,7 @@ class Store:
     @contextmanager
     def _temporary(self, kind: str, key: str) -> Iterator[Path]:
         self.make_cache()
-        parent = self.folder / kind
+        parent = below(self.folder, kind)
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{key[:12]}-{_HOST}-{os.getpid()}-", dir=parent))
         try:
@@ -249,13 +247,15 @@ class Store:
     def sweep(self) -> None:
         """Remove temporary folders whose process, on this machine, is gone: killed runs left them."""
         for path in self.folder.glob("*/.*-*-*"):
+            if path.parent.is_symlink():
+                continue
             _, host, pid, *_ = path.name.rsplit("-", 3)
             if host == _HOST and pid.isdigit() and not _is_alive(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
 
     def scratch(self, key: str) -> Path:
         """Return the folder for the checkpoints of a job in progress; removed when the job is done."""
-        return self.folder / "partial" / key
+        return below(self.folder, f"partial/{plain_name(key)}")
 
     def _upload(self, kind: str, key: str, *, replace: bool) -> None:
         """Copy an artefact to the remote, the manifest last; one that another machine put there first stays."""
@@ -274,7 +274,7 @@ class Store:
     def _download(self, kind: str, key: str) -> None:
         """Copy an artefact here unless the copy is that of the remote's manifest; without one there is nothing to copy."""
         text = self.remote.read(f"store/{kind}/{key}/{MANIFEST}")
-        manifest = _parse_manifest(text or "")
+        manifest = parse_manifest(text or "")
         if text is None or manifest is None:
             raise FileNotFoundError(self._absent(kind, key))
 
@@ -286,7 +286,7 @@ class Store:
         if is_copy():
             return
         with self._temporary(kind, key) as folder:
-            for name in map(plain_name, manifest["files"]):
+            for name in manifest["files"]:
                 self.remote.get(f"store/{kind}/{key}/{name}", folder / name)
             (folder / MANIFEST).write_text(text, encoding="utf-8")
             self._publish(folder, kind, key, is_copy)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.classes import ClassInfo
+from harness.core.paths import plain_name
 from harness.data.sets.folder import contact_sheet
 from harness.data.sources.folder_store import FolderStore
 from harness.data.split import Split
@@ -32,8 +33,7 @@ def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], 
         images = {
             c.id: split.load(c.id, range(min(ipc, SHOWN)), size=size, crop="resize") for c in classes[:SHOWN_CLASSES]
         }
-        path = folder / f"{method}_ipc{ipc}_seed{seed}.png"
-        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / plain_name(f"{method}_ipc{ipc}_seed{seed}.png")
         contact_sheet(images, classes, path, per_row=SHOWN, max_classes=SHOWN_CLASSES)
         paths.append(path)
     return paths

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import re
 import sys
 import warnings
 from collections import deque
@@ -17,26 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.core.text import duration
+from harness.core.text import duration, without_controls
 
 LOG = "log.txt"
 
 
 HALF = 500_000
 """Characters that are kept of the beginning and of the end of a log."""
-
-
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])")
-
-
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def without_controls(text: str) -> str:
-    """Return text without colours, cursor moves and other marks for a terminal; of a line written over, its last state."""
-    text = _ESCAPES.sub("", text).replace("\r\n", "\n")
-    lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-    return _CONTROLS.sub("", "\n".join(lines))
 
 
 class JobLog:

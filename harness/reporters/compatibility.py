@@ -1,6 +1,6 @@
 """Whether several runs may stand in one table: same suite, data, protocol, and code of each method.
 
-In: the folders of runs. Out: nothing, or a refusal that names every difference. Reads run.json only.
+In: the folders of runs. Out: nothing, or a refusal that names every difference. Reads no records.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from harness.core.config.base import plain
 from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError
+from harness.core.run_folder import RunFolder
 from harness.core.text import shorten
 
 _FREE = frozenset(
@@ -51,21 +52,9 @@ def check_agreement(folders: list[Path]) -> None:
         )
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """Return what run.json says of a run.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / 'run.json'}: cannot be read: {error}") from None
-
-
 def _facts(folder: Path) -> dict[str, Any]:
     """Return what must be equal, by the name that a refusal gives it."""
-    about = read_about(folder)
+    about = RunFolder(folder).about
     suite = _with_defaults(Suite, about.get("suite", {}))
     facts = {"suite": suite.get("name"), "suite version": suite.get("version"), "source": about.get("source")}
     facts |= {"data (fingerprint)": about.get("data_fingerprint"), "classes": about.get("classes")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError, did_you_mean
-from harness.core.remote_runs import RECORDS, RUN, fetch_run, fetch_runs
+from harness.core.remote import cached_uri
+from harness.core.remote_runs import fetch_run, fetch_runs
+from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.core.text import shorten, times
-from harness.reporters.compatibility import read_about
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ class Run:
 
     Attributes:
         name: its name under `folder`'s parent.
-        folder: run.json, records.json, index.html, tables/, images/, errors/.
+        folder: what it left; `RunFolder` knows the names in it.
         executed: jobs that were run now, by how they ended.
         errors: title of each job that did not end well -> one line.
         num_done: records with a result.
@@ -60,7 +60,7 @@ class Run:
         jobs = ", ".join(f"{number} {state}" for state, number in self.executed.items() if number)
         done = f"{times(self.num_done, 'result')}; jobs: {jobs or 'none to run, all were in the store'}"
         failed = [f"failed: {line}" for line in self.failures()]
-        return [done, *failed, f"page: {os.path.relpath(self.folder / 'index.html')}"]
+        return [done, *failed, f"page: {os.path.relpath(RunFolder(self.folder).page)}"]
 
     def _repr_html_(self) -> str:
         """Return the run as a notebook shows it."""
@@ -88,14 +88,14 @@ def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Pat
                 f"no finished run in {_runs_text(place)}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
             )
         return fetch_run(place, finished[0].name)
-    if (Path(run) / RUN).is_file():
+    if RunFolder(run).exists:
         return Path(run)
     name = str(run)
     if place.is_remote and (Path(run).parent == place.runs or Path(name).name == name):
         fetch_run(place, Path(run).name)
-    if (place.runs / name / RUN).is_file():
+    if RunFolder(place.runs / name).exists:
         return place.runs / name
-    known = sorted(path.parent.name for path in fetch_runs(place).glob(f"*/{RUN}"))
+    known = sorted(one.name for one in RunFolder.all_in(fetch_runs(place)))
     raise UserError(
         f"no run {name!r} in {_runs_text(place)}.{did_you_mean(name, known)} `harness list runs` shows them; "
         "--store DIR looks elsewhere."
@@ -116,11 +116,9 @@ def find_runs(suite: str | None = None, store: str | Path = "results") -> list[P
     Raises:
         UserError: the run.json of one of them cannot be read.
     """
-    finished = sorted(
-        fetch_runs(Store(store)).glob(f"*/{RECORDS}"), key=lambda path: path.stat().st_mtime, reverse=True
-    )
-    folders = [path.parent for path in finished]
-    return [f for f in folders if suite is None or read_about(f).get("suite", {}).get("name") == suite]
+    found = [one for one in RunFolder.all_in(fetch_runs(Store(store))) if one.has_records]
+    found.sort(key=lambda one: one.records_file.stat().st_mtime, reverse=True)
+    return [one.path for one in found if suite is None or one.about["suite"]["name"] == suite]
 
 
 def load_results(run: Run | Path | str | None = None, store: str | Path = "results") -> pd.DataFrame:
@@ -136,19 +134,11 @@ def load_results(run: Run | Path | str | None = None, store: str | Path = "resul
     Raises:
         UserError: no such run, or it was killed before its records were written.
     """
-    return _frame(_read_records(find_run(run, store)))
+    return as_frame(RunFolder(find_run(run, store)).records)
 
 
-def _read_records(folder: Path) -> list[dict[str, Any]]:
-    path = folder / RECORDS
-    if not path.is_file():
-        raise UserError(
-            f"run {folder.name} was stopped before it had results. The same `harness run` command finishes it."
-        )
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+def as_frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return records as a frame, whole numbers as such."""
     import pandas as pd
 
     frame = pd.DataFrame(records)
@@ -166,9 +156,15 @@ INTEGERS = (
 )  # fmt: skip
 
 
-def store_of(folder: Path) -> Store:
-    """Return the store that a run's artefacts lie in: the one that its folder lies in, or the remote one of its request."""
-    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    uri = str(about["request"]["store"])
-    place = Store(uri)
-    return place if place.is_remote else Store(folder.resolve().parent.parent)
+def store_of(folder: Path, store: str | Path = "results") -> Store:
+    """Return the store that a run's artefacts lie in: the one that its folder lies in, else the one that the caller names.
+
+    What run.json says of a store is not asked: a run that somebody sent could name any.
+    """
+    parent = folder.resolve().parent
+    if parent.name == "runs":
+        if uri := cached_uri(parent.parent):
+            return Store(uri)
+        if Store(parent.parent).folder.is_dir():
+            return Store(parent.parent)
+    return Store(store)

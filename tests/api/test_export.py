@@ -125,3 +125,40 @@ def test_a_damaged_set_is_not_passed_on(tiny_suite, tmp_path):
     with pytest.raises(UserError, match=r"no longer holds the set|damaged"):
         harness.export(run, method="random_real", ipc=1, to=tmp_path / "out", store=tmp_path / "s")
     assert not (tmp_path / "out").exists()
+
+
+def _received(made, tmp_path, about=None, record=None):
+    """Return a copy of the run that somebody changed, beside no store."""
+    folder = tmp_path / "received"
+    folder.mkdir()
+    for name, change in (("run.json", about), ("records.json", record)):
+        value = json.loads((made.folder / name).read_text())
+        value = value | (change or {}) if isinstance(value, dict) else [row | (change or {}) for row in value]
+        (folder / name).write_text(json.dumps(value))
+    return folder
+
+
+def test_a_run_that_lies_in_no_store_is_exported_from_the_store_that_is_named(made, shared_store, tmp_path):
+    folder = _received(made, tmp_path)
+    to = harness.export(folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "out", store=shared_store)
+    assert list(to.glob("*/*.png"))
+    with pytest.raises(UserError, match="no longer holds the set"):
+        harness.export(
+            folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "no", store=tmp_path / "other"
+        )
+
+
+@pytest.mark.parametrize("class_id", ["../../evil", "{outside}/evil"])
+def test_class_ids_that_lead_out_of_the_folder_are_refused(made, shared_store, tmp_path, class_id):
+    classes = json.loads((made.folder / "run.json").read_text())["classes"]
+    folder = _received(made, tmp_path, {"classes": [class_id.format(outside=tmp_path), *classes[1:]]})
+    with pytest.raises(UserError, match="no plain name"):
+        harness.export(folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "a" / "b", store=shared_store)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["received"]
+
+
+def test_a_run_that_says_more_images_than_its_set_has_is_refused(made, shared_store, tmp_path):
+    folder = _received(made, tmp_path, record={"draws": 50})
+    with pytest.raises(UserError, match="images of each class"):
+        harness.export(folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "out", store=shared_store)
+    assert not (tmp_path / "out").exists()

@@ -163,3 +163,49 @@ def test_the_manifests_here_are_told_the_newest_first_without_what_is_being_writ
     assert [made["key"] for made in store.local_manifests(["fit"])] == ["ab" * 16, keys[2]]
     assert [made["kind"] for made in store.local_manifests(["fit", "train"], KEY[:6])] == ["train"]
     assert list(Store(tmp_path / "none").local_manifests(["fit"])) == []
+
+
+def test_an_artefact_with_a_link_in_it_is_none(tmp_path):
+    """A store that somebody sent could show any file of the reader's as an image."""
+    store = Store(tmp_path / "s")
+    store.write("synthesize", KEY, fill)
+    folder = store.path("synthesize", KEY)
+    name = next(iter(store.manifest("synthesize", KEY)["files"]))
+    (folder / name).rename(tmp_path / "moved")
+    (folder / name).symlink_to(tmp_path / "moved")
+    assert not store.has("synthesize", KEY)
+    with pytest.raises(FileNotFoundError):
+        store.fetch("synthesize", KEY)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/../../x"])
+def test_a_manifest_whose_names_lead_out_is_refused(tmp_path, name):
+    store = Store(tmp_path)
+    store.write("fit", KEY, fill)
+    path = store.path("fit", KEY) / "manifest.json"
+    path.write_text(json.dumps({"files": {name: {"size": 1, "sha256": ""}}}))
+    with pytest.raises(UserError, match="no plain relative path"):
+        store.has("fit", KEY)
+
+
+@pytest.mark.parametrize("manifest", [{"files": []}, {"files": {"a": 1}}, {"files": {}, "deps": {"teacher": "k"}}, []])
+def test_a_manifest_of_other_types_counts_as_absent(tmp_path, manifest):
+    store = Store(tmp_path)
+    store.write("fit", KEY, fill)
+    (store.path("fit", KEY) / "manifest.json").write_text(json.dumps(manifest))
+    assert not store.has("fit", KEY)
+
+
+def test_nothing_is_written_through_a_link_to_a_kind_of_artefact(tmp_path):
+    store = Store(tmp_path / "s")
+    (tmp_path / "elsewhere").mkdir()
+    store.folder.mkdir(parents=True)
+    (store.folder / "fit").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        store.write("fit", KEY, fill)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_key_that_is_a_path_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no plain name"):
+        Store(tmp_path).path("fit", "../../x")

@@ -9,7 +9,8 @@ import pytest
 
 import harness
 from harness.core.store import Store
-from harness.jobs.log import LOG, JobLog, without_controls
+from harness.core.text import without_controls
+from harness.jobs.log import LOG, JobLog
 
 TALKATIVE = """
 import logging, sys, warnings

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from harness.core.errors import UserError
+from harness.core.paths import is_plain
 from harness.core.progress import BYTE, ProgressCallback
 
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
@@ -57,7 +58,7 @@ def _check(member: tarfile.TarInfo, archive: Path, top: str) -> None:
     if not (member.isreg() or member.isdir()):
         kinds = {tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link"}
         wrong = f"is {kinds.get(member.type, 'no regular file')}"
-    elif path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name or "\0" in member.name:
+    elif path.parts and not is_plain(member.name):
         wrong = "would lie outside its folder"
     elif path.parts and path.parts[0] != top:
         wrong = f"lies outside {top}/"

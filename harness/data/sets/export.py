@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError, did_you_mean
+from harness.core.paths import plain_name
 from harness.data.sets.soft_labels import save_labels
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class ExportedSet:
 def write_imagefolder(given: ExportedSet, folder: Path) -> None:
     """Write CLASS/00000.png, soft labels beside them, and manifest.json."""
     for c, number, path in given.items():
-        (folder / c.id).mkdir(exist_ok=True)
-        shutil.copyfile(path, folder / c.id / f"{number:05d}.png")
+        own = folder / plain_name(c.id)
+        own.mkdir(exist_ok=True)
+        shutil.copyfile(path, own / f"{number:05d}.png")
     if given.labels is not None:
         save_labels(folder, given.labels, given.classes)
     _write_manifest(given, folder)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
+from harness.core.io import replaced
 from harness.data.decode import square
 from harness.data.sources.image_folder import EXTENSIONS, FolderStore
 from harness.data.split import Split
@@ -160,7 +161,8 @@ def contact_sheet(
             sheet.paste(thumb, (margin + label_width + column * (tile + gap), y))
     if left_out:
         draw.text((margin, height - margin), f"and {left_out} more classes", GREY, font, "ls")
-    sheet.save(path, format="PNG", compress_level=COMPRESS_LEVEL)
+    with replaced(path) as part:
+        sheet.save(part, format="PNG", compress_level=COMPRESS_LEVEL)
 
 
 def _tile(side: int, number: int) -> int:

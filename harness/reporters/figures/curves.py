@@ -14,8 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from harness.core.errors import UserError
+from harness.core.paths import is_regular
 from harness.core.store import Store
-from harness.core.text import known, times
+from harness.core.text import known, shorten, times
 from harness.reporters.figures.points import rows_with
 from harness.reporters.figures.style import Look, facets, frame, grid, label_outer, looks
 from harness.reporters.tables.prepare import Scope, scopes, students
@@ -60,10 +62,13 @@ def _read(store: Store, kind: str, key: str) -> Curve:
         path = store.fetch(kind, key) / "curves.csv"
     except FileNotFoundError:
         return {}
-    if not path.is_file():
+    if not is_regular(path):
         return {}
-    table = pd.read_csv(path)
-    return {str(c): table[c].to_numpy(dtype=float) for c in table.columns}
+    try:
+        table = pd.read_csv(path)
+        return {str(c): table[c].to_numpy(dtype=float) for c in table.columns}
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path}: no table of numbers: {shorten(str(error))}") from None
 
 
 def _variant(rows: pd.DataFrame, own: pd.DataFrame) -> str:

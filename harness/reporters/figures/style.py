@@ -20,6 +20,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.core.io import replaced
+from harness.core.paths import plain_name
 from harness.core.text import known
 
 if TYPE_CHECKING:
@@ -162,15 +164,14 @@ def frame(figure: Figure, title: str, subtitle: str, notes: Sequence[str], handl
 
 def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write NAME.png and NAME.pdf, without a date, each there whole or not at all; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer()).padded(0.15)  # once, for both files
+    name = plain_name(name)
     paths = (folder / f"{name}.png", folder / f"{name}.pdf")
     undated: tuple[dict[str, Any], ...] = ({"Software": None}, {"CreationDate": None})
     for path, metadata in zip(paths, undated, strict=True):
-        part = path.with_name(f".{path.name}.part")
-        ending = path.suffix.removeprefix(".")
-        figure.savefig(part, format=ending, dpi=DPI, bbox_inches=box, metadata=metadata | {"Title": figure.get_label()})
-        part.replace(path)
+        about = metadata | {"Title": figure.get_label()}
+        with replaced(path) as part:
+            figure.savefig(part, format=path.suffix.removeprefix("."), dpi=DPI, bbox_inches=box, metadata=about)
     return paths
 
 

@@ -5,8 +5,8 @@ In: a run's folder. Out: features by class. The test split is not opened, and no
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,9 @@ from harness.core.classes import ClassInfo, read_class_list
 from harness.core.environment import has_cuda
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
+from harness.core.run_folder import RunFolder
 from harness.core.store import Store
-from harness.core.suites import load_suite
+from harness.core.suites import SuiteFile, load_suite, suite_names
 from harness.data.sets.folder import load_distilled
 from harness.data.sources.base import open_source
 from harness.jobs.context import JobContext, open_split
@@ -48,11 +49,13 @@ class OpenedRun:
     """A run whose real images are the ones that it was made from.
 
     Attributes:
-        about: run.json.
+        about: the description of the run.
+        size: side of the distilled images, pixels.
         rows: prepared records with `distilled_key`.
     """
 
     about: dict[str, Any]
+    size: int
     rows: pd.DataFrame
     context: JobContext
 
@@ -60,11 +63,6 @@ class OpenedRun:
     def store(self) -> Store:
         """Where its artefacts are."""
         return self.context.store
-
-    @property
-    def size(self) -> int:
-        """Side of the distilled images, pixels."""
-        return int(self.about["suite"]["image_size"])
 
     @cached_property
     def sets(self) -> tuple[MadeSet, ...]:
@@ -101,7 +99,7 @@ class OpenedRun:
             ("train", row) for row in dict.fromkeys(self.rows["train_key"]) if row and self.store.has("train", row)
         ]
         for kind, key in keys:
-            for teacher in self.store.manifest(kind, key)["deps"].get("teacher", ()):
+            for teacher in self.store.manifest(kind, key).get("deps", {}).get("teacher", ()):
                 if self.store.has("teacher", teacher):
                     return load_teacher_features(self.store.fetch("teacher", teacher), self.context)
         raise UserError(
@@ -123,40 +121,76 @@ class OpenedRun:
         return extract(images).cpu()
 
 
-def open_run(folder: Path, records: pd.DataFrame, store: Store, data_root: str | None, device: str) -> OpenedRun:
+@dataclass(frozen=True)
+class Named:
+    """What the reader names; what the run names is not used: the run may come from anybody.
+
+    Attributes:
+        data_root: folder under which image folders lie.
+        device: "auto", "cpu" or "cuda".
+        suite: name or file of the run's suite; None: the one of that name that comes with the harness.
+        plugins: files to load.
+        data: fields of the suite's source to override.
+    """
+
+    data_root: str = "data"
+    device: str = "auto"
+    suite: str | None = None
+    plugins: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def open_run(run: RunFolder, records: pd.DataFrame, store: Store, named: Named) -> OpenedRun:
     """Open a run; the real images must be those that it was made from.
 
     Args:
-        folder: the run's.
+        run: its folder.
         records: of `harness.load_results`.
         store: where its artefacts are.
-        data_root: where image folders lie now; None: where they lay.
-        device: "auto", "cpu" or "cuda".
+        named: by the reader.
 
     Raises:
         UserError: the suite, its classes or the images are gone or have changed, or a device is not there.
     """
-
-    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    about, device = run.about, named.device
     if device not in ("auto", "cpu", "cuda") or (device == "cuda" and not has_cuda()):
         raise UserError(f"device {device!r} is not to be had here; use cpu, cuda where there is a GPU, or auto.")
-    request = about["request"]
     discovery.discover()
-    for plugin in request["plugins"]:
+    for plugin in named.plugins:
         discovery.load_plugin(plugin)
-    classes = read_class_list(load_suite(request["suite"]).class_list)
-    if [c.id for c in classes] != about["classes"]:
+    suite = _suite(run, named.suite)
+    classes = read_class_list(suite.class_list)
+    ids = tuple(c.id for c in classes)
+    if list(ids) != about.get("classes"):
         raise UserError(
-            f"run {about['name']}: the class list of suite {request['suite']} has changed since; run it again."
+            f"run {run.name}: the classes of suite {suite.suite.name} are not those of the run. Name the suite that it was "
+            "made from with --suite, or run it again."
         )
-    source = {**about["suite"]["source"], **request["settings"].get("data", {})}
-    root = str(Path(data_root or request["data_root"]).resolve())
-    opened = open_source(source, tuple(about["classes"]), Path(root))
+    # Numbers and switches of the run say which part of the images it took; texts may be paths.
+    own = about["request"].get("settings", {}).get("data", {})
+    source = {**suite.suite.source, **{k: v for k, v in own.items() if isinstance(v, int | float)}, **named.data}
+    root = str(Path(named.data_root).resolve())
+    opened = open_source(source, ids, Path(root))
     opened.check()
-    if opened.fingerprint() != about["data_fingerprint"]:
+    if (fingerprint := opened.fingerprint()) != about.get("data_fingerprint"):
         raise UserError(
-            f"run {about['name']}: the images under {root} are not those that it was made from. Use --data-root."
+            f"run {run.name}: the images under {root} are not those that it was made from. Use --data-root."
         )
     place = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
-    context = JobContext(store.uri, source, root, about["data_fingerprint"], classes, device=place)
-    return OpenedRun(about, rows_with(records, "distilled_key", "train_key"), context)
+    context = JobContext(store.uri, source, root, fingerprint, classes, device=place)
+    rows = rows_with(records, "distilled_key", "train_key")
+    return OpenedRun(about, suite.suite.image_size, rows, context)
+
+
+def _suite(run: RunFolder, named: str | None) -> SuiteFile:
+    """Return the suite that the reader names, or the harness's own of the run's name.
+
+    Raises:
+        UserError: there is none.
+    """
+    name = run.about["suite"]["name"]
+    if named is None and name not in suite_names():
+        raise UserError(
+            f"run {run.name}: suite {name!r} does not come with the harness. Name its file with --suite FILE."
+        )
+    return load_suite(named or name)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.reporters.page.page import PAGE, write_page
+from harness.reporters.page.page import write_page
 
-__all__ = ["PAGE", "write_page"]
+__all__ = ["write_page"]

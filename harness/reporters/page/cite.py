@@ -6,6 +6,7 @@ citation apart by guesswork would put wrong names into papers.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 _SIGNS = {
@@ -19,7 +20,7 @@ def bibtex(methods: list[dict[str, Any]], run: dict[str, Any]) -> str:
 
     Args:
         methods: name, title and (where known) reference of each.
-        run: what run.json holds.
+        run: description of the run.
     """
     machine = run.get("environment", {})
     commit, version = machine.get("git", {}).get("commit"), machine.get("harness")
@@ -27,13 +28,14 @@ def bibtex(methods: list[dict[str, Any]], run: dict[str, Any]) -> str:
     note = f"Suite {suite.get('name')}, version {suite.get('version')}" + (f"; harness {version}" if version else "")
     note += f"; commit {commit}" if commit else ""
     entries = [_misc("distillation-harness", "The reference benchmark harness for dataset distillation", note,
-                     year=str(run.get("started", ""))[:4])]  # fmt: skip
+                     year="".join(filter(str.isdigit, str(run.get("started", ""))[:4])))]  # fmt: skip
     entries += [_misc(m["name"], m["title"], m["reference"]) for m in methods if m.get("reference")]
     return "\n".join(entries)
 
 
 def _misc(key: str, title: str, note: str, year: str = "") -> str:
     fields = {"title": f"{{{_escape(title)}}}", "note": _escape(note), "year": year}
+    key = re.sub(r"[^A-Za-z0-9_.:+-]", "-", key)
     lines = [f"  {name} = {{{text}}}," for name, text in fields.items() if text]
     return "\n".join([f"@misc{{{key},", *lines, "}"]) + "\n"
 

@@ -1,6 +1,6 @@
 """What did not end well: how many results there are, and every reason why one is missing.
 
-In: records and the run's errors/ folder. Out: rows and texts for the template.
+In: records and the texts of a run's errors. Out: rows and texts for the template.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.text import times
+from harness.core.paths import regular_files
+from harness.core.text import times, without_controls
 
 MOST_CHARACTERS = 50_000
 """Of one error text; a traceback is far shorter, a plugin's message may hold a whole log. Its end says most."""
@@ -54,20 +55,27 @@ def failures(records: list[dict[str, Any]]) -> list[Failure]:
     for record in records:
         if record["status"] != "done":
             title = record.get("method_title") or record["method"]
-            reason = record["error"] or "no reason is known"
+            reason = record.get("error") or "no reason is known"
             groups.setdefault((title, record["status"], reason), []).append(record)
     return [Failure(method, status, _ipcs(rows), len(rows), error) for (method, status, error), rows in groups.items()]
 
 
 def error_texts(folder: Path) -> list[tuple[str, str]]:
-    """Return (job, traceback) for each text of errors/, once; of a very long text the last `MOST_CHARACTERS`."""
+    """Return (job, traceback) for each text in a folder, once, links left out; of a very long text the last `MOST_CHARACTERS`."""
     jobs: dict[str, list[str]] = {}
-    for path in sorted(folder.glob("*.txt")):
-        jobs.setdefault(path.read_text(encoding="utf-8", errors="replace"), []).append(path.stem)
+    for path in regular_files(folder, "*.txt"):
+        jobs.setdefault(_tail(path), []).append(without_controls(path.stem))
     texts = [(_job_text(own), _end(text, own[0])) for text, own in jobs.items()]
     left_out = texts[MOST_TEXTS:]
-    more = [(times(len(left_out), "other text"), "They are in errors/ of this run.")] if left_out else []
+    more = [(times(len(left_out), "other text"), "They lie in this run's folder of errors.")] if left_out else []
     return [*texts[:MOST_TEXTS], *more]
+
+
+def _tail(path: Path) -> str:
+    """Return the end of a text, of whatever size it is."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4 * MOST_CHARACTERS - 4))
+        return file.read().decode("utf-8", errors="replace")
 
 
 def _job_text(jobs: list[str]) -> str:
@@ -75,10 +83,9 @@ def _job_text(jobs: list[str]) -> str:
 
 
 def _end(text: str, job: str) -> str:
-    left_out = len(text) - MOST_CHARACTERS
-    if left_out <= 0:
+    if len(text) <= MOST_CHARACTERS:
         return text
-    return f"[{left_out:,} characters left out; all of it is in errors/{job}.txt]\n{text[left_out:]}"
+    return f"[the beginning is left out; all of it is in errors/{job}.txt]\n{text[-MOST_CHARACTERS:]}"
 
 
 def _ipcs(rows: list[dict[str, Any]]) -> str:

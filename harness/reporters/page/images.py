@@ -1,6 +1,7 @@
 """Pictures as data URIs: the contact sheets and figures of a run, made smaller where a page could not carry them.
 
-In: folders of PNG and SVG files. Out: pictures with an alternative text. A picture that cannot be read says so.
+In: folders of PNG files. Out: pictures with an alternative text. A picture that cannot be read says so; links are left out, and
+an SVG, which is a program as much as a picture, is only named.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from harness.core.text import times
+from harness.core.paths import regular_files
+from harness.core.text import shorten, times, without_controls
 
 SHEETS_BYTES = 7_000_000
 """For all contact sheets together, before base64 adds a third: a page should stay under 15 MB."""
@@ -62,7 +64,7 @@ class Picture:
         title: what stands below it.
         alt: what a screen reader says in its place.
         uri: a data URI; empty where the file cannot be shown.
-        width, height: pixels that the browser keeps free for it; None for an SVG, which brings its own.
+        width, height: pixels that the browser keeps free for it; None for a file that is only named.
         note: that it was made smaller, or why it is missing.
     """
 
@@ -82,7 +84,7 @@ def read_sheets(folder: Path, titles: dict[str, str]) -> list[Picture]:
         titles: method -> its title.
     """
     found = []
-    for path in folder.glob("*.png"):
+    for path in regular_files(folder, "*.png"):
         if match := _SHEET.fullmatch(path.stem):
             found.append((match["method"], int(match["ipc"]), int(match["seed"]), path))
     every, found = len(found), _first_seeds(sorted(found))
@@ -99,7 +101,7 @@ def read_sheets(folder: Path, titles: dict[str, str]) -> list[Picture]:
         shown = list(pool.map(read, found))
     if every > len(found):
         title = f"{times(every - len(found), 'more sheet')}, of further distillation seeds"
-        shown.append(Picture(title, "", "", note="in images/ of this run"))
+        shown.append(Picture(title, "", "", note=f"in {folder.name}/ of this run"))
     return shown
 
 
@@ -113,13 +115,9 @@ def _first_seeds(found: list[tuple[str, int, int, Path]]) -> list[tuple[str, int
 
 
 def read_figures(folder: Path) -> list[Picture]:
-    """Return the figures, FIRST_FIGURES first, then by name; of NAME.svg and NAME.png the SVG, unless it is too large."""
-    files: dict[str, Path] = {}
-    paths = sorted(path for ending in ("*.png", "*.svg") for path in folder.glob(ending))
-    limit = _limit(FIGURES_BYTES, len({path.stem for path in paths}))
-    for path in paths:  # NAME.png comes before NAME.svg
-        if path.suffix == ".png" or path.stem not in files or path.stat().st_size <= limit:
-            files[path.stem] = path
+    """Return the figures, FIRST_FIGURES first, then by name; of NAME.svg and NAME.png the PNG."""
+    files = {path.stem: path for path in reversed(regular_files(folder, "*.png", "*.svg"))}
+    limit = _limit(FIGURES_BYTES, len(files))
     with _large_pictures_allowed():
         return [_read_figure(files[stem], limit) for stem in sorted(files, key=_figure_order)]
 
@@ -141,11 +139,9 @@ def _read_figure(path: Path, limit: int) -> Picture:
     alt = f"Figure: {title}; the tables hold its numbers"
     if path.suffix == ".png":
         return _read_png(path, title, alt, limit)
-    data = path.read_bytes()
-    if len(data) > limit:
-        return Picture(title, alt, "", note=f"too large to be shown here; it is in figures/{path.name}")
-    # As the source of an image, never as markup: no script in it runs, and its ids meet no others.
-    return Picture(title, alt, _uri("svg+xml", data))
+    return Picture(
+        title, alt, "", note=f"an SVG is not shown here; it is {path.parent.name}/{without_controls(path.name)}"
+    )
 
 
 def _title(path: Path) -> str:
@@ -153,11 +149,11 @@ def _title(path: Path) -> str:
     if path.suffix == ".png":
         with (
             contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),
-            Image.open(path) as image,
+            Image.open(path, formats=("PNG",)) as image,
         ):
             if kept := image.info.get("Title"):
-                return str(kept)
-    return path.stem.replace("_", " ").capitalize()
+                return shorten(without_controls(str(kept)), 300)
+    return without_controls(path.stem).replace("_", " ").capitalize()
 
 
 def _limit(total: int, number: int) -> int:
@@ -166,7 +162,7 @@ def _limit(total: int, number: int) -> int:
 
 def _read_png(path: Path, title: str, alt: str, limit: int, tallest: float = float("inf")) -> Picture:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:  # a name may lie: no format that runs another program
             width, height = image.size
             data = path.read_bytes()
             if width <= WIDTH and len(data) <= limit:

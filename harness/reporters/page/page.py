@@ -1,6 +1,6 @@
 """The page of a run: gather what lies in the run's folder, fill the template, write one file.
 
-In: a run's folder (run.json, records.json, images/, figures/, errors/) and its tables. Out: index.html in that folder,
+In: a run's folder (description, records, images, figures, errors) and its tables. Out: one HTML file in that folder,
 which loads nothing and may be sent by mail. It runs no job and reads no artefact of the store.
 """
 
@@ -14,16 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.core.io import write_text_atomically
+from harness.core.run_folder import RunFolder
 from harness.reporters.page.cite import bibtex
 from harness.reporters.page.failures import error_texts, failures, summarise
 from harness.reporters.page.images import read_figures, read_sheets
 from harness.reporters.page.provenance import command_line, facts
 from harness.reporters.page.tables import make_page_table
 from harness.reporters.tables.table import Table
-
-PAGE = "index.html"
-
 
 _PARTS = Path(__file__).parent / "parts"
 
@@ -32,33 +29,30 @@ _SCRIPTS = ("theme.js", "tables.js", "copy.js")
 
 
 _UNKNOWN: dict[str, Any] = {"version": None, "reference": "", "code": None, "config": {}, "skipped": None}
-"""Of a method in a run.json that lacks it: one that cannot be imported has no version, older runs no reference."""
+"""Of a method in a description that lacks it: one that cannot be imported has no version, older runs no reference."""
 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 """What tracebacks hold for a terminal."""
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-"""Characters that HTML forbids."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that HTML forbids, or that turn the order of the text around them."""
 
 
 def write_page(folder: Path, tables: Mapping[str, Table]) -> Path:
-    """Write FOLDER/index.html and return its path.
+    """Write the page into a run's folder and return its path.
 
     Args:
-        folder: a run's folder with run.json and records.json; images/, figures/ and errors/ where they exist.
+        folder: a run's folder with description and records; images, figures and errors where they exist.
         tables: the run's tables by file stem, as `harness.report` returns them.
     """
-    text = render(gather(folder, tables))
-    write_text_atomically(folder / PAGE, text)
-    return folder / PAGE
+    return RunFolder(folder).write_page(render(gather(RunFolder(folder), tables)))
 
 
-def gather(folder: Path, tables: Mapping[str, Table]) -> dict[str, Any]:
+def gather(folder: RunFolder, tables: Mapping[str, Table]) -> dict[str, Any]:
     """Return what the template shows, by name."""
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    records = json.loads((folder / "records.json").read_text(encoding="utf-8"))
+    run, records = folder.about, folder.records
     titles = {r["method"]: r.get("method_title") or r["method"] for r in records}
     methods = [{**_UNKNOWN, "name": n, "title": titles.get(n, n), **about} for n, about in run["methods"].items()]
     return {
@@ -71,9 +65,9 @@ def gather(folder: Path, tables: Mapping[str, Table]) -> dict[str, Any]:
         "bibtex": bibtex(methods, run),
         "tables": [make_page_table(name, table) for name, table in tables.items()],
         "failures": failures(records),
-        "errors": error_texts(folder / "errors"),
-        "figures": read_figures(folder / "figures"),
-        "sheets": read_sheets(folder / "images", titles),
+        "errors": error_texts(folder.errors),
+        "figures": read_figures(folder.figures),
+        "sheets": read_sheets(folder.images, titles),
     }
 
 

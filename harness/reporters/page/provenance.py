@@ -1,6 +1,6 @@
 """Where a run's numbers come from: facts about suite, machine and code, and the command that repeats it.
 
-In: what run.json holds. Out: pairs of texts, and one command line.
+In: the description of a run. Out: pairs of texts, and one command line.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def command_line(request: dict[str, Any], methods: Mapping[str, Any] = MappingPr
     """Return the command that makes a request, without what is the default; ready for a shell.
 
     Args:
-        request: of run.json.
-        methods: of run.json, by name: one that is `given` came from `harness evaluate`, which the command is then of.
+        request: of a run's description.
+        methods: of the same, by name: one that is `given` came from `harness evaluate`, which the command is then of.
     """
     given = [name for name, about in methods.items() if about.get("given")]
-    if given and given[0] in request["settings"]:
+    if given and given[0] in request.get("settings", {}):
         words, request = _evaluation(request, given[0], methods[given[0]].get("title"))
     else:
         words = ["harness", "run"]
@@ -49,18 +49,18 @@ def _evaluation(request: dict[str, Any], name: str, title: str | None) -> tuple[
     """Return the first words of `harness evaluate`, and the request less what they say."""
     settings = {target: dict(fields) for target, fields in request["settings"].items()}
     own = settings.pop(name)
-    words = ["harness", "evaluate", str(own["path"]), "--as", name]
+    words = ["harness", "evaluate", str(own.get("path")), "--as", name]
     if title and title != name:
         words += ["--title", title]
-    if own["pick"] != "first":
-        words += ["--pick", str(own["pick"])]
+    if (pick := own.get("pick", "first")) != "first":
+        words += ["--pick", str(pick)]
     for option, field in (("--class-order", "class_order"), ("--normalised", "normalised")):
         if own.get(field) is not None:
             words += [option, str(own[field])]
-    if own["soft_labels"]:
+    if own.get("soft_labels"):
         words += ["--labels", "own"]
         settings["protocol"] = {k: v for k, v in settings.get("protocol", {}).items() if k != "labels"}
-    beside = [method for method in request["methods"] if method != name]
+    beside = [method for method in request.get("methods") or () if method != name]
     return words, {**request, "settings": settings, "methods": beside}
 
 

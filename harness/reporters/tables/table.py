@@ -11,6 +11,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.core.io import write_text_atomically
+from harness.core.paths import plain_name
+from harness.core.text import without_controls
 from harness.reporters.tables.content import TableContent, is_text
 from harness.reporters.tables.html import to_html
 from harness.reporters.tables.latex import to_latex
@@ -18,6 +21,7 @@ from harness.reporters.tables.latex import to_latex
 if TYPE_CHECKING:
     import pandas as pd
     import rich.table
+    from rich.text import Text
 
 
 _STRESS = {"bold": "**{}**", "underline": "<ins>{}</ins>", "": "{}"}
@@ -43,13 +47,12 @@ class Table(TableContent):
         """
         import rich.box
         import rich.table
-        from rich.text import Text
 
         narrow = width is not None and _natural_width(self.display) > width
         hidden = set(self.aside) if narrow else set()
         table = rich.table.Table(
-            title=Text(self.title),
-            caption=Text("\n".join([self.caption, *self.notes])),
+            title=_plain(self.title),
+            caption=_plain("\n".join([self.caption, *self.notes])),
             box=rich.box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
             pad_edge=False,
@@ -60,10 +63,10 @@ class Table(TableContent):
         for column in shown:
             justify: Literal["left", "right"] = "left" if self.is_text(column) else "right"
             width_of = None if column == "Status" else _width(self.display, column)
-            table.add_column(Text(_header(column)), justify=justify, overflow="fold", min_width=width_of)
+            table.add_column(_plain(_header(column)), justify=justify, overflow="fold", min_width=width_of)
         for position, row in enumerate(self.display[shown].itertuples(index=False, name=None)):
             cells = zip(shown, row, strict=True)
-            table.add_row(*[Text(_compact(cell), style=self.stress(position, c)) for c, cell in cells])
+            table.add_row(*[_plain(_compact(cell), self.stress(position, c)) for c, cell in cells])
         return table
 
     def to_markdown(self) -> str:
@@ -111,12 +114,18 @@ class Table(TableContent):
 
     def save(self, folder: Path, stem: str) -> list[Path]:
         """Write STEM.md, STEM.csv and STEM.json into `folder`, which is made if needed; return their paths."""
-        folder.mkdir(parents=True, exist_ok=True)
         texts = {".md": self.to_markdown(), ".csv": self.to_csv(), ".json": self.to_json()}
-        paths = [folder / f"{stem}{ending}" for ending in texts]
+        paths = [folder / f"{plain_name(stem)}{ending}" for ending in texts]
         for path, text in zip(paths, texts.values(), strict=True):
-            path.write_text(text, encoding="utf-8", newline="\n")
+            write_text_atomically(path, text)
         return paths
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """Return a text that a terminal shows and does not obey."""
+    from rich.text import Text
+
+    return Text(without_controls(text), style=style)
 
 
 def _header(column: str) -> str:

@@ -15,13 +15,13 @@ def run(tiny_suite, shared_store):
     return harness.run(methods=["random_real", "herding"], suite=tiny_suite, executor="local", store=shared_store)
 
 
-def test_numbers_and_maps_are_written_and_the_test_split_is_not_opened(run, monkeypatch):
+def test_numbers_and_maps_are_written_and_the_test_split_is_not_opened(run, tiny_suite, monkeypatch):
     opened = []
     monkeypatch.setattr(
         "harness.jobs.context._open_split", lambda data, name: opened.append(name) or _open_split(data, name)
     )
     before = (run.folder / "records.json").read_bytes()
-    found = harness.inspect(run)
+    found = harness.inspect(run, suite=tiny_suite)
     assert set(opened) == {"train"}
     assert set(found.figures) == {"features_pca_ipc1", "features_pca_ipc2"}
     assert len(found.table.frame) == 4
@@ -33,19 +33,19 @@ def test_numbers_and_maps_are_written_and_the_test_split_is_not_opened(run, monk
 
 
 @pytest.mark.parametrize("wrong", [{"features": "teachr"}, {"projection": "umap"}, {"device": "tpu"}])
-def test_a_wrong_choice_is_refused(run, wrong):
+def test_a_wrong_choice_is_refused(run, wrong, tiny_suite):
     with pytest.raises(UserError):
-        harness.inspect(run, **wrong)
+        harness.inspect(run, suite=tiny_suite, **wrong)
 
 
-def test_other_images_than_the_runs_are_refused(run, tmp_path):
+def test_other_images_than_the_runs_are_refused(run, tmp_path, tiny_suite):
     about = json.loads((run.folder / "run.json").read_text())
     copy = tmp_path / "runs" / "copy"
     copy.mkdir(parents=True)
     (copy / "run.json").write_text(json.dumps(about | {"data_fingerprint": "other"}))
     (copy / "records.json").write_bytes((run.folder / "records.json").read_bytes())
     with pytest.raises(UserError, match="not those that it was made from"):
-        harness.inspect(copy)
+        harness.inspect(copy, run.folder.parents[1], suite=tiny_suite)
 
 
 def test_figures_of_a_run_lie_in_its_folder(run):

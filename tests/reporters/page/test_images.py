@@ -51,13 +51,19 @@ def test_sheets_come_by_method_and_ipc_as_a_number(tmp_path):
     ]  # fmt: skip
 
 
-def test_of_a_figure_in_two_formats_the_vector_one_is_shown_unless_it_is_too_large(tmp_path, monkeypatch):
-    write_noise(tmp_path / "cost.png", 3, 3)
+def test_an_svg_is_named_and_not_shown_and_a_png_of_its_name_is_shown(tmp_path):
     (tmp_path / "cost.svg").write_text("<svg/>")
     (vector,) = images.read_figures(tmp_path)
-    assert vector.uri.startswith("data:image/svg+xml;")
-    monkeypatch.setattr(images, "MOST_BYTES", 5)
-    assert images.read_figures(tmp_path)[0].uri.startswith("data:image/webp;")
+    assert (vector.uri, "an SVG is not shown here" in vector.note) == ("", True)
+    write_noise(tmp_path / "cost.png", 3, 3)
+    (picture,) = images.read_figures(tmp_path)
+    assert picture.uri.startswith("data:image/png;")
+
+
+def test_a_program_for_a_printer_that_is_called_a_picture_is_not_run(tmp_path):
+    (tmp_path / "cost.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    (picture,) = images.read_figures(tmp_path)
+    assert (picture.uri, "cannot be shown" in picture.note) == ("", True)
 
 
 def test_accuracy_against_ipc_is_the_first_figure(tmp_path):
@@ -98,4 +104,7 @@ def test_of_very_many_sheets_the_first_seeds_are_shown_and_the_others_counted(tm
     assert [picture.title for picture in shown] == [
         "a, IPC 10, distillation seed 1", "a, IPC 20, distillation seed 0", "b, IPC 10, distillation seed 0",
     ]  # fmt: skip
-    assert (rest.title, rest.note) == ("2 more sheets, of further distillation seeds", "in images/ of this run")
+    assert (rest.title, rest.note) == (
+        "2 more sheets, of further distillation seeds",
+        f"in {tmp_path.name}/ of this run",
+    )
