@@ -2,16 +2,17 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 RUN := --store results
-# Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once. Long files first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast check bench speed notebooks format clean help
+.PHONY: demo test test-fast check mutants bench speed notebooks format clean help
 
 help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
 	@echo "make test       all tests"
 	@echo "make test-fast  the tests without the end-to-end runs"
 	@echo "make check      ruff (lint and format), mypy, and the layers"
+	@echo "make mutants    make deliberate mistakes, one at a time, and print those that no test notices"
 	@echo "make bench      speed ratios, with pytest-benchmark"
 	@echo "make speed      images/s and share of the device's peak at DiT-XL/2's size, for a GPU"
 	@echo "make notebooks  execute the notebooks again, in place"
@@ -35,6 +36,9 @@ check: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+mutants: .venv/.ready
+	$(BIN)/python -m tests.mutants
 
 bench: .venv/.ready
 	$(BIN)/python -m pytest tests/benchmarks -o addopts= --benchmark-only --benchmark-group-by=group -s

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.base import AFTER_FIT, UNHASHED
+from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
+from harness.core.executors import register_executor
 from harness.core.plugin.discovery import register_method
 from harness.core.plugin.distilled_set import DistilledSet, Stored, repeat_to
 from harness.core.plugin.generators import ClassConditionalGenerator
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
     from harness.api.report import figures, report, write_page
     from harness.api.run import run
     from harness.data.sources.base import register_source
+    from harness.execution.local import LocalExecutor
     from harness.reporters import register_reporter
     from harness.reporters.runs import Run, find_runs, load_results
     from harness.reporters.tables.published import report_published
     from harness.students import register_student
     from harness.students.build import build_student
+    from harness.training.protocols import register_protocol
     from harness.training.soft_labels import SoftLabels
 
 __version__ = "0.1.0"
@@ -45,7 +49,9 @@ __all__ = [
     "ClassInfo",
     "DistilledSet",
     "FeatureExtractor",
+    "LocalExecutor",
     "Method",
+    "Protocol",
     "Run",
     "SoftLabels",
     "State",
@@ -61,7 +67,9 @@ __all__ = [
     "find_runs",
     "inspect",
     "load_results",
+    "register_executor",
     "register_method",
+    "register_protocol",
     "register_reporter",
     "register_source",
     "register_student",
@@ -73,6 +81,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "LocalExecutor": "harness.execution.local",
     "Run": "harness.reporters.runs",
     "SoftLabels": "harness.training.soft_labels",
     "build_student": "harness.students.build",
@@ -82,6 +91,7 @@ _LAZY = {
     "find_runs": "harness.reporters.runs",
     "inspect": "harness.api.inspect",
     "load_results": "harness.reporters.runs",
+    "register_protocol": "harness.training.protocols",
     "register_reporter": "harness.reporters",
     "register_source": "harness.data.sources.base",
     "register_student": "harness.students",

@@ -19,10 +19,34 @@ def tiny_suite(tmp_path_factory) -> Path:
     return path
 
 
+def pytest_configure():
+    """Keep freed pages, as every job does: a training in a test's own process would take twice as long."""
+    from harness.jobs import threads
+
+    threads.keep_pages()
+
+
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first: with the longest at the end, one process would work and the other wait."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_store(tmp_path_factory) -> Path:
     """A store that tests may fill together: equal jobs run once for all of them."""
     return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_figures():
+    """The figures that a run leaves take two seconds: runs in a test's own process draw none. Yields what draws them."""
+    from harness.api import run
+
+    drawn = run.figures
+    run.figures = lambda *args, **fields: {}
+    yield drawn
+    run.figures = drawn
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +64,8 @@ def _forget_plugins():
 
 
 @pytest.fixture
-def cli():
-    """Run `harness ARGS` to its end; return (exit code, standard output, standard error)."""
+def cli_process():
+    """Run `harness ARGS` in a process of its own to its end; return (exit code, standard output, standard error)."""
 
     def call(*args: str | Path, timeout: float = 300) -> tuple[int, str, str]:
         process = harness_process(*args)
@@ -52,8 +76,8 @@ def cli():
 
 
 @pytest.fixture
-def cli_here(monkeypatch, capsys):
-    """Run `harness ARGS` as `cli` does, in this process: without the seconds of imports, and with the shortest trials."""
+def cli(monkeypatch, capsys):
+    """Run `harness ARGS` as `cli_process` does, in this process: without the seconds of imports, and with the shortest trials."""
     from harness.cli.app import main
 
     monkeypatch.setenv("COLUMNS", "200")
@@ -62,6 +86,7 @@ def cli_here(monkeypatch, capsys):
 
     def call(*args: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["harness", *map(str, args)])
+        capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()

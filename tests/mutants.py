@@ -12,6 +12,7 @@ mutation cannot be tried, because its text is not there exactly once, or because
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from queue import SimpleQueue
 
 from tests.mutations import MUTATIONS
@@ -96,7 +98,10 @@ def verdicts(root: Path, chosen: Sequence[Mutation], jobs: int) -> Iterator[Verd
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(jobs) as pool:
         free: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
-            free.put(Path(shutil.copytree(root, Path(folder) / str(number), ignore=NOT_COPIED)))
+            copy = Path(shutil.copytree(root, Path(folder) / str(number), ignore=NOT_COPIED))
+            # Once: what a mistake does not change is not compiled for each. By content: times have too coarse a grain.
+            compileall.compile_dir(copy, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+            free.put(copy)
 
         def in_a_copy(mutation: Mutation) -> Verdict:
             copy = free.get()

@@ -193,7 +193,7 @@ def _registered(name: str, title: str) -> Iterator[None]:
         raise UserError(f"--as {name!r} is the name of a method here; choose another, such as {name}_release.")
     # The title is a docstring, which no key depends on.
     source = (
-        f"{title!r}\n\nfrom harness import register_method\nfrom harness.given import GivenImages\n\n\n"
+        f"{title!r}\n\nfrom harness import register_method\nfrom harness.data.imported import GivenImages\n\n\n"
         f"@register_method({name!r})\nclass Given(GivenImages):\n    title = __doc__\n"
     )
     discovery.load_plugin_source(f"images given as {name}", source)

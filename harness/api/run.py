@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 
-from harness.api.report import figures, report, save_tables, write_page
+from harness.api.report import figures, report, save_tables
 from harness.core.environment import environment
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions, executors
@@ -33,18 +33,20 @@ from harness.planning.planner import make_plan
 from harness.planning.preflight import check_disk, check_weights
 from harness.planning.request import RunRequest, make_request
 from harness.planning.resolve import Resolved, resolve
+from harness.reporters import page
 from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
     from harness.execution.progress import PlainView
     from harness.execution.scheduler import Executor
+    from harness.reporters.tables.table import Table
 
 
 def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
     """Check a request and plan it, on the sets that the store has of it; nothing is written."""
     resolved = resolve(request)
     plan = make_plan(resolved.plan_input)
-    return resolved, plan if request.fresh else as_trained(plan, Store(resolved.context.store))
+    return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
 
 
 def run(*, console: Console | None = None, **fields: Any) -> Run:
@@ -106,7 +108,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
 
 def _checked_store(resolved: Resolved, plan: Plan) -> Store:
     """Return the store of a run for which everything is there that can be checked before it begins."""
-    store = Store(resolved.context.store)
+    store = resolved.context.store
     check_name(resolved.request.name)
     check_weights(resolved, plan)
     check_disk(resolved, plan)
@@ -135,11 +137,11 @@ def _leave(
     """Write all files of a run that has ended; where that fails, its description says so."""
     RunFolder(folder).write_about(about)
     try:
-        finish(resolved, plan, store, scheduler, folder)
+        tables = finish(resolved, plan, store, scheduler, folder)
         if about["status"] != "interrupted" and _num_done(plan, scheduler):
             with contextlib.suppress(UserError):  # only the full data are done: there is nothing to draw
                 figures(folder, kinds=("accuracy",))
-        write_page(folder)
+        page.write_page(folder, tables)
     except Exception as error:
         failed = {"status": "failed", "error": f"while its files were written: {_one_line(error)}"}
         RunFolder(folder).write_about(about | failed)
@@ -257,9 +259,12 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> None:
-    """Write what a run leaves: records, tables, contact sheets, and traceback and log of each failed job."""
+def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> dict[str, Table]:
+    """Write what a run leaves, but for figures and page: records, contact sheets, traceback and log of each failed job, tables.
 
+    Returns:
+        The tables by name.
+    """
     own = RunFolder(folder)
     for key, outcome in scheduler.errors.items():
         if scheduler.status[key] == "failed":
@@ -267,4 +272,6 @@ def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, f
     records = make_records(resolved, plan, store, scheduler, folder.name)
     own.write_records(records)
     write_sheets(records, resolved.context.classes, own.images)
-    save_tables(folder, report(folder))
+    tables = report(folder)
+    save_tables(folder, tables)
+    return tables

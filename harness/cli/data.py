@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.cli.options import DataRoot
 from harness.core.errors import UserError
 from harness.core.overrides import parse_settings
+from harness.core.progress import BYTE, ProgressCallback
 from harness.core.suites import load_suite
 from harness.core.text import byte_size, count
 from harness.data.fetch.check import check_data
@@ -131,7 +132,7 @@ def _source_options(settings: list[str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def _progress() -> Iterator[ProgressCallback]:
     """Show a bar per stage in a terminal; one line per stage elsewhere."""
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -145,8 +146,8 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
 
-        def report(stage: str, done: int, total: int) -> None:
-            form = byte_size if stage in ("downloading", "checking", "unpacking") else count
+        def report(stage: str, done: int, total: int, unit: str) -> None:
+            form = byte_size if unit == BYTE else count
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total or None, text="")
                 if not console.is_terminal:

@@ -201,7 +201,7 @@ def _differences(before: BaseModel, after: BaseModel, fields: Iterable[str]) -> 
 
 def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
     """Print the jobs of each kind, what is in the store already, what the rest will take, and what is skipped."""
-    store = Store(resolved.context.store)
+    store = resolved.context.store
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("jobs", "planned", "in the store", "each asks for"):
         table.add_column(column, justify="left" if column in ("jobs", "each asks for") else "right")

@@ -110,9 +110,7 @@ def find_artefact(prefix: str, store: Store) -> tuple[str, str]:
         raise UserError(
             f"{prefix!r} is no key: expected its first 6 to 32 hex digits. `harness show run RUN` lists keys."
         )
-    found = sorted(
-        (kind, path.parent.name) for kind in KINDS for path in store.folder.glob(f"{kind}/{prefix}*/manifest.json")
-    )
+    found = sorted((made["kind"], made["key"]) for made in store.local_manifests(KINDS, prefix))
     if not found and len(prefix) == 32:  # a remote store is asked for a whole key
         found = [(kind, prefix) for kind in KINDS if store.has(kind, prefix)]
     if not found:

@@ -14,7 +14,7 @@ import platform
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,14 @@ def _is_alive(pid: int) -> bool:
     except OSError:
         pass  # it lives and belongs to somebody else
     return True
+
+
+def _written_ns(path: Path) -> int:
+    """Return when a file was written; 0 for one that was removed meanwhile."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 class Store:
@@ -103,17 +111,17 @@ class Store:
         """Return the local folder of an artefact; it may not exist yet. `fetch` makes sure that it does."""
         return self.folder / plain_name(kind) / plain_name(key)
 
-    def has(self, kind: str, key: str) -> bool:
+    def has(self, kind: str, key: str, *, anew: bool = False) -> bool:
         """Return whether the artefact is there; a local one with every file at its full size.
 
         Of a remote store each kind is listed once, and only the manifest is asked for: nothing is copied. What other
-        machines write after that listing may be overlooked; `fetch` and `manifest` ask anew.
+        machines write after that listing may be overlooked; `anew`, `fetch` and `manifest` ask the remote itself.
         """
         if not self.is_remote:
             return self._is_whole(kind, key)
-        if kind not in self._listed:
+        if kind not in self._listed and not anew:
             self._listed[kind] = self.remote.names(f"store/{kind}")
-        return key in self._listed[kind] and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
+        return (anew or key in self._listed[kind]) and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
 
     def fetch(self, kind: str, key: str) -> Path:
         """Return the local folder of an artefact with all its files; those of a remote store are copied here once.
@@ -165,6 +173,20 @@ class Store:
         if manifest is None:
             raise FileNotFoundError(self._absent(kind, key))
         return manifest
+
+    def local_manifests(self, kinds: Iterable[str], prefix: str = "") -> Iterator[dict[str, Any]]:
+        """Yield the manifests that lie on this machine, the newest first; `has` says which artefacts are whole.
+
+        Args:
+            kinds: of job.
+            prefix: what the keys begin with.
+        """
+        pattern = f"{prefix or '[!.]'}*/{MANIFEST}"
+        paths = [path for kind in kinds for path in (self.folder / kind).glob(pattern)]
+        for path in sorted(paths, key=_written_ns, reverse=True):
+            manifest = self._read_manifest(path.parent.parent.name, path.parent.name)
+            if manifest is not None:
+                yield manifest
 
     def damaged_files(self, kind: str, key: str) -> list[str]:
         """Return the files whose content is no longer what the manifest says."""

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError
-from harness.data.split import Crop, Progress, short_side
+from harness.core.progress import ProgressCallback, no_progress
+from harness.data.split import Crop, short_side
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ MAX_NAMED = 10
 _CHUNK = 256
 
 
-def read_files(paths: Sequence[Path], *, size: int, crop: Crop, report: Progress | None = None) -> torch.Tensor:
+def read_files(paths: Sequence[Path], *, size: int, crop: Crop, report: ProgressCallback = no_progress) -> torch.Tensor:
     """Decode files in parallel; as many threads as torch may use, so that a job keeps to its CPUs.
 
     Returns:
@@ -64,8 +65,7 @@ def read_files(paths: Sequence[Path], *, size: int, crop: Crop, report: Progress
             broken += [reason for reason in pool.map(one, range(start, stop)) if reason]
             if len(broken) >= MAX_NAMED:
                 break
-            if report:
-                report(stop, len(paths))
+            report("reading", stop, len(paths), "image")
     if broken:
         more = "" if len(broken) < MAX_NAMED else "\n  reading stopped here; there may be more"
         listed = "\n  ".join(broken[:MAX_NAMED])

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.data.split import Crop, Progress, Split
+from harness.core.progress import ProgressCallback, no_progress
+from harness.data.split import Crop, Split
 
 if TYPE_CHECKING:
     import torch
@@ -25,11 +26,17 @@ class RealImages:
         size: side, pixels.
         crop: how an image becomes a square.
         device: where results live.
-        report: told (images read, images in all) by `tensors`.
+        report: told the images read by `tensors`.
     """
 
     def __init__(
-        self, split: Split, *, size: int, device: torch.device | str, crop: Crop = "adm", report: Progress | None = None
+        self,
+        split: Split,
+        *,
+        size: int,
+        device: torch.device | str,
+        crop: Crop = "adm",
+        report: ProgressCallback = no_progress,
     ) -> None:
         self._split = split
         self.size = size

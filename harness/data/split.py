@@ -7,11 +7,12 @@ the full class list, whatever is left out. Shapes: N images, n of one class, S s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.core import seeds
 from harness.core.errors import UserError
+from harness.core.progress import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +26,6 @@ def short_side(size: int, crop: Crop) -> int:
     return max(size, size // 7 * 8) if crop == "margin" else size
 
 
-Progress = Callable[[int, int], None]
-"""Called with (images read, images in all)."""
-
-
 class ImageStore(ABC):
     """Images by class and index; what a source implements for each of its splits."""
 
@@ -38,7 +35,7 @@ class ImageStore(ABC):
 
     @abstractmethod
     def read(
-        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: Progress | None = None
+        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: ProgressCallback = no_progress
     ) -> torch.Tensor:
         """Read (class id, index) pairs, in that order.
 
@@ -115,7 +112,7 @@ class Split:
         return self._store.read([(class_id, own[i]) for i in wanted], size=size, crop=crop)
 
     def tensors(
-        self, *, size: int, crop: Crop = "adm", report: Progress | None = None
+        self, *, size: int, crop: Crop = "adm", report: ProgressCallback = no_progress
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Read the whole split, class after class in label order.
 

@@ -2,7 +2,7 @@
 
 In: how many items, how many at once at most, and work on a range of them that depends on no other item. Out: the results
 in order. A batch that failed is begun anew, with the items' own random streams, so that only rounding tells the batch
-sizes apart (tolerances in tests/diffusion/test_batches.py).
+sizes apart (tolerances in tests/diffusion/test_adaptive_batches.py).
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec, PriorTraining
 from harness.core.plugin import generators
+from harness.core.progress import ProgressCallback
 from harness.diffusion.generator import ClassConditionalGenerator
 from harness.diffusion.generator_kinds import GeneratorKind, PriorInputs
-from harness.diffusion.latents import Report
 from harness.diffusion.prior import train_class_conditional
 from harness.diffusion.weight_checks import check_class_conditional
 
@@ -34,7 +34,7 @@ def _load(
     classes: Sequence[ClassInfo],
     labels: Sequence[str],
     device: str,
-    report: Report | None,
+    report: ProgressCallback | None,
 ) -> generators.ClassConditionalGenerator:
     names = labels or tuple(c.id for c in classes)
     return ClassConditionalGenerator.load(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.core import hub
 from harness.core.errors import UserError
-from harness.diffusion.latents import Report
+from harness.core.progress import ProgressCallback
 
 MB = 10**6
 
@@ -24,7 +24,7 @@ _OTHER_COPIES = ("*.fp16.*", "*non_ema*", "*.msgpack", "*.ckpt", "*.onnx*", "*.h
 """Copies of the same weights that a repository may also hold and nothing here reads."""
 
 
-def fetch(repo: str, revision: str | None, files: Sequence[str], report: Report | None = None) -> Path:
+def fetch(repo: str, revision: str | None, files: Sequence[str], report: ProgressCallback | None = None) -> Path:
     """Download what is wanted and not yet in the cache.
 
     Args:
@@ -88,7 +88,7 @@ def _size(folder: Path) -> int:
 
 
 @contextmanager
-def _progress(blobs: Path, total: int, report: Report | None) -> Iterator[None]:
+def _progress(blobs: Path, total: int, report: ProgressCallback | None) -> Iterator[None]:
     """Tell once a second how much lies in the cache; the client's own bars would draw into the run's display."""
     if report is None:
         yield

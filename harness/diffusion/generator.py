@@ -15,11 +15,12 @@ from torch import Tensor
 
 from harness.core import seeds
 from harness.core.errors import UserError, did_you_mean
+from harness.core.progress import ProgressCallback, no_progress
 from harness.diffusion import difffit
 from harness.diffusion.adaptive_batches import Batches
 from harness.diffusion.dit import DiT
 from harness.diffusion.finetune import FineTuner
-from harness.diffusion.latents import Images, LatentCache, Report
+from harness.diffusion.latents import Images, LatentCache
 from harness.diffusion.loading import load_autoencoder, load_transformer
 from harness.diffusion.precision import Precision, check_precision
 from harness.diffusion.samplers import sample_latents
@@ -72,7 +73,7 @@ class ClassConditionalGenerator:
         encoder: str | Path | None = None,
         decoder: str | Path | None = None,
         device: torch.device | str,
-        report: Report | None = None,
+        report: ProgressCallback | None = None,
     ) -> ClassConditionalGenerator:
         """Load a generator; a folder or file on disk is read without any network access.
 
@@ -163,7 +164,7 @@ class ClassConditionalGenerator:
         labels: Tensor,
         *,
         flips: bool,
-        report: Report = lambda *_: None,
+        report: ProgressCallback = no_progress,
         batch_size: int = 64,
         file: Path | None = None,
     ) -> LatentCache:
@@ -199,7 +200,7 @@ class ClassConditionalGenerator:
         rng: torch.Generator,
         sampler: str = "ddpm",
         batch_size: int = 64,
-        report: Report = lambda *_: None,
+        report: ProgressCallback = no_progress,
     ) -> Tensor:
         """Return `n` images of class `c`: uint8 [n, 3, S, S] on the CPU, S = `image_size`.
 

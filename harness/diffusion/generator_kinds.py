@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec
+from harness.core.progress import CurveCallback, ProgressCallback
 from harness.core.registry import Registry
 
 if TYPE_CHECKING:
     import torch
-
-    from harness.diffusion.latents import Report
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class PriorInputs:
     classes: Sequence[ClassInfo]
     out_folder: Path
     device: str
-    report: Report
-    log: Callable[..., None]
+    report: ProgressCallback
+    log: CurveCallback
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class GeneratorKind:
 
     train: Callable[[PriorInputs], dict[str, float]]
     check: Callable[[GeneratorSpec, Sequence[ClassInfo], Sequence[str], int], None]
-    load: Callable[[str, GeneratorSpec, Sequence[ClassInfo], Sequence[str], str, Report | None], Any]
+    load: Callable[[str, GeneratorSpec, Sequence[ClassInfo], Sequence[str], str, ProgressCallback | None], Any]
 
 
 generator_kinds: Registry[GeneratorKind] = Registry(

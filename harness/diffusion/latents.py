@@ -22,9 +22,7 @@ import torch
 from torch import Tensor
 
 from harness.core.errors import UserError
-
-Report = Callable[[str, int, int, str], None]
-"""Takes a stage, how much is done, how much there is, and the unit."""
+from harness.core.progress import ProgressCallback, no_progress
 
 
 class Images(Protocol):
@@ -57,7 +55,7 @@ class LatentCache:
         labels: Tensor,
         *,
         flips: bool,
-        report: Report = lambda *_: None,
+        report: ProgressCallback = no_progress,
         batch_size: int = 64,
         file: Path | None = None,
     ) -> LatentCache:

@@ -13,17 +13,17 @@ from pathlib import Path
 
 from harness.core import hub
 from harness.core.errors import UserError
+from harness.core.progress import ProgressCallback
 from harness.diffusion.checkpoints import load_dit
 from harness.diffusion.dit import DiT
 from harness.diffusion.download import fetch
-from harness.diffusion.latents import Report
 from harness.diffusion.vae import Autoencoder
 
 HUB_FILES = ("*.json", "transformer/*", "vae/*", "scheduler/*", "diffusion_pytorch_model.*")
 _TENSORS = ("*.safetensors", "*.bin")
 
 
-def load_transformer(place: str | Path, *, report: Report | None = None) -> DiT:
+def load_transformer(place: str | Path, *, report: ProgressCallback | None = None) -> DiT:
     """Load the DiT of a pipeline folder, a transformer folder, a hub id or an original `.pt` file.
 
     Raises:
@@ -37,7 +37,7 @@ def transformer_path(path: Path) -> Path:
     return path / "transformer" if (path / "transformer").is_dir() else path
 
 
-def load_autoencoder(place: str | Path, *, report: Report | None = None) -> Autoencoder:
+def load_autoencoder(place: str | Path, *, report: ProgressCallback | None = None) -> Autoencoder:
     """Load the VAE of a pipeline folder, a VAE folder or a hub id.
 
     Raises:
@@ -69,7 +69,7 @@ def vae_path(path: Path) -> Path:
     return folder
 
 
-def locate(place: str | Path, *, files: Sequence[str] = HUB_FILES, report: Report | None = None) -> Path:
+def locate(place: str | Path, *, files: Sequence[str] = HUB_FILES, report: ProgressCallback | None = None) -> Path:
     """Return the place on disk: as it stands, else from the hub's cache, else downloaded.
 
     Args:

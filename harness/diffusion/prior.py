@@ -10,7 +10,7 @@ writes 1000 into its guidance. Its sampling of our folder differs slightly from 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from torch import Tensor
 from harness.core import seeds
 from harness.core.config.generator import PriorTraining, VaeTraining
 from harness.core.errors import UserError
+from harness.core.progress import CurveCallback, ProgressCallback, no_curve, no_progress
 from harness.diffusion.checkpoints import diffusers_config, to_diffusers
 from harness.diffusion.dit import DiT, DiTConfig, build_dit
 from harness.diffusion.ema import Ema
-from harness.diffusion.latents import LatentCache, Report
+from harness.diffusion.latents import LatentCache
 from harness.diffusion.loading import no_progress_bars
 from harness.diffusion.process import BETA_END, BETA_START, NUM_TIMESTEPS, GaussianDiffusion
 from harness.diffusion.vae import Autoencoder, Vae
@@ -36,9 +37,6 @@ WARM_UP = 0.05
 """Share of the steps over which the learning rate rises linearly; then it falls as a cosine to 0."""
 LOG_EVERY = 100
 
-Log = Callable[..., None]
-"""Takes a step and keyword values, as `Task.log`."""
-
 
 def train_class_conditional(
     images_u8: Tensor,
@@ -48,8 +46,8 @@ def train_class_conditional(
     class_names: list[str],
     out_folder: Path,
     device: torch.device | str,
-    report: Report = lambda *_: None,
-    log: Log = lambda step, **values: None,
+    report: ProgressCallback = no_progress,
+    log: CurveCallback = no_curve,
 ) -> dict[str, float]:
     """Train a VAE and a DiT, and save them as a diffusers `DiTPipeline` folder.
 
@@ -133,7 +131,7 @@ def _check(images: Tensor, spec: PriorTraining, class_names: list[str]) -> None:
 
 
 def train_vae(
-    images_u8: Tensor, spec: VaeTraining, device: torch.device, report: Report, log: Log
+    images_u8: Tensor, spec: VaeTraining, device: torch.device, report: ProgressCallback, log: CurveCallback
 ) -> tuple[Vae, dict[str, float]]:
     """Train the autoencoder on mean squared error and KL; its scaling factor gives latents of unit std."""
     vae = _new_vae(spec, images_u8.shape[-1]).to(device)
@@ -185,7 +183,12 @@ def _latent_std(vae: Vae, images_u8: Tensor, device: torch.device) -> float:
 
 
 def _train_dit(
-    cache: LatentCache, config: DiTConfig, spec: PriorTraining, device: torch.device, report: Report, log: Log
+    cache: LatentCache,
+    config: DiTConfig,
+    spec: PriorTraining,
+    device: torch.device,
+    report: ProgressCallback,
+    log: CurveCallback,
 ) -> tuple[DiT, float]:
     """Train the denoiser on cached latents; returns the EMA weights and the loss at the end."""
     rng = seeds.generator("prior", spec.seed, "dit")
@@ -232,7 +235,7 @@ def tail_mean(values: list[Tensor]) -> float:
     return float(torch.stack(values[-max(1, len(values) // 10) :]).mean())
 
 
-def tell(stage: str, step: int, total: int, report: Report, log: Log, **values: Any) -> None:
+def tell(stage: str, step: int, total: int, report: ProgressCallback, log: CurveCallback, **values: Any) -> None:
     report(stage, step + 1, total, "step")
     if (step + 1) % LOG_EVERY == 0 or step + 1 == total:
         log(step + 1, **{name: float(value) for name, value in values.items()})

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from harness.core.errors import UserError, did_you_mean
+from harness.core.progress import ProgressCallback, no_progress
 from harness.diffusion.adaptive_batches import Batches
 from harness.diffusion.dit import DiT, DiTConfig, guided_output
-from harness.diffusion.latents import Report
 from harness.diffusion.process import BETA_END, BETA_START, NUM_TIMESTEPS, GaussianDiffusion
 
 SAMPLERS = ("ddpm", "ddim", "dpmsolver++")
@@ -41,7 +41,7 @@ def sample_latents(
     guided_channels: int = 3,
     batch_size: int = 64,
     device: torch.device,
-    report: Report = lambda *_: None,
+    report: ProgressCallback = no_progress,
     batches: Batches | None = None,
 ) -> Tensor:
     """Sample one latent per label.

@@ -8,8 +8,8 @@ from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec, TextPriorTraining
 from harness.core.errors import UserError
 from harness.core.plugin import text_generators
+from harness.core.progress import ProgressCallback
 from harness.diffusion.generator_kinds import GeneratorKind, PriorInputs
-from harness.diffusion.latents import Report
 from harness.diffusion.text_prior import train_text_to_image
 from harness.diffusion.text_to_image import TextToImageGenerator
 from harness.diffusion.weight_checks import check_text_to_image
@@ -41,7 +41,7 @@ def _load(
     classes: Sequence[ClassInfo],
     labels: Sequence[str],
     device: str,
-    report: Report | None,
+    report: ProgressCallback | None,
 ) -> text_generators.TextToImageGenerator:
     return TextToImageGenerator.load(
         place,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from harness.core.errors import UserError
-from harness.diffusion.latents import Report
+from harness.core.progress import ProgressCallback
 from harness.diffusion.loading import load_autoencoder, locate, no_progress_bars
 from harness.diffusion.vae import Autoencoder
 
@@ -57,7 +57,7 @@ def load_text_parts(
     vae: str | Path | None = None,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    report: Report | None = None,
+    report: ProgressCallback | None = None,
 ) -> TextParts:
     """Open a pipeline's parts.
 

@@ -23,10 +23,11 @@ from torch import Tensor
 from harness.core import seeds
 from harness.core.config.generator import TextPriorTraining
 from harness.core.errors import UserError
+from harness.core.progress import CurveCallback, ProgressCallback, no_curve, no_progress
 from harness.diffusion.ema import Ema
-from harness.diffusion.latents import LatentCache, Report
+from harness.diffusion.latents import LatentCache
 from harness.diffusion.loading import no_progress_bars
-from harness.diffusion.prior import LATENT_CHANNELS, Log, adamw, set_lr, tail_mean, tell, train_vae
+from harness.diffusion.prior import LATENT_CHANNELS, adamw, set_lr, tail_mean, tell, train_vae
 from harness.diffusion.process import BETA_END, BETA_START, NUM_TIMESTEPS
 from harness.diffusion.text_parts import TextParts
 from harness.diffusion.text_to_image import TextToImageGenerator
@@ -44,8 +45,8 @@ def train_text_to_image(
     class_words: Sequence[str],
     out_folder: Path,
     device: torch.device | str,
-    report: Report = lambda *_: None,
-    log: Log = lambda step, **values: None,
+    report: ProgressCallback = no_progress,
+    log: CurveCallback = no_curve,
 ) -> dict[str, float]:
     """Train VAE, text encoder and UNet, and save them as a diffusers `StableDiffusionPipeline` folder.
 
@@ -194,8 +195,8 @@ def _train(
     spec: TextPriorTraining,
     class_words: Sequence[str],
     device: torch.device,
-    report: Report,
-    log: Log,
+    report: ProgressCallback,
+    log: CurveCallback,
 ) -> float:
     """Train text encoder and UNet together; leaves the EMA weights in them and returns the loss at the end."""
     rng, captions = seeds.generator("prior", spec.seed, "unet"), Captions(spec, class_words)

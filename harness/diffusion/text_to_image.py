@@ -19,8 +19,9 @@ from torch import Tensor
 
 from harness.core import seeds
 from harness.core.errors import UserError, did_you_mean
+from harness.core.progress import ProgressCallback, no_progress
 from harness.diffusion.adaptive_batches import Batches
-from harness.diffusion.latents import Images, LatentCache, Report
+from harness.diffusion.latents import Images, LatentCache
 from harness.diffusion.prompts import PromptEncoder
 from harness.diffusion.samplers import NoiseStreams
 from harness.diffusion.text_parts import TextParts, load_text_parts
@@ -62,7 +63,7 @@ class TextToImageGenerator:
         encoder: str | Path | None = None,
         decoder: str | Path | None = None,
         device: torch.device | str,
-        report: Report | None = None,
+        report: ProgressCallback | None = None,
     ) -> TextToImageGenerator:
         """Load a generator; a folder on disk is read without any network access.
 
@@ -145,7 +146,7 @@ class TextToImageGenerator:
         labels: Tensor,
         *,
         flips: bool,
-        report: Report = lambda *_: None,
+        report: ProgressCallback = no_progress,
         batch_size: int = 64,
         file: Path | None = None,
     ) -> LatentCache:
@@ -203,7 +204,7 @@ class TextToImageGenerator:
         negative: str = "",
         batch_size: int = 64,
         side: int | None = None,
-        report: Report = lambda *_: None,
+        report: ProgressCallback = no_progress,
     ) -> Tensor:
         """Return one image per prompt: uint8 [B, 3, S, S] on the CPU.
 

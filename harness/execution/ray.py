@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions
+from harness.core.progress import no_progress
 from harness.execution.scheduler import Stage
 from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
@@ -167,7 +168,7 @@ class RayExecutor:
     def submit(self, job: Job) -> None:
         """Queue the job as a task; one that reads files of this machine runs here and now."""
         if job.here:
-            self._ended.append(execute(job, replace(self.context, device="cpu"), lambda *_: None))
+            self._ended.append(execute(job, replace(self.context, device="cpu"), no_progress))
             return
         task = self._measured_task if job.kind in ("fit", "synthesize") else self._task
         reference = task.options(**self._options(job)).remote(job, self.context, self._board)

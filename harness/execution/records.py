@@ -40,33 +40,15 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
             manifests[key] = store.manifest(plan.jobs[key].kind, key)
         return manifests[key]
 
-    given = resolved.plan_input
-    base = {
-        "run": run,
-        "suite": resolved.suite.name,
-        "suite_version": resolved.suite.version,
-        "source": resolved.source_text,
-        "protocol": given.protocol.name,
-        "protocol_version": given.protocol.version,
-        "labels": given.protocol.labels,
-        "device": "",
-        "metrics": ", ".join(resolved.suite.metrics),
-    }
-    class_ids = [c.id for c in given.classes]
-    about = {m.name: _about(m.name, m.config) for m in given.methods}
+    base = _base(resolved, run)
+    about = {m.name: _about(m.name, m.config) for m in resolved.plan_input.methods}
     records = []
     for row in plan.rows:
         record = {**base, **about[row.method], **_identity(row), **_status(row, plan, scheduler)}
         record["budget_bytes"] = _budget(resolved, row.ipc)
         if record["status"] == "done":
             assert row.train is not None
-            trained = manifest(row.train)
-            record |= {name: trained["result"][name] for name in SCORES}
-            record |= score_fields(trained["result"], resolved.suite.metrics, class_ids, resolved.class_counts)
-            record["device"] = trained["measured"]["device_name"]
-            record |= {"train_wall_s": trained["measured"]["wall_s"]}
-            record |= {name: trained["result"][name] for name in ("num_images", "teacher_bytes", *REDRAW)}
-            record["label_bytes"] = trained["result"].get("label_bytes")
+            record |= _trained(resolved, manifest(row.train))
             record["cached"] = scheduler.status[row.train] == "cached"
         if row.synthesize and scheduler.status[row.synthesize] in ("done", "cached"):
             made = _distilled(row, store, manifest)
@@ -75,6 +57,35 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
             record |= made
         records.append(record)
     return records
+
+
+def _base(resolved: Resolved, run: str) -> dict[str, Any]:
+    """Return what all records of a run have in common."""
+    protocol = resolved.plan_input.protocol
+    return {
+        "run": run,
+        "suite": resolved.suite.name,
+        "suite_version": resolved.suite.version,
+        "source": resolved.source_text,
+        "protocol": protocol.name,
+        "protocol_version": protocol.version,
+        "labels": protocol.labels,
+        "device": "",
+        "metrics": ", ".join(resolved.suite.metrics),
+    }
+
+
+def _trained(resolved: Resolved, trained: dict[str, Any]) -> dict[str, Any]:
+    """Return what a training scored and took."""
+    result, class_ids = trained["result"], [c.id for c in resolved.plan_input.classes]
+    return {
+        **{name: result[name] for name in SCORES},
+        **score_fields(result, resolved.suite.metrics, class_ids, resolved.class_counts),
+        "device": trained["measured"]["device_name"],
+        "train_wall_s": trained["measured"]["wall_s"],
+        **{name: result[name] for name in ("num_images", "teacher_bytes", *REDRAW)},
+        "label_bytes": result.get("label_bytes"),
+    }
 
 
 def _budget(resolved: Resolved, ipc: int | None) -> int | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec
 from harness.core.config.suite import Teacher
+from harness.core.store import Store
 from harness.data.sources.base import open_source
 
 if TYPE_CHECKING:
@@ -20,16 +20,12 @@ if TYPE_CHECKING:
     from harness.data.split import Crop, Split
 
 
-Report = Callable[[str, int, int, str], None]
-"""Progress: stage, done, total, unit."""
-
-
 @dataclass(frozen=True)
 class JobContext:
     """What all jobs of a run share and no key contains: where things are. Small, so that it travels to any worker.
 
     Attributes:
-        store: folder or URI.
+        store_uri: folder or URI of the store.
         source: the suite's image source.
         data_root: folder under which image folders lie.
         data_fingerprint: what the plan saw there; images kept in memory are kept for this content only.
@@ -42,7 +38,7 @@ class JobContext:
         fresh: run jobs again although the store has their results.
     """
 
-    store: str
+    store_uri: str
     source: dict[str, Any]
     data_root: str
     data_fingerprint: str
@@ -54,6 +50,15 @@ class JobContext:
     device: str = "cpu"
     plugins: tuple[tuple[str, str], ...] = ()
     fresh: bool = False
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of the run, opened once."""
+        return Store(self.store_uri)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the opened store behind: where copies lie and what was listed is true of this process only."""
+        return {name: value for name, value in vars(self).items() if name != "store"}
 
 
 @dataclass(frozen=True)

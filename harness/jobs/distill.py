@@ -11,12 +11,12 @@ from harness.core.plugin.discovery import load_method
 from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.method import Method
 from harness.core.plugin.task import State
-from harness.core.store import Store
+from harness.core.progress import ProgressCallback
 from harness.data.sets.folder import contact_sheet, save_distilled, storage_bytes
 from harness.data.sets.soft_labels import save_labels
 from harness.jobs.checkpoint import load_state, save_state
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report, open_split
+from harness.jobs.context import JobContext, open_split
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job, class_groups
 from harness.jobs.services import JobServices, make_task
@@ -29,7 +29,7 @@ STORED = "stored"
 """Folder of an artefact with what a generative set must keep, where that is not its images."""
 
 
-def run_fit(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+def run_fit(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Let the method do the work that all IPCs share, for one class group."""
     group = tuple(c for c in context.classes if c.id in set(job.spec["group"]))
     with clock.loading():
@@ -42,11 +42,13 @@ def run_fit(job: Job, context: JobContext, folder: Path, report: Report, clock: 
     return {"classes": [c.id for c in group], "num_real": sum(task.real.num_per_class.values())}
 
 
-def run_synthesize(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+def run_synthesize(
+    job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock
+) -> dict[str, Any]:
     """Let the method make its images, group by group, check them, and save them as an ordinary image folder."""
 
     with clock.loading():
-        method, ipc, store = load_method(job.spec), job.spec["ipc"], Store(context.store)
+        method, ipc, store = load_method(job.spec), job.spec["ipc"], context.store
         open_split(context, "train")
     fits = job.deps.get("fit", ())
     made = _Made()

@@ -13,12 +13,12 @@ from typing import Any
 from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
-from harness.core.store import Store
+from harness.core.progress import ProgressCallback
 from harness.core.text import shorten
 from harness.jobs import threads
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report
+from harness.jobs.context import JobContext
 from harness.jobs.job import KINDS, Job
 from harness.jobs.kinds import job_kinds
 from harness.jobs.log import JobLog
@@ -51,13 +51,13 @@ class Outcome:
         return not self.error
 
 
-def execute(job: Job, context: JobContext, report: Report) -> Outcome:
+def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
     """Run one job to its end. Never raises but for an interrupt: what went wrong is in the outcome."""
     log = JobLog(job.title)
     try:
         report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
-        store = Store(context.store)
-        if not context.fresh and store.has(job.kind, job.key):
+        store = context.store
+        if not context.fresh and store.has(job.kind, job.key, anew=True):
             return Outcome(job.key)  # another run made it meanwhile
         for name, source in context.plugins:
             discovery.load_plugin_source(name, source)
@@ -82,7 +82,7 @@ def execute(job: Job, context: JobContext, report: Report) -> Outcome:
         return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc(), log.text())
 
 
-def _run(job: Job, context: JobContext, folder: Path, report: Report) -> dict[str, Any]:
+def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) -> dict[str, Any]:
     """Fill the artefact's folder; return the fields of its manifest."""
     import torch
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.core.progress import ProgressCallback
 from harness.core.registry import Registry
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report
+from harness.jobs.context import JobContext
 from harness.jobs.job import Job
 
-RunJob = Callable[[Job, JobContext, Path, Report, Clock], dict[str, Any]]
+RunJob = Callable[[Job, JobContext, Path, ProgressCallback, Clock], dict[str, Any]]
 
 job_kinds: Registry[RunJob] = Registry(
     "kind of job",

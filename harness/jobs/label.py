@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.core.store import Store
+from harness.core.progress import ProgressCallback
 from harness.data.sets.folder import load_distilled
 from harness.data.sets.soft_labels import BYTES_A_NUMBER, save_labels
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report
+from harness.jobs.context import JobContext
 from harness.jobs.job import Job
 from harness.jobs.services import load_teacher
 
 
-def run_label(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+def run_label(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Let the teacher label each image of a distilled set once, as a student sees it, without augmentation."""
 
-    store, num = Store(context.store), len(context.classes)
+    store, num = context.store, len(context.classes)
     images = store.path("synthesize", job.deps["synthesize"][0])
     with clock.loading():
         teacher = load_teacher(store.path("teacher", job.deps["teacher"][0]), context)[0]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.core.progress import ProgressCallback
 from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report, open_split
+from harness.jobs.context import JobContext, open_split
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
 from harness.jobs.services import load_generator
 
 
-def run_prior(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+def run_prior(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Obtain a generator: train a small one on the real training images, or note which weights are used."""
     spec = context.generators[job.spec["generator"]]
     if job.spec["train"] is None:

@@ -8,12 +8,12 @@ from typing import Any
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.core.plugin.task import Task
-from harness.core.store import Store
+from harness.core.progress import ProgressCallback
 from harness.data.real import RealImages
 from harness.diffusion.generator_kinds import generator_kinds
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report, open_split
+from harness.jobs.context import JobContext, open_split
 from harness.jobs.job import Job
 from harness.students.features import FeatureExtractor
 from harness.training.soft_labels import SoftLabels
@@ -22,14 +22,14 @@ from harness.training.teacher_weights import in_suite_order, read_teacher
 
 
 def make_task(
-    job: Job, context: JobContext, classes: tuple[ClassInfo, ...], report: Report, services: JobServices
+    job: Job, context: JobContext, classes: tuple[ClassInfo, ...], report: ProgressCallback, services: JobServices
 ) -> Task:
     """Return what the method is given: the training images of these classes, never the test split."""
     import torch
 
     split = open_split(context, "train").restrict([c.id for c in classes])
     device = torch.device(context.device)
-    scratch = Store(context.store).scratch(job.key)
+    scratch = context.store.scratch(job.key)
     if job.kind != "fit":  # which is of one class group; other jobs go through all
         scratch /= f"group-{classes[0].label}"
     return Task(
@@ -53,7 +53,7 @@ class JobServices:
         self.job = job
         self.context = context
         self.clock = clock
-        self.store = Store(context.store)
+        self.store = context.store
 
     def _dependency(self, role: str, what: str) -> str:
         keys = self.job.deps.get(role)
@@ -87,7 +87,7 @@ class JobServices:
             return load_teacher(self.store.path("teacher", key), self.context)[0]
 
 
-def load_generator(context: JobContext, kind: str, prior: Path, report: Report | None = None) -> Any:
+def load_generator(context: JobContext, kind: str, prior: Path, report: ProgressCallback | None = None) -> Any:
     """Open a generator: the folder that the prior job trained, or the weights that it found.
 
     `report` is told the progress of a download; None: the hub client draws its own bars.

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.config.protocol import Protocol
+from harness.core.progress import ProgressCallback
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report, open_split
+from harness.jobs.context import JobContext, open_split
 from harness.jobs.job import Job
 from harness.training.teacher import check_teacher, score_teacher, train_teacher
 from harness.training.teacher_folder import TeacherFolder
@@ -17,7 +18,7 @@ SCORED_ON = 10_000
 """Held-out images that a teacher is scored on at most: enough for half a percent, few enough for memory at 224 pixels."""
 
 
-def run_teacher(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Train the suite's teacher on the real training split less a hold-out, or take given weights.
 
     Either is scored on the hold-out and refused if it has not learned or calls classes by other names.

@@ -10,11 +10,11 @@ from harness.core.classes import ClassInfo
 from harness.core.config.protocol import Protocol
 from harness.core.plugin.discovery import load_method
 from harness.core.plugin.task import Task
-from harness.core.store import Store
+from harness.core.progress import ProgressCallback, no_progress
 from harness.data.sets.folder import load_distilled
 from harness.data.sets.soft_labels import load_labels
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, Report, real_tensors
+from harness.jobs.context import JobContext, real_tensors
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
 from harness.jobs.redraw import FreshImages
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from harness.training.soft_labels import SoftLabels
 
 
-def run_train(job: Job, context: JobContext, folder: Path, report: Report, clock: Clock) -> dict[str, Any]:
+def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
-
     side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
-    protocol, store = Protocol.model_validate(job.spec["protocol"]), Store(context.store)
+    protocol, store = Protocol.model_validate(job.spec["protocol"]), context.store
     with clock.loading():
         test_images, test_labels = real_tensors(context, "test", side, "margin" if protocol.test_margin else "resize")
         if ipc is None:
@@ -91,7 +90,7 @@ def _soft_labels(
 
     if protocol.labels == "hard":
         return None
-    store = Store(context.store)
+    store = context.store
     teacher = load_teacher(store.path("teacher", job.deps["teacher"][0]), context)[0] if "teacher" in job.deps else None
     if protocol.labels == "soft":
         return teacher
@@ -102,11 +101,11 @@ def _soft_labels(
     return StoredLabels(logits.to(context.device))
 
 
-def _fresh_images(job: Job, context: JobContext, report: Report, clock: Clock) -> FreshImages:
+def _fresh_images(job: Job, context: JobContext, report: ProgressCallback, clock: Clock) -> FreshImages:
     """Return what draws new images while the student trains; its own progress would hide the training's."""
 
     def task_of(as_synthesis: Job, group: tuple[ClassInfo, ...], services: JobServices) -> Task:
-        return make_task(as_synthesis, context, group, lambda *_: None, services)
+        return make_task(as_synthesis, context, group, no_progress, services)
 
     services = JobServices(job, context, clock)
     return FreshImages(job, context, load_method(job.spec["redraw"]), task_of, services)

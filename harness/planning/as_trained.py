@@ -8,6 +8,7 @@ is made that nobody trains on. Labels that were stored for a set go the same way
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from harness.core.config.suite import Resources
 from harness.core.store import Store
@@ -47,16 +48,24 @@ def _used(plan: Plan, store: Store) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for row in plan.rows:
         contents = _contents(row, plan)
-        if row.train is None or all(c in found for c in contents.values()) or not store.has("train", row.train):
+        if row.train is None or all(content in found for content in contents.values()):
             continue
-        deps = store.manifest("train", row.train).get("deps", {})
+        deps = _manifest(store, "train", row.train).get("deps", {})
         for role, content in contents.items():
-            if role in deps and content not in found and store.has(role, deps[role][0]):
+            if role in deps and content not in found and _manifest(store, role, deps[role][0]):
                 found[content] = (role, deps[role][0])
     planned = {
         c: plan.jobs[r.train].deps[role][0] for r in plan.rows if r.train for role, c in _contents(r, plan).items()
     }
     return {content: (role, key) for content, (role, key) in found.items() if key != planned[content]}
+
+
+def _manifest(store: Store, kind: str, key: str) -> dict[str, Any]:
+    """Return the manifest of an artefact; an empty one where the store has none that is whole."""
+    try:
+        return store.manifest(kind, key) if store.has(kind, key) else {}
+    except FileNotFoundError:
+        return {}
 
 
 def _job(store: Store, kind: str, key: str) -> Job:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from harness.core.config.protocol import Protocol
 from harness.core.hub import on_disk
-from harness.core.store import Store
 from harness.diffusion.weights import PARTS
 from harness.jobs import threads as job_threads
 from harness.jobs.job import Job
@@ -73,7 +72,7 @@ def measure_denoiser(resolved: Resolved, kind: str, prior: Job) -> tuple[float, 
     """
     import torch
 
-    spec, store = resolved.context.generators[kind], Store(resolved.context.store)
+    spec, store = resolved.context.generators[kind], resolved.context.store
     folder = store.path("prior", prior.key)
     places = [getattr(spec, part) for part in PARTS]
     here = (folder / "pipeline").is_dir() or (spec.weights and all(on_disk(p) for p in places if p))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,7 @@ def estimate(resolved: Resolved, plan: Plan) -> list[Expected]:
     denoiser of a method that it has never run on random latents. A method that tells nothing of its work, or whose
     generator is not here, cannot be foretold and says so.
     """
-    store = Store(resolved.context.store)
+    store = resolved.context.store
     todo: dict[tuple[str, str], list[Job]] = defaultdict(list)
     for job in plan.jobs.values():
         if resolved.request.fresh or not store.has(job.kind, job.key):
@@ -86,7 +85,9 @@ class _History:
         self._denoisers: dict[str, tuple[float, float] | None] = {}
         self.device = device_name(resolved.context.device)
         self._rates: dict[tuple[str, str], list[tuple[float, float, dict[str, Any]]]] = defaultdict(list)
-        for manifest in _manifests(store):
+        for manifest in store.local_manifests(KINDS):
+            if not {"measured", "spec", "result"} <= set(manifest):
+                continue
             if manifest["measured"]["device_name"] != self.device:
                 continue
             images = self.images(manifest["kind"], manifest["spec"], manifest["result"].get("num_real"))
@@ -170,17 +171,6 @@ def _options(spec: dict[str, Any], kind: str) -> str:
     if kind in ("prior", "teacher"):
         return json.dumps(spec["train" if kind == "prior" else "teacher"], sort_keys=True)
     return json.dumps([spec.get("config"), spec["data"]], sort_keys=True)  # a coreset looks at all real images
-
-
-def _manifests(store: Store) -> Iterator[dict[str, Any]]:
-    """Yield the manifests that lie on this machine."""
-    for path in store.folder.glob("*/*/manifest.json"):
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            if {"measured", "spec", "result", "files", "kind"} <= set(manifest):
-                yield manifest
-        except (OSError, ValueError):
-            continue
 
 
 def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expected:

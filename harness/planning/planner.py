@@ -7,10 +7,11 @@ weights). Out: jobs by key with their dependencies, and one row per record that 
 from __future__ import annotations
 
 import hashlib
+from itertools import product
 from typing import Any
 
 from harness.core import seeds
-from harness.core.config.protocol import NO_AUGMENTATION
+from harness.core.config.protocol import NO_AUGMENTATION, Protocol
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
 from harness.core.io import as_json
@@ -30,6 +31,7 @@ class Planner:
         named = [given.data_fingerprint, *([c.id, c.name] for c in given.classes)]
         self._data = hashlib.sha256(as_json(named).encode()).hexdigest()
         self._variants = {"": given.protocol, **given.variants}
+        self._at_ipc: dict[tuple[str, int | None], tuple[Protocol, dict[str, Any], dict[str, Any]]] = {}
         self._groups = {m.name: self._group_size(m) for m in given.methods if not m.skip}
 
     def plan(self) -> Plan:
@@ -55,18 +57,16 @@ class Planner:
         inputs = inputs or Inputs()
         resources = resources or self.suite.job_resources(kind)
         identity = self._identity(kind, spec | (hashed or {}), inputs, resources)
-        key = key_of(identity)
-        job = Job(key, kind, title, spec, inputs.jobs, resources, here, identity, self.suite.name)
-        self.jobs.setdefault(key, job)
-        return key
+        job = Job(key_of(identity), kind, title, spec, inputs.jobs, resources, here, identity, self.suite.name)
+        return self.jobs.setdefault(job.key, job).key
 
     def _identity(
         self, kind: str, spec: dict[str, Any], inputs: Inputs, resources: Resources | None = None
     ) -> dict[str, Any]:
         """Return what the key of a job is hashed from."""
-        device = self.given.device.split(":")[0]
         # The kind of device changes the last bits of a sum; on a CPU the number of threads does, too.
-        cpus = {"cpus": (resources or self.suite.job_resources(kind)).cpus} if device == "cpu" else {}
+        device, resources = self.given.device.split(":")[0], resources or self.suite.job_resources(kind)
+        cpus = {"cpus": resources.cpus} if device == "cpu" else {}
         return {
             "kind": kind,
             "version": STAGE_VERSIONS[kind],
@@ -249,16 +249,16 @@ class Planner:
         inputs: Inputs,
         redraw: Redraw | None,
     ) -> str:
-        protocol = at_ipc(self._variants[variant], ipc)
+        protocol, values, hashed_values = self._protocol(variant, ipc)
         spec = {
             "student": student,
             "seed": seeds.derive(seed, "set", set_seed) if set_seed else seed,
             "ipc": ipc,
-            "protocol": protocol.model_dump(mode="json"),
+            "protocol": values,
             "side": self.suite.side,
             "data": self._data,
         }
-        resources, hashed = self.suite.job_resources("train"), {"protocol": hashed_protocol(protocol)}
+        resources, hashed = self.suite.job_resources("train"), {"protocol": hashed_values}
         if protocol.labels == "soft":
             inputs |= Inputs.of({"teacher": (self._teacher(),)})
         if redraw:
@@ -266,13 +266,17 @@ class Planner:
             resources = _together(resources, self.suite.job_resources("synthesize"))
         return self._add("train", f"train {title} {student} seed {seed}", spec, inputs, hashed, resources)
 
+    def _protocol(self, variant: str, ipc: int | None) -> tuple[Protocol, dict[str, Any], dict[str, Any]]:
+        """Return a protocol at an IPC, its values, and what stands for it in a key; thousands of trainings share it."""
+        if (variant, ipc) not in self._at_ipc:
+            protocol = at_ipc(self._variants[variant], ipc)
+            self._at_ipc[variant, ipc] = (protocol, protocol.model_dump(mode="json"), hashed_protocol(protocol))
+        return self._at_ipc[variant, ipc]
+
     def _skip(self, method: MethodPlan) -> None:
-        budget = self.suite.budget
-        for ipc in budget.ipc:
-            for student in self.given.students:
-                for seed in budget.distillation_seeds:
-                    for train_seed in budget.training_seeds:
-                        self.rows.append(Row(method.name, ipc, student, seed, train_seed, skip=method.skip))
+        budget, students = self.suite.budget, self.given.students
+        places = product(budget.ipc, students, budget.distillation_seeds, budget.training_seeds)
+        self.rows += [Row(method.name, *place, skip=method.skip) for place in places]
 
 
 def _together(one: Resources, other: Resources) -> Resources:

@@ -10,7 +10,6 @@ import shutil
 
 from harness.core import hub as hub_files
 from harness.core.errors import UserError
-from harness.core.store import Store
 from harness.core.text import byte_size
 from harness.diffusion import weights
 from harness.planning.plan import Plan
@@ -26,7 +25,7 @@ def check_disk(resolved: Resolved, plan: Plan) -> None:
     Raises:
         UserError: says how much is needed and how much is free.
     """
-    store = Store(resolved.context.store)
+    store = resolved.context.store
     classes, image_bytes = len(resolved.context.classes), resolved.suite.image_bytes
     pools = resolved.plan_input.pool_sizes()
     images = sum(
@@ -55,7 +54,7 @@ def check_weights(resolved: Resolved, plan: Plan) -> None:
     """
     if resolved.request.ray_address is not None:
         return
-    store = Store(resolved.context.store)
+    store = resolved.context.store
     for job in plan.jobs.values():
         if job.kind != "prior" or job.spec["train"] is not None or store.has("prior", job.key):
             continue

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from harness.core.io import as_json
-from harness.core.store import MANIFEST, Store
+from harness.core.store import Store
 from harness.core.text import shorten
 from harness.jobs.job import Job
 from harness.planning.plan import Plan
@@ -43,34 +42,17 @@ def _newest(store: Store, jobs: list[Job]) -> dict[str, dict[str, Any]]:
     by_data: dict[_Name, str] = {(str(job.spec.get("data")), job.title): job.key for job in jobs}
     found: dict[str, dict[str, Any]] = {}
     elsewhere: dict[str, dict[str, Any]] = {}
-    for manifest in _manifests(store, {job.kind for job in jobs}):
+    for manifest in store.local_manifests({job.kind for job in jobs}):
         if len(found) == len(jobs):
             break
+        if not {"title", "spec"} <= set(manifest):
+            continue
         title = manifest["title"]
         if key := wanted.get((manifest.get("suite", ""), title)):
             found.setdefault(key, manifest)
         elif key := by_data.get((str(manifest["spec"].get("data")), title)):
             elsewhere.setdefault(key, manifest)
     return elsewhere | found
-
-
-def _manifests(store: Store, kinds: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the manifests of some kinds of job, the newest first."""
-    paths = [path for kind in kinds for path in store.folder.glob(f"{kind}/[!.]*/{MANIFEST}")]
-    for path in sorted(paths, key=_written, reverse=True):
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            if {"title", "spec"} <= set(manifest):
-                yield manifest
-        except (OSError, ValueError):
-            continue
-
-
-def _written(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 class Reasons:

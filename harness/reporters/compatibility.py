@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from harness.core.config.base import plain
+from harness.core.config.protocol import Protocol
+from harness.core.config.suite import Suite
 from harness.core.errors import UserError
 from harness.core.run_folder import RunFolder
 from harness.core.text import shorten
@@ -50,15 +55,21 @@ def check_agreement(folders: list[Path]) -> None:
 def _facts(folder: Path) -> dict[str, Any]:
     """Return what must be equal, by the name that a refusal gives it."""
     about = RunFolder(folder).about
-    suite = about.get("suite", {})
+    suite = _with_defaults(Suite, about.get("suite", {}))
     facts = {"suite": suite.get("name"), "suite version": suite.get("version"), "source": about.get("source")}
     facts |= {"data (fingerprint)": about.get("data_fingerprint"), "classes": about.get("classes")}
     facts |= dict(_flat("suite", {k: v for k, v in suite.items() if k not in {*_FREE, "name", "version"}}))
-    facts |= dict(_flat("protocol", about.get("protocol", {})))
+    facts |= dict(_flat("protocol", _with_defaults(Protocol, about.get("protocol", {}))))
     for name, method in about.get("methods", {}).items():
         if method.get("code"):  # other settings make another method: they get a label of their own
             facts[f"{_CODE}{name}\n{json.dumps(method.get('config'), sort_keys=True)}"] = method["code"]
     return facts
+
+
+def _with_defaults(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a run, with defaults for fields that came after it: keys take it the same way."""
+    defaults = {name: info for name, info in model.model_fields.items() if not info.is_required()}
+    return {name: plain(info.get_default(call_default_factory=True)) for name, info in defaults.items()} | values
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ It never learns which method made the images. Shapes: N training images, M test 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from torch.nn import functional
 from harness.core import seeds
 from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
+from harness.core.progress import ProgressCallback, no_progress
 from harness.students.build import build_student
 from harness.training.augment import Augmenter, draw
 from harness.training.confusion import Called, ClassScores
@@ -28,9 +29,6 @@ from harness.training.evaluation import accuracies, autocast, rank
 from harness.training.pool import Pool
 from harness.training.recipe import Recipe, resolve
 from harness.training.soft_labels import SoftLabels, StoredLabels
-
-Report = Callable[[str, int, int, str], None]
-"""(stage, done, total, unit), as in `harness.method.Task`."""
 
 
 class Fresh(ProtocolType):
@@ -92,7 +90,7 @@ def train_student(
     draws: int = 1,
     fresh: Fresh | None = None,
     soft_labels: SoftLabels | StoredLabels | None = None,
-    report: Report = lambda stage, done, total, unit: None,
+    report: ProgressCallback = no_progress,
 ) -> tuple[nn.Module, TrainResult]:
     """Train a student from scratch and score it at the protocol's evaluations.
 

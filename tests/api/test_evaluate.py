@@ -104,7 +104,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("case", COMMANDS)
 def test_the_page_prints_the_command_that_scores_the_images_again(
-    case, write_folder, tensors, tiny_suite, tmp_path, cli_here, monkeypatch
+    case, write_folder, tensors, tiny_suite, tmp_path, cli, monkeypatch
 ):
     """`harness run` knows no method of that name. Typed again, the command makes the same request and the same plan."""
     from harness.api import evaluate as module
@@ -128,7 +128,7 @@ def test_the_page_prints_the_command_that_scores_the_images_again(
 
     plans = []
     monkeypatch.setattr(module, "prepare", lambda again: plans.append((again, prepare(again))) or plans[-1][1])
-    code, _, err = cli_here(*shlex.split(command)[1:], "--dry-run")
+    code, _, err = cli(*shlex.split(command)[1:], "--dry-run")
     assert code == 0, err
     assert [(again, set(plan.jobs)) for again, (_, plan) in plans] == [(request, keys)]
 

@@ -57,9 +57,10 @@ def test_an_error_while_results_are_written_marks_the_run(fields, tmp_path, monk
     assert "No space left on device" in left["error"]
 
 
-def test_python_and_the_command_line_leave_the_same_files(fields, tiny_suite, tmp_path, cli_here):
+def test_python_and_the_command_line_leave_the_same_files(fields, tiny_suite, tmp_path, cli, real_figures, monkeypatch):
+    monkeypatch.setattr(run, "figures", real_figures)
     done = harness.run(**fields)
-    code, *_ = cli_here(
+    code, *_ = cli(
         "run", "--suite", tiny_suite, "--methods", "random_real", "--ipc", "1", "--executor", "local", "--store", tmp_path,
         "--name", "other",
     )  # fmt: skip

@@ -14,7 +14,7 @@ from harness.training.protocols import protocols
 
 def test_help_and_lists_import_no_torch():
     """torch alone takes longer than the 0.8 s that these commands may take."""
-    for arguments in (
+    commands = (
         ["--help"],
         ["list", "methods"],
         ["list", "suites"],
@@ -22,16 +22,19 @@ def test_help_and_lists_import_no_torch():
         ["show", "suite", "digits"],
         ["data", "fetch", "--help"],
         ["data", "fetch", "imagenet1k"],
-    ):
-        code = f"""
+    )
+    code = f"""
 import sys, contextlib, io
-sys.argv = ["harness", *{arguments!r}]
 from harness.cli import main
-with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-    main()
-sys.exit("torch" in sys.modules or "pandas" in sys.modules)
+for arguments in {commands!r}:
+    sys.argv = ["harness", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main()
+    if "torch" in sys.modules or "pandas" in sys.modules:
+        sys.exit(f"harness {{' '.join(arguments)}} imports torch or pandas")
 """
-        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, arguments
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_every_method_is_listed_with_its_title(cli):
@@ -78,38 +81,38 @@ def changed_fields(out, title):
     return {line.split()[0]: tuple(re.split(r"\s{2,}", line.strip())[1:]) for line in table}
 
 
-def test_show_suite_compares_a_protocol_with_its_own_defaults(cli_here):
+def test_show_suite_compares_a_protocol_with_its_own_defaults(cli):
     """Those of rded are not those of idc."""
-    _, out, _ = cli_here("show", "suite", "digits")
+    _, out, _ = cli("show", "suite", "digits")
     rded = protocols.get("rded")
     for field, (_, default) in changed_fields(out, "protocol rded").items():
         assert default == str(getattr(rded, field)), field
 
 
-def test_show_suite_leaves_out_what_it_sets_to_the_default(cli_here, tiny_suite, tmp_path):
+def test_show_suite_leaves_out_what_it_sets_to_the_default(cli, tiny_suite, tmp_path):
     path = tmp_path / "same.yaml"
     path.write_text(yaml.safe_dump(
         {"include": str(tiny_suite), "protocol_overrides": {"rded": {"batch_size": 7, "temperature": 20.0}},
          "method_overrides": {"minimax": {"group_size": 10, "sampling_steps": 3}}}
     ))  # fmt: skip
-    _, out, _ = cli_here("show", "suite", path)
+    _, out, _ = cli("show", "suite", path)
     assert "temperature" not in changed_fields(out, "protocol rded")
     assert changed_fields(out, "protocol rded")["batch_size"] == ("7", str(protocols.get("rded").batch_size))
     assert "group_size" not in changed_fields(out, "method minimax")
     assert changed_fields(out, "method minimax")["sampling_steps"] == ("3", "50")
 
 
-def test_show_method_prints_no_docstring_of_a_base_class(cli_here, tmp_path):
+def test_show_method_prints_no_docstring_of_a_base_class(cli, tmp_path):
     plugin = tmp_path / "bare.py"
     plugin.write_text("from methods.random_real import RandomReal\nfrom harness import register_method\n\n\n"
                       "@register_method('bare')\nclass Bare(RandomReal):\n    title = 'Bare'\n")  # fmt: skip
-    _, out, _ = cli_here("show", "method", "bare", "--plugin", plugin)
+    _, out, _ = cli("show", "method", "bare", "--plugin", plugin)
     for base in discovery.methods.get("bare").__mro__[1:-1]:
         assert not base.__doc__ or base.__doc__.split("\n")[0] not in out, base
 
 
 @pytest.mark.parametrize("dry", [True, False])
-def test_a_setting_of_a_method_that_is_not_in_the_run_is_told(dry, cli_here, tiny_suite, shared_store):
+def test_a_setting_of_a_method_that_is_not_in_the_run_is_told(dry, cli, tiny_suite, shared_store):
     words = [
         "--suite",
         tiny_suite,
@@ -123,7 +126,7 @@ def test_a_setting_of_a_method_that_is_not_in_the_run_is_told(dry, cli_here, tin
         "local",
     ]
     settings = ["--set", "minimax.epochs=3", "--set", "protocol.lr=0.02"]
-    code, out, err = cli_here("run", *words, *settings, *(["--dry-run"] if dry else []))
+    code, out, err = cli("run", *words, *settings, *(["--dry-run"] if dry else []))
     assert code == 0, err
     told = "--set minimax.epochs has no effect: minimax is not among the methods of this run"
     assert (out + err).count(told) == 1

@@ -1,4 +1,4 @@
-"""`harness data` in a process of its own: messages instead of tracebacks, and what it prints can be typed."""
+"""`harness data`: messages instead of tracebacks, and what it prints can be typed."""
 
 import shlex
 

@@ -85,11 +85,11 @@ def test_a_store_that_cannot_be_written_is_refused(cli, tmp_path, tiny_suite):
     assert "--store" in err
 
 
-def test_an_unknown_option_or_command_teaches(cli):
-    code, _, err = cli("run", "--metods", "all")
+def test_an_unknown_option_or_command_teaches(cli_process):
+    code, _, err = cli_process("run", "--metods", "all")
     assert code == 2
     assert "--methods" in err
-    code, _, err = cli("rnu")
+    code, _, err = cli_process("rnu")
     assert code == 2
     assert "rnu" in err
 

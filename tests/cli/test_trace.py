@@ -17,9 +17,9 @@ def traced(tiny_suite, shared_store):
     )
 
 
-def test_three_commands_lead_from_a_number_to_log_inputs_and_code(traced, shared_store, cli_here):
+def test_three_commands_lead_from_a_number_to_log_inputs_and_code(traced, shared_store, cli):
     row = harness.load_results(traced).set_index("method").loc["minimax"]
-    code, out, _ = cli_here("show", "run", "traced", "--store", shared_store)
+    code, out, _ = cli("show", "run", "traced", "--store", shared_store)
     assert code == 0
     line = next(line for line in out.splitlines() if line.startswith("minimax"))
     assert f"{row['top1_best']:.2f}" in line
@@ -27,7 +27,7 @@ def test_three_commands_lead_from_a_number_to_log_inputs_and_code(traced, shared
     assert row["train_key"].startswith(key)
     assert "harness run --suite" in out
 
-    code, out, _ = cli_here("show", "job", key[:6], "--store", shared_store)
+    code, out, _ = cli("show", "job", key[:6], "--store", shared_store)
     assert code == 0
     about = Store(shared_store).manifest("train", row["train_key"])
     assert f"run traced: top-1 best {row['top1_best']:.2f}" in out
@@ -40,13 +40,13 @@ def test_three_commands_lead_from_a_number_to_log_inputs_and_code(traced, shared
     log = Store(shared_store).path("train", row["train_key"]) / "log.txt"
     assert str(log) in out
 
-    code, out, _ = cli_here("show", "log", key, "--store", shared_store)
+    code, out, _ = cli("show", "log", key, "--store", shared_store)
     assert (code, out) == (0, log.read_text())
 
 
-def test_an_input_of_two_jobs_is_shown_once(traced, shared_store, cli_here):
+def test_an_input_of_two_jobs_is_shown_once(traced, shared_store, cli):
     row = harness.load_results(traced).set_index("method").loc["minimax"]
-    _, out, _ = cli_here("show", "job", row["train_key"], "--store", shared_store)
+    _, out, _ = cli("show", "job", row["train_key"], "--store", shared_store)
     assert out.count("prior class_conditional") == 2
     assert out.count("shown above") == 1
 
@@ -59,8 +59,8 @@ def test_an_input_of_two_jobs_is_shown_once(traced, shared_store, cli_here):
         ("000000", r"no job whose key begins with 000000 in store .*harness show run RUN"),
     ],
 )
-def test_a_key_that_is_none_is_refused(key, told, traced, shared_store, cli_here):
-    code, _, err = cli_here("show", "job", key, "--store", shared_store)
+def test_a_key_that_is_none_is_refused(key, told, traced, shared_store, cli):
+    code, _, err = cli("show", "job", key, "--store", shared_store)
     assert code == 2
     assert re.search(told, err)
 
@@ -76,13 +76,13 @@ def test_a_beginning_that_two_jobs_share_is_refused(tmp_path):
     assert find_artefact("abcdef1", store) == ("train", "abcdef" + "1" * 26)
 
 
-def test_an_artefact_from_before_logs_says_so(tmp_path, cli_here):
+def test_an_artefact_from_before_logs_says_so(tmp_path, cli):
     Store(tmp_path).write("fit", "ab" * 16, lambda folder: {"title": "fit old\x1b[31m", "deps": {"fit": ["cd" * 16]}})
-    code, out, _ = cli_here("show", "job", "abababab", "--store", tmp_path)
+    code, out, _ = cli("show", "job", "abababab", "--store", tmp_path)
     assert code == 0
     assert "none: it was made before logs were kept" in out
     assert "no longer in the store" in out
     assert "\x1b" not in out
-    code, _, err = cli_here("show", "log", "abababab", "--store", tmp_path)
+    code, _, err = cli("show", "log", "abababab", "--store", tmp_path)
     assert code == 2
     assert "made before logs were kept" in err

@@ -94,6 +94,7 @@ def test_what_another_machine_wrote_meanwhile_is_fetched(uri):
     store = Store(uri)
     assert not store.has("fit", KEY)
     Store(uri).write("fit", KEY, fill)
+    assert store.has("fit", KEY, anew=True)
     assert store.fetch("fit", KEY).is_dir()
     assert store.manifest("fit", KEY)["key"] == KEY
 
@@ -195,7 +196,7 @@ def made(uri, tiny_suite):
     return harness.run(methods=["random_real"], suite=tiny_suite, ipc=[1], executor="local", store=uri, name="first")
 
 
-def test_a_run_is_kept_at_the_remote_and_found_when_the_cache_is_gone(made, uri, tiny_suite, tmp_path, cli_here, calls):
+def test_a_run_is_kept_at_the_remote_and_found_when_the_cache_is_gone(made, uri, tiny_suite, tmp_path, cli, calls):
     from harness.api import report
 
     files = {p.relative_to(made.folder).as_posix() for p in made.folder.rglob("*") if p.is_file()}
@@ -204,20 +205,20 @@ def test_a_run_is_kept_at_the_remote_and_found_when_the_cache_is_gone(made, uri,
     assert [f.name for f in harness.find_runs(store=uri)] == ["first"]
     assert harness.load_results("first", uri)["top1_best"].tolist() == accuracy
     forget(Store(uri))
-    code, out, _ = cli_here("list", "runs", "--store", uri)
+    code, out, _ = cli("list", "runs", "--store", uri)
     assert (code, "first" in out, "2 run, 0 cached" in out) == (0, True, True)
     assert not (made.folder / "images").exists(), "a list needs no images"
     page = report.write_page(harness.find_runs(store=uri)[0])
     assert page.read_text().count("<img") > 1
     forget(Store(uri))
-    code, out, _ = cli_here("report", "--store", uri)
+    code, out, _ = cli("report", "--store", uri)
     assert code == 0
     assert "Random real" in out
     assert {p.relative_to(made.folder).as_posix() for p in made.folder.rglob("*") if p.is_file()} >= files
 
     forget(Store(uri))
     calls.clear()
-    code, out, _ = cli_here(
+    code, out, _ = cli(
         "run", "--suite", tiny_suite, "--methods", "random_real", "--ipc", "1", "--executor", "local", "--store", uri,
         "--dry-run",
     )  # fmt: skip
@@ -254,14 +255,14 @@ def test_a_run_that_could_not_be_copied_to_the_remote_says_where_it_is(uri, tiny
 
 
 @pytest.mark.parametrize("scheme", ["nonsense", "memory"])
-def test_a_remote_that_cannot_be_read_is_one_message_and_leaves_no_folder(scheme, tmp_path, cli_here, monkeypatch):
+def test_a_remote_that_cannot_be_read_is_one_message_and_leaves_no_folder(scheme, tmp_path, cli, monkeypatch):
     def refuse(self, *_, **__):
         raise PermissionError("403 forbidden")
 
     monkeypatch.setattr(MemoryFileSystem, "ls", refuse)
     monkeypatch.setattr(MemoryFileSystem, "makedirs", refuse)
     uri = f"{scheme}://nobody"
-    code, _, err = cli_here("list", "runs", "--store", uri)
+    code, _, err = cli("list", "runs", "--store", uri)
     assert code == 2
     assert f"store {uri}: cannot be read" in err
     with pytest.raises(UserError, match=f"store {uri}: cannot be"):

@@ -151,6 +151,20 @@ def test_the_manifest_is_canonical_json(tmp_path):
     assert text == json.dumps(json.loads(text), indent=1, sort_keys=True)
 
 
+def test_the_manifests_here_are_told_the_newest_first_without_what_is_being_written(tmp_path):
+    store, keys = Store(tmp_path), [f"{n:032x}" for n in range(3)]
+    for age, key in enumerate(keys):
+        store.write("fit", key, fill)
+        os.utime(store.path("fit", key) / MANIFEST, (1000 + age, 1000 + age))
+    store.write("train", KEY, fill)
+    (store.path("fit", keys[1]) / MANIFEST).write_text("{half")
+    store.path("fit", keys[0]).rename(store.path("fit", ".being-written"))
+    store.write("fit", "ab" * 16, fill)
+    assert [made["key"] for made in store.local_manifests(["fit"])] == ["ab" * 16, keys[2]]
+    assert [made["kind"] for made in store.local_manifests(["fit", "train"], KEY[:6])] == ["train"]
+    assert list(Store(tmp_path / "none").local_manifests(["fit"])) == []
+
+
 def test_an_artefact_with_a_link_in_it_is_none(tmp_path):
     """A store that somebody sent could show any file of the reader's as an image."""
     store = Store(tmp_path / "s")

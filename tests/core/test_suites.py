@@ -10,7 +10,7 @@ from harness.planning.method_selection import select_methods
 from harness.planning.plan import PlanInput
 from harness.planning.planner import make_plan
 from harness.planning.request import make_request
-from harness.planning.resolve import check_suite
+from harness.planning.resolve_suite import check_suite
 
 GOOD = """\
 name: mine

@@ -1,9 +1,8 @@
 """The digits suite as users get it: what its generator, its baselines and minimax must reach.
 
-Slow: the prior is trained at its real size (about 75 CPU seconds) and students are trained with the suite's protocol.
+Slow: the prior is trained at its real size (about 75 CPU seconds), and baselines with the suite's protocol.
 """
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,26 +10,25 @@ import pytest
 import torch
 
 import harness
+from harness.api.run import prepare
+from harness.core.store import Store
 from harness.jobs.context import real_tensors
+from harness.jobs.execute import execute
 from harness.planning.request import make_request
 from harness.planning.resolve import resolve
 from harness.reporters import build_reports
 from harness.training.evaluation import predict
 from harness.training.protocols import resolve_protocol
 from harness.training.trainer import train_student
-from tests.helpers.support import harness_process
 
 pytestmark = pytest.mark.slow
 
 
-def run(store, name, *arguments):
-    """Run on the real digits suite with two workers, ConvNet-3 only."""
-    process = harness_process(
-        "run", "--suite", "digits", "--students", "convnet3", "--store", store, "--name", name, *arguments
-    )
-    _, err = process.communicate(timeout=900)
-    assert process.returncode == 0, err
-    return harness.load_results(name, store)
+def run(store, name, **request):
+    """Run on the real digits suite, ConvNet-3 only."""
+    done = harness.run(suite="digits", students=["convnet3"], executor="local", store=store, name=name, **request)
+    assert done.exit_code == 0
+    return harness.load_results(done)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,9 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(store):
-    return run(store, "main", "--methods", "random_real,dit,minimax,full", "--ipc", "10,50")
+    """Sets of 50 images a class. Their images are judged here, so one student sees each of them once."""
+    one = {"protocol.epochs": {"up_to": [], "above": 1}}
+    return run(store, "sets", methods=["random_real", "dit", "minimax"], ipc=[50], seeds=[0], settings=one)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,8 @@ def images_of(rows, method):
     return load_distilled(Path(row["image_folder"]), classes, 16)
 
 
-def test_baselines_reach_what_the_suite_promises(rows):
+def test_baselines_reach_what_the_suite_promises(store):
+    rows = run(store, "baselines", methods=["random_real", "full"], ipc=[10])
     best = rows.groupby(["method", "ipc"], dropna=False)["top1_best"].mean()
     assert best["random_real", 10] >= 90
     assert rows.query("method == 'full'")["top1_best"].mean() >= 98
@@ -88,33 +89,25 @@ def test_samples_vary_within_their_class(rows):
     assert spread[0] >= 0.6 * spread[1]
 
 
-def curves(store, rows):
-    """The fit's training curve of the only minimax row group in a run."""
-    config = rows.query("method == 'minimax'")["config"].iloc[0]
-    for manifest in (store / "store" / "fit").glob("*/manifest.json"):
-        about = pd.read_json(manifest, typ="series")
-        if about["spec"]["config"] == json.loads(config):
-            return pd.read_csv(manifest.parent / "curves.csv")
-    raise AssertionError("no fit with that config")
+def fit_of_minimax(store, **options):
+    """Fine-tune only: the training curve, of the jobs that come before a set is made."""
+    settings = {f"minimax.{name}": value for name, value in options.items()}
+    request = make_request(
+        suite="digits", methods=["minimax"], ipc=[50], seeds=[0], settings=settings, executor="local", store=str(store)
+    )
+    resolved, plan = prepare(request)
+    for job in plan.jobs.values():
+        if job.kind in ("prior", "fit"):
+            assert execute(job, resolved.context, lambda *_: None).ok
+    (key,) = (job.key for job in plan.jobs.values() if job.kind == "fit")
+    return pd.read_csv(Store(store).path("fit", key) / "curves.csv")
 
 
-def test_each_criterion_of_minimax_moves_its_own_cosine(rows, store):
+def test_each_criterion_of_minimax_moves_its_own_cosine(store):
     """Without criteria, with representativeness only, with diversity only: the rest of the fine-tuning is equal."""
     last = {}
     for name, represent, diversity in (("none", 0, 0), ("represent", 0.2, 0), ("diverse", 0, 0.2)):
-        settings = [f"minimax.lambda_r={represent}", f"minimax.lambda_d={diversity}", "minimax.epochs=4"]
-        made = run(
-            store,
-            name,
-            "--methods",
-            "minimax",
-            "--ipc",
-            "50",
-            "--seeds",
-            "0",
-            *[x for s in settings for x in ("--set", s)],
-        )
-        curve = curves(store, made)
+        curve = fit_of_minimax(store, lambda_r=represent, lambda_d=diversity, epochs=4)
         last[name] = curve.tail(20).mean()
         assert curve["denoising_loss"].notna().all()
     assert last["represent"]["min_cosine_to_real"] > last["none"]["min_cosine_to_real"] + 0.03
@@ -146,11 +139,12 @@ def test_the_trained_prior_opens_as_a_diffusers_pipeline(rows, store):
 
 def test_soft_labels_beat_hard_ones_on_the_same_set_and_no_table_mixes_them(store):
     """Protocol rded with a teacher's labels and without, one set of real images, three training seeds."""
-    common = ("--methods", "random_real", "--ipc", "3", "--protocol", "rded")
-    soft, hard = run(store, "soft", *common), run(store, "hard", *common, "--set", "protocol.labels=hard")
+    common = {"methods": ["random_real"], "ipc": [3]}
+    soft = run(store, "soft", **common, protocol="rded")
+    hard = run(store, "hard", **common, protocol="rded", settings={"protocol.labels": "hard"})
     assert soft["distilled_key"].tolist() == hard["distilled_key"].tolist()
     assert soft["top1_last"].mean() > hard["top1_last"].mean()
-    idc = run(store, "idc", "--methods", "random_real", "--ipc", "3")
+    idc = run(store, "idc", **common)
     boards = build_reports(pd.concat([soft, idc]), ["leaderboard"])
     shown = {
         table.frame["protocol"].item(): table.frame["convnet3_top1_last_mean_percent"].item()

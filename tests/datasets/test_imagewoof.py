@@ -71,7 +71,7 @@ def suite(tmp_path_factory):
 def test_the_whole_command_gives_all_tables(suite, data_root, tmp_path, cli):
     store = tmp_path / "store"
     arguments = ("--suite", suite, "--data-root", data_root, "--executor", "local", "--store", store, "--name", "woof")
-    code, out, err = cli("run", "--methods", "all", *arguments, timeout=600)
+    code, out, err = cli("run", "--methods", "all", *arguments)
     assert code == 0, err
     rows = harness.load_results("woof", store)
     assert set(rows["status"]) == {"done"}, rows["error"].unique()

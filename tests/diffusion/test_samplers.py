@@ -87,6 +87,22 @@ def test_every_sampler_finds_the_distribution_of_an_exact_denoiser(sampler):
     assert x.std().item() == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_begins_at_the_noisiest_step(sampler, monkeypatch):
+    """Step 999 of 1000, whatever the number of steps: what it begins with is noise and nothing else."""
+    model, seen = Gaussian(0.0, 1.0), []
+    forward = Gaussian.forward
+    monkeypatch.setattr(
+        Gaussian, "forward", lambda self, x, t, labels: seen.append(int(t[0])) or forward(self, x, t, labels)
+    )
+    for steps in (10, 50):
+        seen.clear()
+        sample_latents(model, torch.zeros(1).long(), [0], steps=steps, guidance=1.0, sampler=sampler, device=CPU)
+        assert seen[0] == 999
+        assert len(seen) == steps
+        assert seen == sorted(seen, reverse=True)
+
+
 class Labelled(torch.nn.Module):
     """Finds the noise 1 for a class and 0 for the null class."""
 

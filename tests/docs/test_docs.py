@@ -20,6 +20,8 @@ from tests.methods import test_conformance as test_method
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "pets.yaml", "photos"}
+"""Files and folders that the pages tell a reader to make."""
 QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
 
 
@@ -55,12 +57,12 @@ def wants_absent_data(command):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if wants_absent_data(c)])
-def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli_here, tmp_path):
+def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli, tmp_path):
     """All is understood but for the images; a fetch is given an archive that is not there, so that it asks no network."""
     words = [*shlex.split(command)[1:], "--data-root", str(tmp_path)]
     if words[:2] == ["data", "fetch"]:
         words += ["--archive", str(tmp_path / "absent.tgz")]
-    code, _, err = cli_here(*words)
+    code, _, err = cli(*words)
     assert code == 2
     assert "there is no such file" in err if "fetch" in words else "does not exist" in err
     assert not list(tmp_path.iterdir())
@@ -73,10 +75,12 @@ def a_store(tmp_path_factory):
     "cell" and "table1" are runs on digits under the name of the suite that has published numbers.
     """
     folder = tmp_path_factory.mktemp("a_store")
-    woof = folder / "imagewoof.yaml"
-    woof.write_text(yaml.safe_dump({"include": str(ROOT / "datasets" / "digits.yaml"), "name": "imagewoof"}))
+    include, quick_teacher = str(ROOT / "datasets" / "digits.yaml"), {"epochs": 1, "min_share": 0}
+    woof, digits = folder / "imagewoof.yaml", folder / "digits.yaml"
+    woof.write_text(yaml.safe_dump({"include": include, "name": "imagewoof"}))
+    digits.write_text(yaml.safe_dump({"include": include, "teacher": quick_teacher}))
     quick = {"ipc": [10], "students": ["convnet3"], "seeds": [0], "settings": QUICK, "executor": "local"}
-    for name, suite in {"cell": woof, "table1": woof, "first": "digits"}.items():
+    for name, suite in {"cell": woof, "table1": woof, "first": digits}.items():
         methods = (
             ["random_real", "herding"] if name == "first" else ["random_real"]
         )  # herding has a teacher, for inspect
@@ -97,7 +101,9 @@ def examples(tmp_path_factory):
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("examples")
-    (folder / "eigenimages.py").write_text(code_of("add_a_method.md", "python", "@register_method"))
+    for name in ("eigenimages", "contrast"):
+        (folder / f"{name}.py").write_text(code_of("add_a_method.md", "python", f'@register_method("{name}")'))
+    (folder / "loud.py").write_text(code_of("architecture.md", "python", "@register_executor"))
     (folder / "pets.yaml").write_text(code_of("add_a_suite.md", "yaml", "name: pets"))
     (folder / "pets.txt").write_text(code_of("add_a_suite.md", "text", "dog"))
     rng = np.random.default_rng(0)
@@ -113,17 +119,17 @@ def examples(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not wants_absent_data(c)])
-def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, request):
+def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
     """`run` and `evaluate` are planned, not run; the other commands run for real, in a folder of their own."""
     words = shlex.split(command)[1:]
     if words[:2] == ["new", "method"]:
         words[words.index("--to") + 1] = str(tmp_path)
     if "plugins/my_method.py" in words:
-        cli_here("new", "method", "my_method", "--to", tmp_path)
+        cli("new", "method", "my_method", "--to", tmp_path)
         words[words.index("plugins/my_method.py")] = str(tmp_path / "my_method.py")
-    if {"eigenimages.py", "pets.yaml", "photos"} & set(words):
+    if WRITTEN & set(words):
         folder = request.getfixturevalue("examples")
-        words = [str(folder / w) if w in ("eigenimages.py", "pets.yaml", "photos") else w for w in words]
+        words = [str(folder / w) if w in WRITTEN else w for w in words]
     if words[0] == "evaluate":
         words[1] = str(request.getfixturevalue("a_store") / "exported")
     if words[0] in ("run", "evaluate") and "--dry-run" not in words:
@@ -135,7 +141,7 @@ def test_a_command_of_the_docs_is_understood(command, cli_here, tmp_path, reques
         words[words.index("--to") + 1] = str(tmp_path / "out")
     if words[0] in ("report", "export", "inspect") or words[:2] in (["show", "run"], ["show", "job"], ["show", "log"]):
         words += ["--store", str(request.getfixturevalue("a_store"))]
-    code, out, err = cli_here(*words)
+    code, out, err = cli(*words)
     assert code == 0, err
     assert out
 
@@ -154,6 +160,24 @@ def test_the_python_example_of_the_readme_names_what_exists():
     compile(example, "README.md", "exec")
     for name in re.findall(r"harness\.(\w+)", example):
         assert hasattr(harness, name)
+
+
+def test_the_example_of_a_generative_method_runs(tiny_suite, shared_store, examples):
+    fields = {
+        "methods": ["contrast"],
+        "suite": tiny_suite,
+        "plugins": [examples / "contrast.py"],
+        "store": shared_store,
+    }
+    run = harness.run(**fields, ipc=[1], executor="local", settings={"contrast.steps": 2})
+    assert set(harness.load_results(run)["status"]) == {"done"}
+
+
+def test_the_example_executor_says_what_it_runs(tiny_suite, tmp_path, examples, capsys):
+    fields = {"methods": ["random_real"], "suite": tiny_suite, "plugins": [examples / "loud.py"], "store": tmp_path}
+    run = harness.run(**fields, ipc=[1], executor="loud")
+    assert set(harness.load_results(run)["status"]) == {"done"}
+    assert "now: synthesize random_real" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -326,12 +350,12 @@ def test_make_targets_that_pages_name_exist():
                 assert line.split()[1] in targets, f"{name_of(page)}: {line}"
 
 
-def test_the_errors_that_a_page_shows_are_the_real_ones(cli_here):
+def test_the_errors_that_a_page_shows_are_the_real_ones(cli):
     """docs/first_run.md, "Make a mistake"; the list of known methods may grow."""
     block = code_of("first_run.md", "text", "error: unknown method")
     for shown, told in pairwise(block.splitlines()):
         if shown.startswith("$ harness "):
-            code, _, err = cli_here(*shlex.split(shown)[2:])
+            code, _, err = cli(*shlex.split(shown)[2:])
             assert code == 2
             assert err.startswith(told.split(" Known:")[0])
 
@@ -356,10 +380,10 @@ def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
         "import zipfile; zipfile.ZipFile(sys.path[0]).extractall(sys.argv[1]); sys.path[0] = sys.argv[1]\n"
-        "import harness; from harness.files import data_folder; from harness.suites import load_suite, suite_names\n"
+        "import harness; from harness.core.io import data_folder; from harness.core.suites import load_suite, suite_names\n"
         "assert harness.__file__.startswith(sys.argv[1]), harness.__file__\n"
         "published = list(data_folder('results/published').glob('*.csv'))\n"
-        "from harness.data.known import load_known\n"
+        "from harness.data.dataset_cards import load_known\n"
         "from pathlib import Path\n"
         "print(len(list(Path(harness.__file__).parent.glob('reporters/page/parts/*'))), 'parts of the page')\n"
         "print(suite_names(), load_suite('digits').class_list.is_file(), len(published))\n"

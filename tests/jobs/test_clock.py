@@ -29,7 +29,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch):
     made = Time()
-    monkeypatch.setattr(environment, "time", made)
+    monkeypatch.setattr(clock_module, "time", made)
     monkeypatch.setattr(clock_module, "_energy_j", lambda device: 10 * made.now)
     return made
 

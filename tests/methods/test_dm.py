@@ -1,5 +1,7 @@
 """DM: its distance against a plain loop, its descent, its networks, its checkpoints, and what it does at the edges."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -168,10 +170,10 @@ def test_each_step_has_a_network_of_its_own(make_task, monkeypatch):
 
 def test_both_batches_of_a_class_are_augmented_alike(make_task, monkeypatch):
     """What is called on the real images is called on the synthetic ones; other classes draw their own."""
-    called = []
+    called, numbers = [], itertools.count()
 
     def draw(operations, stream):
-        number = len(called) // 2
+        number = next(numbers)
 
         def augment(images):
             called.append((number, images.requires_grad))

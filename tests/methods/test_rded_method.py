@@ -24,6 +24,13 @@ def brute_force_order(loss):
     return order
 
 
+def test_the_defaults_are_those_of_the_authors_as_the_docs_state_them():
+    """docs/methods/rded.md, "What it does": 300 images, five crops each of 8 to 100 %, 2 x 2 patches above 64 pixels."""
+    config = RDED.Config()
+    assert (config.images_per_class, config.num_crops, config.crop_scale) == (300, 5, (0.08, 1.0))
+    assert [RDED(config)._factor(side) for side in (32, 64, 65, 224)] == [1, 1, 2, 2]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_best_crop_of_every_image_comes_first_and_then_the_next_best(seed):
     loss = np.random.default_rng(seed).integers(0, 6, (4, 7)).astype(np.float32)  # with ties

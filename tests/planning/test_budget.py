@@ -68,10 +68,9 @@ def test_a_budget_that_cannot_be_says_what_to_do(tiny_suite, budget, message):
 @pytest.fixture(scope="module")
 def soft(tiny_suite, shared_store):
     """Images and tokens under a byte budget, with soft labels."""
-    settings = {"protocol.epochs": {"up_to": [], "above": 2}}
     return harness.run(
         methods=["random_real", "d3m", "full"], suite=tiny_suite, bytes=["16kB"], protocol="rded", executor="local",
-        store=shared_store, settings=settings,
+        store=shared_store,
     )  # fmt: skip
 
 

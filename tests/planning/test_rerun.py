@@ -147,13 +147,13 @@ def test_artefacts_without_an_identity_and_damaged_ones_are_named(tmp_path):
     ]
 
 
-def test_a_dry_run_prints_the_reasons(tiny_suite, tmp_path, cli_here):
+def test_a_dry_run_prints_the_reasons(tiny_suite, tmp_path, cli):
     line = ("run", "--suite", tiny_suite, "--methods", "random_real", "--ipc", "1", "--store", tmp_path)
-    assert cli_here(*line, "--executor", "local", "--set", "protocol.lr=0.25")[0] == 0
+    assert cli(*line, "--executor", "local", "--set", "protocol.lr=0.25")[0] == 0
     changes = ("--set", "random_real.order=first_files", "--set", "protocol.lr=0.5")
-    code, out, _ = cli_here(*line, *changes, "--dry-run")
+    code, out, _ = cli(*line, *changes, "--dry-run")
     assert code == 0
     assert "its key is another than the newest of its name in the store:" in out
     assert "synthesize random_real ipc 1 seed 0: random_real.order random -> first_files" in out
     assert "train random_real ipc 1 set 0 convnet3 seed 0: protocol.lr 0.25 -> 0.5" in out
-    assert "runs again" not in cli_here(*line, *changes, "--dry-run", "--fresh")[1]
+    assert "runs again" not in cli(*line, *changes, "--dry-run", "--fresh")[1]

@@ -52,6 +52,15 @@ def test_runs_that_agree_give_one_table_and_a_run_given_twice_counts_once(make_r
     assert paper.frame["num_runs"].tolist() == [2, 3]
 
 
+def test_a_run_of_before_a_field_had_its_default(make_run):
+    """A new field with a default changes no key, so it must not keep equal work out of a table either."""
+    old, new = make_run("old"), make_run("new", method="minimax", protocol__flip=True, suite__student_image_size=None)
+    (paper,) = harness.report([old, new], layout="paper").values()
+    assert len(paper.frame) == 2
+    with pytest.raises(UserError, match=r"protocol.flip: True in old, False in other"):
+        harness.report([old, make_run("other", method="minimax", protocol__flip=False)], layout="paper")
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -83,27 +92,27 @@ def test_a_damaged_run_is_a_message(make_run):
         harness.report([a, b])
 
 
-def test_the_command_prints_a_format_and_nothing_else(make_run, cli_here):
+def test_the_command_prints_a_format_and_nothing_else(make_run, cli):
     a, b = make_run("a"), make_run("b", method="minimax")
-    code, out, err = cli_here("report", a, b, "--layout", "paper", "--format", "latex")
+    code, out, err = cli("report", a, b, "--layout", "paper", "--format", "latex")
     assert (code, err) == (0, "")
     assert out.startswith("% needs")
     assert out.endswith("\\end{table}\n")
     assert not (a / "tables").exists()
 
 
-def test_the_command_adds_published_numbers_and_keeps_them(make_run, cli_here):
+def test_the_command_adds_published_numbers_and_keeps_them(make_run, cli):
     a = make_run("a")
-    code, out, _ = cli_here("report", a, "--layout", "paper", "--published")
+    code, out, _ = cli("report", a, "--layout", "paper", "--published")
     assert code == 0
     assert "Published beside measured: imagewoof" in out
     assert (a / "tables" / "published.csv").is_file()
 
 
-def test_the_page_shows_published_numbers_where_they_are_asked_for(tmp_path, cli_here):
+def test_the_page_shows_published_numbers_where_they_are_asked_for(tmp_path, cli):
     a = made_run.make_run(tmp_path / "a", [made_run.make_record(training_seed=seed) for seed in range(2)])
     for asked in (True, False):
-        code, _, err = cli_here("report", a, "--html", *(["--published"] if asked else []))
+        code, _, err = cli("report", a, "--html", *(["--published"] if asked else []))
         assert code == 0, err
         assert ("Published beside measured" in (a / "index.html").read_text()) == asked
 
@@ -119,9 +128,9 @@ def test_the_page_shows_published_numbers_where_they_are_asked_for(tmp_path, cli
         (["--metric", "last"], "add --figures"),
     ],
 )
-def test_a_mistake_at_the_command_is_a_message_and_writes_nothing(make_run, cli_here, arguments, told):
+def test_a_mistake_at_the_command_is_a_message_and_writes_nothing(make_run, cli, arguments, told):
     a = make_run("a")
-    code, out, err = cli_here("report", a, *arguments)
+    code, out, err = cli("report", a, *arguments)
     assert (code, out) == (2, "")
     assert told in err
     assert not (a / "tables").exists()

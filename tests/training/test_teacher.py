@@ -123,7 +123,7 @@ def trained(tmp_path_factory):
     """A run with soft labels whose teacher was trained by the run, and a function that makes a suite with given weights."""
     folder = tmp_path_factory.mktemp("teacher")
     values = tiny_suite_values()
-    values["teacher"] |= {"epochs": 6, "min_share": 0.5}
+    values["teacher"] |= {"epochs": 3, "min_share": 0.5}
     values["protocol_overrides"]["rded"]["epochs"] = {"up_to": [], "above": 2}
 
     def suite(name, **teacher):

@@ -72,7 +72,7 @@ class Protocol(Frozen):
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="adamw: betas 0.9 and 0.999")
     lr: PositiveFloat = Field(0.01, description="learning rate of the first epoch")
     lr_by_student: dict[str, PositiveFloat] = Field(
-        default_factory=dict,
+        {},
         description="learning rate of some students, in place of lr; by name, a name without _bn, _cifar or timm's tag "
         "stands for all of them; what a suite or a user gives is added to the protocol's",
     )
@@ -92,7 +92,7 @@ class Protocol(Frozen):
         description="in place of batch_size: by IPC, twice as many at 100 and 1000 classes, no more than there are images",
     )
     batch_by_student: dict[str, PositiveInt] = Field(
-        default_factory=dict,
+        {},
         description="images a step of some students, whatever the IPC; names as in lr_by_student, added likewise",
     )
     cutmix_probability: float = Field(1.0, ge=0, le=1, description="chance per batch of CutMix")

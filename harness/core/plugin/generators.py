@@ -6,18 +6,16 @@ is a CPU stream from `task.rng(stage)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.core.classes import ClassInfo
+from harness.core.progress import ProgressCallback
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-Report = Callable[[str, int, int, str], None]
-"""Progress: stage, done, total, unit. `task.report` is one."""
 
 
 class LatentCache(Protocol):
@@ -53,7 +51,7 @@ class Generator(Protocol):
         """Return mean and standard deviation [B, C, h, w] of the latents of images."""
 
     def latent_cache(
-        self, images_u8: Any, labels: Tensor, *, flips: bool, report: Report = ..., file: Path | None = None
+        self, images_u8: Any, labels: Tensor, *, flips: bool, report: ProgressCallback = ..., file: Path | None = None
     ) -> LatentCache:
         """Encode real images [N, 3, S, S] once. `flips`: mirror images too; `file`: memory-mapped there."""
 
@@ -94,7 +92,7 @@ class ClassConditionalGenerator(Generator, Protocol):
         rng: torch.Generator,
         sampler: str = ...,
         batch_size: int = ...,
-        report: Report = ...,
+        report: ProgressCallback = ...,
     ) -> Tensor:
         """Return images [n, 3, S, S] on the CPU; image i does not depend on n. Samplers: ddpm, ddim, dpmsolver++."""  # fmt: skip
 

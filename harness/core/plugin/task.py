@@ -13,6 +13,7 @@ from harness.core.classes import ClassInfo
 from harness.core.plugin.generators import ClassConditionalGenerator
 from harness.core.plugin.resources import FeatureExtractor, RealImages, TaskResources, Teacher
 from harness.core.plugin.text_generators import TextToImageGenerator
+from harness.core.progress import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ class Task:
     scope: tuple[str, ...]
     services: TaskResources
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
-    report: Callable[[str, int, int, str], None] = lambda stage, done, total, unit: None
+    report: ProgressCallback = no_progress
     per_image: Callable[[], AbstractContextManager[Any]] = nullcontext
     curves: list[dict[str, float]] = field(default_factory=list)
 

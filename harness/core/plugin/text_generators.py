@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.core.classes import ClassInfo
-from harness.core.plugin.generators import Generator, Report
+from harness.core.plugin.generators import Generator
+from harness.core.progress import ProgressCallback
 
 if TYPE_CHECKING:
     import torch
@@ -76,6 +77,6 @@ class TextToImageGenerator(Generator, Protocol):
         negative: str = ...,
         batch_size: int = ...,
         side: int | None = ...,
-        report: Report = ...,
+        report: ProgressCallback = ...,
     ) -> Tensor:
         """Return an image [B, 3, S, S] per prompt, on the CPU; equal prompt and seed give an equal image."""  # fmt: skip

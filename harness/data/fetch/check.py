@@ -6,7 +6,6 @@ are decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -14,6 +13,7 @@ from typing import Any
 
 from harness.core.classes import ClassInfo, read_class_list
 from harness.core.errors import UserError
+from harness.core.progress import ProgressCallback
 from harness.core.suites import SuiteFile
 from harness.data.fetch.suite_data import how_to_get
 from harness.data.sources.base import open_source
@@ -30,10 +30,6 @@ _FEW = 0.25
 
 
 _MAX_NAMED = 20
-
-
-Report = Callable[[str, int, int], None]
-"""Progress: stage, done, total (0: not known)."""
 
 
 @dataclass
@@ -62,7 +58,12 @@ class Findings:
 
 
 def check_data(
-    file: SuiteFile, data_root: Path, report: Report, *, options: dict[str, Any] | None = None, decode_all: bool = False
+    file: SuiteFile,
+    data_root: Path,
+    report: ProgressCallback,
+    *,
+    options: dict[str, Any] | None = None,
+    decode_all: bool = False,
 ) -> Findings:
     """Look at a suite's data.
 
@@ -79,7 +80,7 @@ def check_data(
     classes = read_class_list(file.class_list)
     source = open_source({**file.suite.source, **(options or {})}, tuple(c.id for c in classes), data_root)
     try:
-        source.index(lambda done, total: report("listing", done, total), anew=True)
+        source.index(report, anew=True)
         source.check()
     except UserError as error:
         how = how_to_get(file, data_root)
@@ -110,7 +111,7 @@ def _unusual(split: str, num: dict[str, int]) -> list[str]:
     return [f"{split}: far fewer images than the usual {usual:g} in {', '.join(few[:_MAX_NAMED])}{more}"]
 
 
-def _decode(name: str, split: Split, findings: Findings, report: Report, everything: bool) -> None:
+def _decode(name: str, split: Split, findings: Findings, report: ProgressCallback, everything: bool) -> None:
     """Decode images, spread over each class, and note those that cannot be."""
     wanted = max(1, DECODED // len(split.class_ids))
     total = len(split) if everything else sum(min(wanted, n) for n in split.num_per_class.values())
@@ -123,5 +124,5 @@ def _decode(name: str, split: Split, findings: Findings, report: Report, everyth
         except UserError as error:
             findings.damaged += [f"{name}: {line.strip()}" for line in str(error).splitlines()[1:]]
         done += len(some)
-        report(f"decoding {name}", done, total)
+        report(f"decoding {name}", done, total, "image")
     findings.num_decoded += done

@@ -16,18 +16,14 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
 from harness.core.io import write_text_atomically
+from harness.core.progress import BYTE, ProgressCallback
 from harness.core.text import byte_size
 from harness.data.dataset_cards import Archive
-
-Report = Callable[[str, int, int], None]
-"""Progress: stage, bytes done, bytes in all (0: not known)."""
-
 
 ATTEMPTS = 5
 """Connections without a single new byte after which the download gives up."""
@@ -54,7 +50,7 @@ class _Unreachable(_Again):
     """No connection came about, for a reason that waiting seldom cures."""
 
 
-def download(archive: Archive, target: Path, report: Report) -> None:
+def download(archive: Archive, target: Path, report: ProgressCallback) -> None:
     """Bring a file here; what an earlier, broken download left is continued.
 
     Args:
@@ -103,7 +99,7 @@ def _wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def verify(path: Path, archive: Archive, report: Report, *, record: Path | None = None) -> str:
+def verify(path: Path, archive: Archive, report: ProgressCallback, *, record: Path | None = None) -> str:
     """Check a downloaded file against what is declared; return its SHA-256 (hex).
 
     Args:
@@ -128,7 +124,7 @@ def verify(path: Path, archive: Archive, report: Report, *, record: Path | None 
             md5.update(block)
             sha256.update(block)
             done += len(block)
-            report("checking", done, found)
+            report("checking", done, found, BYTE)
     for name, declared, own in (("MD5", archive.md5, md5.hexdigest()), ("SHA-256", archive.sha256, sha256.hexdigest())):
         if declared is not None and declared != own:
             raise UserError(
@@ -150,7 +146,7 @@ def _compare_with_first(path: Path, own: str, record: Path) -> None:
         )
 
 
-def _connect(archive: Archive, part: Path, report: Report) -> int | None:
+def _connect(archive: Archive, part: Path, report: ProgressCallback) -> int | None:
     """Open one connection and write what it brings; return the file's length, if it is known.
 
     Raises:
@@ -188,7 +184,7 @@ def _refused(archive: Archive, error: urllib.error.HTTPError, part: Path) -> Non
     raise UserError(f"{archive.url}: the server answers HTTP {error.code} {error.reason}; nothing was downloaded.")
 
 
-def _receive(archive: Archive, answer: Any, part: Path, have: int, report: Report) -> int | None:
+def _receive(archive: Archive, answer: Any, part: Path, have: int, report: ProgressCallback) -> int | None:
     start, total = _place(answer)
     if start != have:  # 200 instead of 206: the server does not resume, or the file has changed
         have = 0
@@ -214,7 +210,7 @@ def _receive(archive: Archive, answer: Any, part: Path, have: int, report: Repor
                 break
             file.write(block)
             have += len(block)
-            report("downloading", have, total or archive.num_bytes or 0)
+            report("downloading", have, total or archive.num_bytes or 0, BYTE)
     if total is not None and have < total:
         raise _Again(f"it ended after {have:,} of {total:,} bytes")
     return total

@@ -21,8 +21,8 @@ from typing import Any
 from harness.core.classes import ClassInfo, read_class_list
 from harness.core.errors import UserError
 from harness.core.hub import hub_id
+from harness.core.progress import ProgressCallback
 from harness.core.suites import SuiteFile
-from harness.data.fetch.http import Report
 from harness.data.fetch.suite_data import RECEIPT, Fetched, workplace
 
 _SPLITS = {"train": ("train",), "val": ("validation", "val", "valid", "test")}
@@ -44,7 +44,7 @@ class _Columns:
     names: tuple[str, ...]
 
 
-def fetch_from_hub(file: SuiteFile, data_root: Path, repo: str, report: Report) -> Fetched:
+def fetch_from_hub(file: SuiteFile, data_root: Path, repo: str, report: ProgressCallback) -> Fetched:
     """Fetch the classes of a suite from a data set of the hub.
 
     Args:
@@ -111,7 +111,9 @@ def _download(repo: str, revision: str | None, folder: Path) -> tuple[Path, str]
     return folder, str(info.sha)
 
 
-def _unpack(folder: Path, names: Sequence[str], classes: Sequence[ClassInfo], target: Path, report: Report) -> int:
+def _unpack(
+    folder: Path, names: Sequence[str], classes: Sequence[ClassInfo], target: Path, report: ProgressCallback
+) -> int:
     """Write the images of a split into class folders; return their number."""
     import pyarrow.parquet as pq
 
@@ -132,7 +134,7 @@ def _unpack(folder: Path, names: Sequence[str], classes: Sequence[ClassInfo], ta
                     (target / class_id / name).write_bytes(content)
                     written[class_id] += 1
             done += batch.num_rows
-            report("reading", done, total)
+            report("reading", done, total, "image")
     empty = [c.id for c in classes if not written[c.id]]
     if empty:
         raise UserError(f"split {names[0]} of the data set has no image of class {', '.join(empty[:10])}.")

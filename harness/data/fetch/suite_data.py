@@ -17,10 +17,11 @@ from pathlib import Path
 
 from harness.core.classes import read_class_list
 from harness.core.errors import UserError, did_you_mean
+from harness.core.progress import ProgressCallback
 from harness.core.suites import SuiteFile
 from harness.core.text import byte_size
 from harness.data.dataset_cards import Archive, KnownFile, Variant, load_known
-from harness.data.fetch.http import Report, download, verify
+from harness.data.fetch.http import download, verify
 from harness.data.fetch.unpack import unpack
 from harness.data.sources.base import open_source
 
@@ -54,7 +55,7 @@ class Fetched:
 def fetch(
     file: SuiteFile,
     data_root: Path,
-    report: Report,
+    report: ProgressCallback,
     *,
     variant: str | None = None,
     archive: Path | None = None,
@@ -88,7 +89,9 @@ def fetch(
     return Fetched(final, about, sha256=sha256, declared=declared, is_suites_own=own)
 
 
-def _make(known: KnownFile, name: str, data_root: Path, report: Report, given: Path | None, keep_archive: bool) -> str:
+def _make(
+    known: KnownFile, name: str, data_root: Path, report: ProgressCallback, given: Path | None, keep_archive: bool
+) -> str:
     """Bring an archive and make the data set's folder of it; return the archive's SHA-256."""
     variant = known.source.variants[name]
     archive = variant.archive
@@ -236,7 +239,7 @@ def _check_space(data_root: Path, archive: Archive, here: Path) -> None:
         )
 
 
-def _bring(archive: Archive, given: Path | None, target: Path, report: Report) -> str:
+def _bring(archive: Archive, given: Path | None, target: Path, report: ProgressCallback) -> str:
     """Have the archive on disk and checked; return its SHA-256. A download that fails its check is deleted."""
     if given is not None:
         return verify(given, archive, report)

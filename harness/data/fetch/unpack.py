@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from harness.core.errors import UserError
 from harness.core.paths import is_plain
-from harness.data.fetch.http import Report
+from harness.core.progress import BYTE, ProgressCallback
 
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
@@ -22,7 +22,7 @@ _DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzip
 _BLOCK = 1 << 20
 
 
-def unpack(archive: Path, into: Path, top: str, report: Report) -> None:
+def unpack(archive: Path, into: Path, top: str, report: ProgressCallback) -> None:
     """Unpack `archive` into the folder `into`, which then holds the folder `top`.
 
     Args:
@@ -40,10 +40,10 @@ def unpack(archive: Path, into: Path, top: str, report: Report) -> None:
             for member in tar:
                 _check(member, archive, top)
                 tar.extract(member, into, set_attrs=False, filter="data")
-                report("unpacking", raw.tell(), total)
+                report("unpacking", raw.tell(), total, BYTE)
             while tar.fileobj.read(_BLOCK):  # up to the end: there the compression's checksum stands
                 pass
-            report("unpacking", total, total)
+            report("unpacking", total, total, BYTE)
     except _DAMAGED as error:
         raise UserError(f"{archive} is damaged or cut off ({error}); nothing of it was kept.") from None
     except OSError as error:

@@ -19,7 +19,7 @@ def open_given(
     Args:
         path: a folder with one folder a class, or a file (.pt, .npz, .safetensors).
         classes: of the suite, in label order.
-        order: what numbers in place of class ids mean; see `harness.given.order`.
+        order: what numbers in place of class ids mean; see `harness.data.imported.class_order`.
         normalised: "MEAN,MEAN,MEAN/STD,STD,STD" that float tensors were normalised with; None: they are in [0, 1].
 
     Raises:

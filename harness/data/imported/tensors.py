@@ -1,7 +1,7 @@
 """A given file of tensors: images [N, 3, S, S], labels [N], and soft_labels [N, C] where it has them.
 
 Read without running anything that the file contains: `torch.load(weights_only=True)`, `numpy.load(allow_pickle=False)`
-or safetensors. Numbers are labels whose order must be known; see `harness.given.order`.
+or safetensors. Numbers are labels whose order must be known; see `harness.data.imported.class_order`.
 """
 
 from __future__ import annotations

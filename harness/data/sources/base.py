@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from harness.core.config.base import checked
 from harness.core.config.suite import Source
 from harness.core.errors import UserError
+from harness.core.progress import ProgressCallback, no_progress
 from harness.core.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.data.split import Progress, Split
+    from harness.data.split import Split
 
 
 class ImageSource(ABC):
@@ -71,11 +72,11 @@ class ImageSource(ABC):
     def describe(self) -> str:
         """Return one line for the captions of tables: enough to tell two sources of one name apart."""
 
-    def index(self, report: Progress | None = None, *, anew: bool = False) -> None:  # noqa: B027 - most need none
+    def index(self, report: ProgressCallback = no_progress, *, anew: bool = False) -> None:  # noqa: B027 - most need none
         """Look through the files once, so that what follows is quick; a source without files does nothing.
 
         Args:
-            report: told (steps done, steps in all).
+            report: told the folders listed.
             anew: look at every file, whatever is remembered from an earlier time.
 
         Raises:

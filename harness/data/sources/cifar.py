@@ -1,6 +1,6 @@
 """CIFAR-10 and CIFAR-100 from their python archives, balanced or long-tailed.
 
-The training split keeps a part of each class by an exponential profile (`harness.data.long_tail`); the test split stays
+The training split keeps a part of each class by an exponential profile (`harness.data.sources.long_tail`); the test split stays
 balanced. An image's name is its position in the data set's own order. Labels of the long tail are the data set's own:
 class 0 is the largest, whatever the suite's class list says.
 """
@@ -17,11 +17,12 @@ from pydantic import Field
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError, did_you_mean
+from harness.core.progress import ProgressCallback, no_progress
 from harness.data.decode import square
 from harness.data.sources.base import ImageSource, register_source
 from harness.data.sources.cifar_files import LAYOUTS, SIDE, CifarData, read_cifar
 from harness.data.sources.long_tail import kept_items, long_tail_counts
-from harness.data.split import Crop, ImageStore, Progress, Split, short_side
+from harness.data.split import Crop, ImageStore, Split, short_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ class CifarStore(ImageStore):
         return [f"{position:05d}.png" for position in self.positions[class_id]]
 
     def read(
-        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: Progress | None = None
+        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: ProgressCallback = no_progress
     ) -> torch.Tensor:
         """As in the base class; at 32 pixels every crop gives the image as it is."""
         import numpy as np
@@ -57,8 +58,7 @@ class CifarStore(ImageStore):
         if not size == short_side(size, crop) == SIDE:
             shape = (len(chosen), 3, size, size)
             chosen = np.stack([_resized(image, size, crop) for image in chosen]) if items else chosen.reshape(shape)
-        if report:
-            report(len(items), len(items))
+        report("reading", len(items), len(items), "image")
         return torch.from_numpy(chosen)
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError
+from harness.core.progress import ProgressCallback, no_progress
 from harness.data.sources.base import ImageSource, register_source
-from harness.data.split import Crop, ImageStore, Progress, Split, short_side
+from harness.data.split import Crop, ImageStore, Split, short_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,7 @@ class DigitsStore(ImageStore):
         return [f"{position:04d}.png" for position in self._positions[class_id]]
 
     def read(
-        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: Progress | None = None
+        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: ProgressCallback = no_progress
     ) -> torch.Tensor:
         """As in the base class. The images are square, so "adm" and "resize" agree: bilinear to `size`, grey as RGB."""
         import torch
@@ -83,8 +84,7 @@ class DigitsStore(ImageStore):
         grey = functional.interpolate(ink * (255 / 16), size=(side, side), mode="bilinear", antialias=True)
         edge = (side - size) // 2
         grey = grey[:, :, edge : edge + size, edge : edge + size]
-        if report:
-            report(len(items), len(items))
+        report("reading", len(items), len(items), "image")
         return grey.round().clamp(0, 255).to(torch.uint8).repeat(1, 3, 1, 1)
 
 

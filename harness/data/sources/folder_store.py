@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import did_you_mean
+from harness.core.progress import ProgressCallback, no_progress
 from harness.data.decode import read_files
 from harness.data.sources.flat_labels import find_labels, read_labels
 from harness.data.sources.listing import KEEP_FROM, ClassFolder, KeptListings, list_folder, list_many
-from harness.data.split import Crop, ImageStore, Progress
+from harness.data.split import Crop, ImageStore
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ class FolderStore(ImageStore):
     Args:
         root: folder that holds the class folders.
         extensions: lower-case endings that count as images.
-        keep: keep the listings of a large tree on disk; see `harness.data.listing`.
+        keep: keep the listings of a large tree on disk; see `harness.data.sources.listing`.
     """
 
     def __init__(self, root: Path, extensions: tuple[str, ...] = EXTENSIONS, *, keep: bool = False) -> None:
@@ -46,12 +47,12 @@ class FolderStore(ImageStore):
         self._failed: dict[str, OSError] = {}
         self._names = lru_cache(maxsize=16)(lambda class_id: self.folder(class_id).names)
 
-    def index(self, class_ids: Sequence[str], report: Progress | None = None, *, anew: bool = False) -> None:
+    def index(self, class_ids: Sequence[str], report: ProgressCallback = no_progress, *, anew: bool = False) -> None:
         """List the folders of these classes, as far as that is not done; kept listings are used unless `anew`.
 
         Args:
             class_ids: the classes.
-            report: told (folders listed, folders in all).
+            report: told the folders listed.
             anew: ask the file system for every file, whatever was kept before.
         """
         kept, total = KeptListings(self.root, self.extensions), len(class_ids)
@@ -66,8 +67,7 @@ class FolderStore(ImageStore):
         def done(num_images: int) -> None:
             nonlocal num_done
             num_done += 1
-            if report:
-                report(num_done, total)
+            report("listing", num_done, total, "folder")
 
         found = list_many(self.root, wanted, self.extensions, done)
         for c, (answer, _) in found.items():
@@ -100,7 +100,7 @@ class FolderStore(ImageStore):
         return self.root / class_id / name
 
     def read(
-        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: Progress | None = None
+        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: ProgressCallback = no_progress
     ) -> torch.Tensor:
         paths = [self.path(class_id, self.names(class_id)[index]) for class_id, index in items]
         return read_files(paths, size=size, crop=crop, report=report)
@@ -156,7 +156,7 @@ class FlatStore(FolderStore):
     Args:
         root: the folder with the images.
         extensions: lower-case endings that count as images.
-        labels: the file; see `harness.data.flat_labels`.
+        labels: the file; see `harness.data.sources.flat_labels`.
     """
 
     def __init__(self, root: Path, extensions: tuple[str, ...], labels: Path) -> None:
@@ -168,7 +168,7 @@ class FlatStore(FolderStore):
     def path(self, class_id: str, name: str) -> Path:
         return self.root / name
 
-    def index(self, class_ids: Sequence[str], report: Progress | None = None, *, anew: bool = False) -> None:
+    def index(self, class_ids: Sequence[str], report: ProgressCallback = no_progress, *, anew: bool = False) -> None:
         """List the folder and give each image to its class; all classes are known after that."""
         if self._folders:
             return
@@ -191,8 +191,7 @@ class FlatStore(FolderStore):
                 of_class[label].append((raw, size))
         self._folders = {c: ClassFolder.of(found, 0) for c, found in of_class.items()}
         self._num_missing = Counter(class_id for stem, class_id in labels.items() if stem not in seen)
-        if report:
-            report(len(class_ids), len(class_ids))
+        report("listing", len(class_ids), len(class_ids), "folder")
 
     def folder(self, class_id: str) -> ClassFolder:
         self.index([class_id])

@@ -2,7 +2,7 @@
 
 In: the folder and the class list. Out: two splits. Folders of classes that the list does not name are left alone. In a
 class folder only files count; hidden files and other extensions are ignored, and counted. Links are followed. ImageNet's
-`val` may also be one folder of 50,000 files with their classes in a file beside it (`harness.data.flat_labels`).
+`val` may also be one folder of 50,000 files with their classes in a file beside it (`harness.data.sources.flat_labels`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError
+from harness.core.progress import ProgressCallback, no_progress
 from harness.data.dataset_cards import UNKNOWN, differences, recognise
 from harness.data.decode import short_side_of_file
 from harness.data.sources.base import ImageSource, register_source
 from harness.data.sources.folder_store import EXTENSIONS, FolderStore, make_test_store
-from harness.data.split import Progress, Split
+from harness.data.split import Split
 
 _NUM_MEASURED = 12
 
@@ -74,13 +75,13 @@ class ImageFolder(ImageSource):
     def check(self) -> None:
         self._check("train", "test")
 
-    def index(self, report: Progress | None = None, *, anew: bool = False) -> None:
-        """List both splits; see `harness.data.listing` for what is kept, and where."""
+    def index(self, report: ProgressCallback = no_progress, *, anew: bool = False) -> None:
+        """List both splits; see `harness.data.sources.listing` for what is kept, and where."""
         self._check_root()
         num, total = len(self.class_ids), len(self._stores) * len(self.class_ids)
         for position, store in enumerate(self._stores.values()):
             if store.root.is_dir():
-                told = partial(_shifted, report, position * num, total) if report else None
+                told = partial(_shifted, report, position * num, total)
                 store.index(self.class_ids, told, anew=anew)
 
     def fingerprint(self) -> str:
@@ -184,5 +185,6 @@ class ImageFolder(ImageSource):
         return {}
 
 
-def _shifted(report: Progress, shift: int, total: int, done: int, _: int) -> None:
-    report(shift + done, total)
+def _shifted(report: ProgressCallback, shift: int, total: int, stage: str, done: int, _: int, unit: str) -> None:
+    """Tell the progress of one of several splits as a part of all."""
+    report(stage, shift + done, total, unit)

@@ -38,7 +38,7 @@ class Spread:
 def interval(values: np.ndarray, sets: np.ndarray, bars: Bars) -> Spread:
     """Return mean and error bar of runs: Student's t interval of the mean at 95 %, or one sample standard deviation.
 
-    What counts as one observation of the interval stands in `harness.stats`; the standard deviation is that of all runs.
+    What counts as one observation of the interval stands in `stats.summary`; the standard deviation is that of all runs.
 
     Args:
         values: accuracies of the runs.

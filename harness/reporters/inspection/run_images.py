@@ -58,7 +58,11 @@ class OpenedRun:
     size: int
     rows: pd.DataFrame
     context: JobContext
-    store: Store
+
+    @property
+    def store(self) -> Store:
+        """Where its artefacts are."""
+        return self.context.store
 
     @cached_property
     def sets(self) -> tuple[MadeSet, ...]:
@@ -173,9 +177,9 @@ def open_run(run: RunFolder, records: pd.DataFrame, store: Store, named: Named) 
             f"run {run.name}: the images under {root} are not those that it was made from. Use --data-root."
         )
     place = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
-    context = JobContext(str(store.root), source, root, fingerprint, classes, device=place)
+    context = JobContext(store.uri, source, root, fingerprint, classes, device=place)
     rows = rows_with(records, "distilled_key", "train_key")
-    return OpenedRun(about, suite.suite.image_size, rows, context, store)
+    return OpenedRun(about, suite.suite.image_size, rows, context)
 
 
 def _suite(run: RunFolder, named: str | None) -> SuiteFile:

@@ -149,7 +149,7 @@ def _read_figure(path: Path, limit: int) -> Picture:
 
 
 def _title(path: Path) -> str:
-    """Return the title that a PNG keeps, as `harness.plots` writes it, else the name of the file as words."""
+    """Return the title that a PNG keeps, as `harness.reporters.figures` writes it, else the name of the file as words."""
     if path.suffix == ".png":
         with (
             contextlib.suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError),

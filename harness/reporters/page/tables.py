@@ -19,7 +19,7 @@ _UNITS = {
     "": 1.0, "%": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "J": 1.0, "kJ": 1e3, "MJ": 1e6,
     "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
 }  # fmt: skip
-"""What `harness.format` writes behind numbers."""
+"""What `harness.core.text` writes behind numbers."""
 
 
 _QUANTITY = re.compile(r"([+−-]?\d[\d,]*(?:\.\d+)?) ?([A-Za-z%]*)")

@@ -1,6 +1,6 @@
 """Is one method better than another: paired tests over common seeds, Holm's correction, and what they can find.
 
-In: differences of observations, as `harness.stats` defines them. Out: p values. Assumed: differences are independent and
+In: differences of observations, as `stats.summary` defines them. Out: p values. Assumed: differences are independent and
 near normal, and so are the residuals of a place.
 """
 
@@ -150,7 +150,7 @@ def moderated_p(found: Spreads, excess: ArrayLike = 1.0) -> Floats:
     Source: Smyth, Linear models and empirical Bayes methods for assessing differential expression in microarray
     experiments, 2004. Paper: the weight is estimated, from thousands of genes. Here: fixed and small, because a few
     methods cannot tell whether one of them varies more than the rest: so a page's false differences stay within 5 %
-    where one method's spread is five times that of the others (tests/test_false_differences.py).
+    where one method's spread is five times that of the others (tests/reporters/stats/test_false_differences.py).
 
     Returns:
         Shape (...). NaN, no test, below two pairs, and where nothing varies though the methods differ; 1 where nothing
@@ -226,7 +226,7 @@ def _variances_lent(df: int, num_others: float, num_places: int) -> tuple[float,
     """Return 32 equally likely values of the variance lent, times its excess, where all true variances are 1.
 
     The excess, a mean of ratios of variances, is taken for one ratio: the pair's at all other places to that lent at one.
-    Simulations find the power stated within 2 % (tests/test_paired.py).
+    Simulations find the power stated within 2 % (tests/reporters/stats/test_comparison.py).
     """
     if not num_others:
         return (0.0,)

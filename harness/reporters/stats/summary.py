@@ -1,4 +1,4 @@
-"""Statistics of repeated trainings: spread, interval, variance split, places. Tests stand in `harness.paired`.
+"""Statistics of repeated trainings: spread, interval, variance split, places. Tests stand in `stats.comparison`.
 
 In: numbers, and which distilled set each came from. Out: numbers. It knows neither records nor tables; no pandas, no torch.
 

@@ -2,9 +2,9 @@
 
 In: prepared records. Out: for every place of a table (an IPC, or an IPC and a test model) the tests between its methods
 and the rank of each. Two methods are paired on distillation seed and training seed; what counts as one observation, and
-why, stands in `harness.stats`, the test in `harness.paired`. Holm's correction runs over all tests of a table, and the two
+why, stands in `stats.summary`, the test in `stats.comparison`. Holm's correction runs over all tests of a table, and the two
 tables of a page that rank methods share the 5 %: where no method is better than another, the whole page claims a
-difference with a chance of 5 % at most (tests/test_false_differences.py).
+difference with a chance of 5 % at most (tests/reporters/stats/test_false_differences.py).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Contest:
 
     Attributes:
         pairs: every two methods that have a number.
-        num_others: methods besides two that lend a pair their spread (`harness.paired.Residuals`).
+        num_others: methods besides two that lend a pair their spread (`stats.comparison.Residuals`).
         ranks: label -> place; None for a method without a number and for a lone one.
     """
 

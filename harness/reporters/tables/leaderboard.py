@@ -3,7 +3,7 @@
 In: records. Out: one table per suite, version, source and protocol; nothing is averaged across these.
 
 Rank: standard competition ranking ("1224") of the methods of one IPC in the order of their mean best accuracy, where a
-method gets a new rank only if it is significantly worse than the first of the present rank (`harness.stats.places`). The
+method gets a new rank only if it is significantly worse than the first of the present rank (`stats.summary.places`). The
 test is paired over common seeds; a pair of seeds counts with the mean over students, and only where all of them finished.
 In brackets stands the rank of a method that could not be tested: that of its mean, which says nothing about the next run.
 A method that lacks a student which another one finished has no rank: a mean over fewer students compares with nothing.

@@ -1,7 +1,7 @@
 """What the accuracies rest on: interval and sources of variance of each number, and every comparison of two methods.
 
 In: records. Out: a table of each kind per suite, version, source and protocol. Shown to those who ask by name (`harness
-report --layout statistics`), so that a run's tables stay few. What the numbers mean stands in `harness.stats`.
+report --layout statistics`), so that a run's tables stay few. What the numbers mean stands in `stats.summary`.
 """
 
 from __future__ import annotations

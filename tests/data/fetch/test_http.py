@@ -6,6 +6,7 @@ import os
 import pytest
 
 from harness.core.errors import UserError
+from harness.core.progress import no_progress
 from harness.data.dataset_cards import Archive
 from harness.data.fetch.http import ATTEMPTS, download, verify
 from tests.helpers.archive_server import serve
@@ -22,10 +23,6 @@ def waits(monkeypatch):
     return noted
 
 
-def quiet(stage, done, total):
-    pass
-
-
 def archive(url, **fields):
     return Archive(**{"url": url, "num_bytes": len(CONTENT), "md5": MD5} | fields)
 
@@ -37,13 +34,13 @@ def test_a_file_arrives_with_progress(tmp_path):
 
     assert (tmp_path / "a.tgz").read_bytes() == CONTENT
     assert [p.name for p in tmp_path.iterdir()] == ["a.tgz"]
-    assert seen[-1] == ("downloading", len(CONTENT), len(CONTENT))
+    assert seen[-1] == ("downloading", len(CONTENT), len(CONTENT), "byte")
 
 
 def test_a_dropped_connection_is_resumed_where_it_broke_off(tmp_path, waits):
     with serve(CONTENT) as (url, how):
         how.drops = [1_000_000, 500_000]
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
     assert (tmp_path / "a.tgz").read_bytes() == CONTENT
     assert how.requests == [(None, 200), ("bytes=1000000-", 206), ("bytes=1500000-", 206)]
@@ -53,7 +50,7 @@ def test_a_dropped_connection_is_resumed_where_it_broke_off(tmp_path, waits):
 def test_a_server_that_cannot_resume_sends_the_file_again(tmp_path):
     with serve(CONTENT) as (url, how):
         how.ranges, how.drops = False, [1_000_000]
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
     assert (tmp_path / "a.tgz").read_bytes() == CONTENT
     assert [status for _, status in how.requests] == [200, 200]
@@ -63,11 +60,11 @@ def test_a_connection_that_breaks_for_good_keeps_what_arrived_for_the_next_time(
     with serve(CONTENT) as (url, how):
         how.drops = [1_000_000] + [0] * ATTEMPTS
         with pytest.raises(UserError, match=r"broke off 5 times .* 976\.6 KiB are kept .* goes on from there"):
-            download(archive(url), tmp_path / "a.tgz", quiet)
+            download(archive(url), tmp_path / "a.tgz", no_progress)
         assert not (tmp_path / "a.tgz").exists()
         assert waits == sorted(waits)
         how.requests.clear()
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
     assert how.requests == [("bytes=1000000-", 206)]
     assert (tmp_path / "a.tgz").read_bytes() == CONTENT
@@ -78,9 +75,9 @@ def test_a_file_that_changed_meanwhile_is_not_joined_to_the_old_part(tmp_path):
     with serve(CONTENT) as (url, how):
         how.drops = [1_000_000] + [0] * ATTEMPTS
         with pytest.raises(UserError):
-            download(archive(url), tmp_path / "a.tgz", quiet)
+            download(archive(url), tmp_path / "a.tgz", no_progress)
         how.content, how.etag, how.drops = new, '"2"', []
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
     assert (tmp_path / "a.tgz").read_bytes() == new
 
@@ -89,7 +86,7 @@ def test_a_file_that_changed_meanwhile_is_not_joined_to_the_old_part(tmp_path):
 def test_a_part_that_nothing_vouches_for_is_thrown_away(tmp_path, junk):
     (tmp_path / "a.tgz.part").write_bytes(junk)
     with serve(CONTENT) as (url, how):
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
     assert how.requests == [(None, 200)]
     assert (tmp_path / "a.tgz").read_bytes() == CONTENT
@@ -100,7 +97,7 @@ def test_a_part_longer_than_the_file_starts_anew(tmp_path):
         how.sends_length = False
         (tmp_path / "a.tgz.part").write_bytes(CONTENT + b"more")
         (tmp_path / "a.tgz.part.json").write_text(f'{{"url": "{url}", "validator": "", "total": null}}')
-        download(archive(url, num_bytes=None), tmp_path / "a.tgz", quiet)
+        download(archive(url, num_bytes=None), tmp_path / "a.tgz", no_progress)
 
     assert [status for _, status in how.requests] == [416, 200]
     assert (tmp_path / "a.tgz").read_bytes() == CONTENT
@@ -108,7 +105,7 @@ def test_a_part_longer_than_the_file_starts_anew(tmp_path):
 
 def test_a_file_of_another_length_is_refused_before_it_is_downloaded(tmp_path):
     with serve(CONTENT) as (url, _), pytest.raises(UserError, match=r"offers 3,145,745 bytes .* expected 3,145,700"):
-        download(archive(url, num_bytes=3_145_700), tmp_path / "a.tgz", quiet)
+        download(archive(url, num_bytes=3_145_700), tmp_path / "a.tgz", no_progress)
 
     assert not list(tmp_path.iterdir())
 
@@ -117,7 +114,7 @@ def test_a_length_that_is_announced_and_never_comes_gives_up(tmp_path):
     with serve(CONTENT) as (url, how):
         how.announced, how.ranges = len(CONTENT) + 10, False
         with pytest.raises(UserError, match="it ended after 3,145,745 of 3,145,755 bytes"):
-            download(archive(url, num_bytes=None), tmp_path / "a.tgz", quiet)
+            download(archive(url, num_bytes=None), tmp_path / "a.tgz", no_progress)
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -125,7 +122,7 @@ def test_a_refusal_is_told_at_once(tmp_path, status):
     with serve(CONTENT) as (url, how):
         how.status, how.num_errors = status, -1
         with pytest.raises(UserError, match=f"HTTP {status}"):
-            download(archive(url), tmp_path / "a.tgz", quiet)
+            download(archive(url), tmp_path / "a.tgz", no_progress)
 
     assert len(how.requests) == 1
     assert not list(tmp_path.iterdir())
@@ -134,7 +131,7 @@ def test_a_refusal_is_told_at_once(tmp_path, status):
 def test_a_busy_server_is_asked_again(tmp_path):
     with serve(CONTENT) as (url, how):
         how.status, how.num_errors = 503, 2
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
     assert [status for _, status in how.requests] == [503, 503, 200]
 
@@ -143,13 +140,13 @@ def test_without_a_network_the_message_names_another_way(tmp_path):
     with serve(CONTENT) as (url, _):
         pass  # the port is closed again
     with pytest.raises(UserError, match=r"cannot be reached .* --archive"):
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
 
 def test_a_disk_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "a.tgz.part").mkdir()
     with serve(CONTENT) as (url, _), pytest.raises(UserError, match="cannot be written"):
-        download(archive(url), tmp_path / "a.tgz", quiet)
+        download(archive(url), tmp_path / "a.tgz", no_progress)
 
 
 @pytest.mark.parametrize(
@@ -165,15 +162,15 @@ def test_a_disk_that_cannot_be_written_is_told(tmp_path):
 def test_a_wrong_file_is_told_by_length_or_checksum(tmp_path, change, told):
     (tmp_path / "a.tgz").write_bytes(CONTENT)
     with pytest.raises(UserError, match=told):
-        verify(tmp_path / "a.tgz", archive("http://127.0.0.1/a.tgz", **change), quiet)
+        verify(tmp_path / "a.tgz", archive("http://127.0.0.1/a.tgz", **change), no_progress)
 
 
 def test_without_a_declared_checksum_later_downloads_must_match_the_first(tmp_path):
     path, record = tmp_path / "a.tgz", tmp_path / "a.tgz.sha256"
     unknown = Archive(url="http://127.0.0.1/a.tgz")
     path.write_bytes(CONTENT)
-    first = verify(path, unknown, quiet, record=record)
-    assert verify(path, unknown, quiet, record=record) == first == hashlib.sha256(CONTENT).hexdigest()
+    first = verify(path, unknown, no_progress, record=record)
+    assert verify(path, unknown, no_progress, record=record) == first == hashlib.sha256(CONTENT).hexdigest()
     path.write_bytes(b"another")
     with pytest.raises(UserError, match="the first download's was"):
-        verify(path, unknown, quiet, record=record)
+        verify(path, unknown, no_progress, record=record)

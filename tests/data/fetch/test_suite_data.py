@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from harness.core.errors import UserError
+from harness.core.progress import no_progress
 from harness.core.suites import load_suite
 from harness.data import open_source
 from harness.data.fetch.check import check_data
@@ -20,10 +21,6 @@ def _no_waiting(monkeypatch):
     monkeypatch.setattr("harness.data.fetch.http._wait", lambda seconds: None)
 
 
-def quiet(stage, done, total):
-    pass
-
-
 def left(data_root):
     """What lies below the data root beside the downloads' own folder."""
     return sorted(p.name for p in data_root.iterdir() if p.name != ".downloads")
@@ -35,7 +32,7 @@ def fetch_content(tmp_path, content, **options):
     with serve(content) as (url, how):
         suite = load_suite(str(write_suite(tmp_path, url, content, **declared)))
         how.drops = options.pop("drops", [])
-        return fetch(suite, tmp_path / "data", quiet, **options)
+        return fetch(suite, tmp_path / "data", no_progress, **options)
 
 
 def test_fetched_data_are_a_source_that_says_what_it_is(tmp_path):
@@ -55,14 +52,14 @@ def test_fetching_again_downloads_nothing(tmp_path):
     fetch_content(tmp_path, CONTENT)
     suite = load_suite(str(tmp_path / "tiny.yaml"))
 
-    assert fetch(suite, tmp_path / "data", quiet).here_before  # the server is gone
+    assert fetch(suite, tmp_path / "data", no_progress).here_before  # the server is gone
 
 
 def test_an_archive_that_is_here_needs_no_network_and_stays(tmp_path):
     (tmp_path / "mine.tgz").write_bytes(CONTENT)
     suite = load_suite(str(write_suite(tmp_path, "http://127.0.0.1:9/files/tiny2.tgz", CONTENT)))
 
-    assert fetch(suite, tmp_path / "data", quiet, archive=tmp_path / "mine.tgz").folder.is_dir()
+    assert fetch(suite, tmp_path / "data", no_progress, archive=tmp_path / "mine.tgz").folder.is_dir()
     assert (tmp_path / "mine.tgz").read_bytes() == CONTENT
 
 
@@ -157,18 +154,18 @@ def test_a_data_root_that_cannot_be_written_is_told(tmp_path):
 @pytest.mark.parametrize(("suite", "told"), [("imagenet1k", "sign in"), ("imagenet100", "sign in")])
 def test_what_cannot_be_fetched_says_how_to_get_it(tmp_path, suite, told):
     with pytest.raises(UserError, match=told):
-        fetch(load_suite(suite), tmp_path / "data", quiet)
+        fetch(load_suite(suite), tmp_path / "data", no_progress)
     assert not list(tmp_path.iterdir())
 
 
 def test_embedded_data_need_no_fetching(tmp_path):
-    assert "1,257 train" in fetch(load_suite("digits"), tmp_path / "data", quiet).about
+    assert "1,257 train" in fetch(load_suite("digits"), tmp_path / "data", no_progress).about
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_variant_suggests_the_closest(tmp_path):
     with pytest.raises(UserError, match="Did you mean '320'"):
-        fetch(load_suite("imagewoof"), tmp_path, quiet, variant="320px")
+        fetch(load_suite("imagewoof"), tmp_path, no_progress, variant="320px")
 
 
 def test_missing_data_are_told_with_what_is_here_and_what_can_be_fetched(tmp_path):
@@ -177,7 +174,7 @@ def test_missing_data_are_told_with_what_is_here_and_what_can_be_fetched(tmp_pat
 
     assert "harness data fetch" in how_to_get(suite, tmp_path / "data")
     with pytest.raises(UserError, match=r"own does not exist[^$]*--set data\.root=tiny2"):
-        check_data(suite, tmp_path / "data", quiet)
+        check_data(suite, tmp_path / "data", no_progress)
 
 
 def test_a_check_names_images_that_cannot_be_decoded(tmp_path):
@@ -185,7 +182,7 @@ def test_a_check_names_images_that_cannot_be_decoded(tmp_path):
     (got.folder / "train" / "n01" / "n01_0.JPEG").write_bytes(photograph(1)[:300])
     suite = load_suite(str(tmp_path / "tiny.yaml"))
 
-    found = check_data(suite, tmp_path / "data", quiet, options={"root": "tiny2"})
+    found = check_data(suite, tmp_path / "data", no_progress, options={"root": "tiny2"})
 
     assert [line for line in found.damaged if "n01_0.JPEG" in line] == found.damaged
     assert len(found.damaged) == 1

@@ -7,19 +7,16 @@ import tarfile
 import pytest
 
 from harness.core.errors import UserError
+from harness.core.progress import no_progress
 from harness.data.fetch.unpack import unpack
 from tests.helpers.archive_server import files, tgz
-
-
-def quiet(stage, done, total):
-    pass
 
 
 def open_archive(tmp_path, content):
     into = tmp_path / "deep" / "into"
     into.mkdir(parents=True)
     (tmp_path / "a.tgz").write_bytes(content)
-    unpack(tmp_path / "a.tgz", into, "tiny2", quiet)
+    unpack(tmp_path / "a.tgz", into, "tiny2", no_progress)
     return into
 
 

@@ -10,10 +10,9 @@ from harness.jobs.context import _open_split
 
 
 @pytest.fixture(scope="module")
-def run(tiny_suite, tmp_path_factory):
+def run(tiny_suite, shared_store):
     """Herding needs the teacher; random_real does not."""
-    store = tmp_path_factory.mktemp("inspected")
-    return harness.run(methods=["random_real", "herding"], suite=tiny_suite, executor="local", store=store)
+    return harness.run(methods=["random_real", "herding"], suite=tiny_suite, executor="local", store=shared_store)
 
 
 def test_numbers_and_maps_are_written_and_the_test_split_is_not_opened(run, tiny_suite, monkeypatch):

@@ -1,5 +1,6 @@
 """Label- and augmentation-robust scores: DD-Ranking's formulas, and the students that they need."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -11,6 +12,8 @@ import harness
 from harness.core.config.protocol import HARD_LABELS
 from harness.reporters.stats.robustness import augmentation_robust, label_robust, normalised
 from harness.training.protocols import resolve_protocol, variants
+from tests.helpers.cifar_files import cifar10_files, write_folder
+from tests.helpers.support import small_suite
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "dd_ranking.json").read_text())
 
@@ -61,12 +64,19 @@ def test_soft_labels_need_hard_ones_too_and_every_protocol_one_without_augmentat
 
 
 @pytest.fixture(scope="module")
-def scored(tiny_suite, shared_store):
-    """Herding, with the references that scores bring along, under soft labels."""
-    settings = {"protocol.epochs": {"up_to": [], "above": 2}}
+def scored(tmp_path_factory, shared_store):
+    """Herding, with the references that scores bring along, under soft labels; on 101 images, for full data are trained on."""
+    root, files = tmp_path_factory.mktemp("scored"), cifar10_files(num_train=20)
+    write_folder(files, root / "cifar-10-batches-py")
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
+    few = {"epochs": {"up_to": [], "above": 2}, "num_evaluations": 1, "scale_epochs_at_100_classes": False}
+    suite = small_suite(
+        "cifar10_lt_if10", root, source={"md5": sums}, protocol_overrides={"rded": few},
+        teacher={"student": "convnet3", "epochs": 1, "min_share": 0},
+    )  # fmt: skip
     return harness.run(
-        methods=["herding"], suite=tiny_suite, ipc=[2], seeds=[0, 1], protocol="rded", executor="local",
-        store=shared_store, settings=settings, scores=True,
+        methods=["herding"], suite=suite, data_root=root, ipc=[2], seeds=[0, 1], protocol="rded", executor="local",
+        store=shared_store, scores=True,
     )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def test_p_values_are_scipys_with_holm_over_all_places():
 
 @pytest.mark.parametrize(("num_sets", "num_seeds"), [(1, 3), (1, 5), (4, 2)])
 def test_where_no_method_is_better_a_table_claims_a_difference_in_at_most_5_percent(num_sets, num_seeds):
-    """Tables of six methods; each distilled set has luck of its own, each seed too. 1,000 in tests/test_false_differences.py."""
+    """Tables of six methods; each distilled set has luck of its own, each seed too. 1,000: test_false_differences.py."""
     rng = np.random.default_rng(num_seeds)
     sets = np.repeat(np.arange(num_sets), num_seeds)
     false = 0

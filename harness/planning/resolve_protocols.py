@@ -1,0 +1,55 @@
+"""The protocols of a request: the students', the teacher's, and the changed ones that only scores need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
+from harness.planning.plan import MethodPlan
+from harness.planning.request import RunRequest
+from harness.planning.resolve_methods import Methods
+from harness.planning.resolve_suite import SuitePart, suite_protocol
+from harness.training.protocols import variants
+
+
+@dataclass(frozen=True)
+class Protocols:
+    """Under which protocols networks are trained; `variants` by name, none where no scores are asked for."""
+
+    students: Protocol
+    teacher: Protocol
+    variants: dict[str, Protocol]
+
+
+def resolve_protocols(request: RunRequest, suite: SuitePart, methods: Methods) -> Protocols:
+    """Return all protocols, and see that there is a teacher where one gives labels.
+
+    Raises:
+        UserError: the teacher's protocol is unknown or has soft labels, or the suite names no teacher.
+    """
+    own = suite.protocol
+    return Protocols(own, _teacher_protocol(suite, methods.plans), variants(own) if request.scores else {})
+
+
+def _teacher_protocol(part: SuitePart, methods: tuple[MethodPlan, ...]) -> Protocol:
+    suite = part.suite
+    name = suite.teacher.protocol if suite.teacher else "idc"
+    own = suite_protocol(suite, name)
+    if own.labels != "hard":
+        raise UserError(
+            f"suite {suite.name}: teacher.protocol {name!r} has soft labels; a teacher learns from hard ones."
+        )
+    if labelled_by_teacher(methods, part.protocol) and suite.teacher is None:
+        raise UserError(
+            f"protocol {part.protocol.name!r} takes soft labels from a teacher, and suite {suite.name} names none. Add "
+            "`teacher: {student: resnet_ap10, epochs: 100}` to the suite, or choose a protocol with hard labels."
+        )
+    return own
+
+
+def labelled_by_teacher(methods: tuple[MethodPlan, ...], protocol: Protocol) -> bool:
+    """Return whether the suite's teacher gives labels: soft ones, or stored ones of sets that come without."""
+    if protocol.labels == "stored":
+        return any(not m.build().own_labels() for m in methods if not m.skip)
+    return protocol.labels == "soft"

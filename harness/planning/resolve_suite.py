@@ -1,0 +1,125 @@
+"""The first part of a request: the suite with the request's budget, students and protocol, every name and value checked.
+
+In: a request. Out: a `SuitePart`. Only the files of suites, class lists and plugins are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.core import hub
+from harness.core.classes import ClassInfo, read_class_list
+from harness.core.config.protocol import Protocol
+from harness.core.config.suite import Suite
+from harness.core.errors import UserError, did_you_mean
+from harness.core.executors import executors
+from harness.core.overrides import RESERVED
+from harness.core.plugin import discovery
+from harness.core.suites import SuiteFile, load_suite
+from harness.planning.budget import with_budget, with_ipc
+from harness.planning.method_selection import method_config
+from harness.planning.request import RunRequest
+from harness.students.spec import parse
+from harness.training.protocols import resolve_protocol
+
+
+@dataclass(frozen=True)
+class SuitePart:
+    """What a request and its suite say together.
+
+    Attributes:
+        file: the suite as its file has it, and the file's folder.
+        suite: with the request's budget, in images per class.
+        classes: in label order.
+        students: each name once.
+        protocol: that the students are trained under.
+        plugins: (file name, source text) of the request's.
+    """
+
+    file: SuiteFile
+    suite: Suite
+    classes: tuple[ClassInfo, ...]
+    students: tuple[str, ...]
+    protocol: Protocol
+    plugins: tuple[tuple[str, str], ...]
+
+
+def resolve_suite(request: RunRequest) -> SuitePart:
+    """Check names and values, before any data or weights are looked for.
+
+    Raises:
+        UserError: the first that is wrong.
+    """
+    discovery.discover()
+    plugins = tuple(_read_plugin(path) for path in request.plugins)
+    executors.check(request.executor)
+    file = load_suite(request.suite)
+    suite = with_budget(
+        file.suite,
+        ipc=request.ipc,
+        bytes=request.bytes,
+        training_seeds=request.seeds,
+        distillation_seeds=request.distill_seeds,
+    )
+    _check_targets(request, suite)
+    students = _students(request, suite)
+    check_suite(suite)
+    protocol = suite_protocol(suite, request.protocol or suite.protocol, request.settings.get("protocol", {}))
+    hub.check_root(request.weights_root)
+    classes = read_class_list(file.class_list)
+    return SuitePart(file, with_ipc(suite, len(classes)), classes, students, protocol, plugins)
+
+
+def check_suite(suite: Suite) -> None:
+    """Check what a suite overrides in protocols and methods, whether this request uses it or not.
+
+    Raises:
+        UserError: an unknown protocol, method or field, or a value that is not allowed.
+    """
+    for name in {suite.protocol, *suite.protocol_overrides}:
+        suite_protocol(suite, name)
+    for name in suite.method_overrides:
+        if name in discovery.methods:
+            method_config(name, suite, {})
+
+
+def suite_protocol(suite: Suite, name: str, settings: Mapping[str, Any] | None = None) -> Protocol:
+    """Return a protocol as the suite and then the settings change it.
+
+    Raises:
+        UserError: an unknown protocol or field, or a value that is not allowed.
+    """
+    return resolve_protocol(name, suite.protocol_overrides.get(name, {}), dict(settings or {}))
+
+
+def _read_plugin(path: str) -> tuple[str, str]:
+    discovery.load_plugin(path)
+    file = Path(path)
+    return str(file.resolve()), file.read_text(encoding="utf-8")
+
+
+def _check_targets(request: RunRequest, suite: Suite) -> None:
+    """Every target of --set and of the suite exists, and its fields fit, also where this request does not use it."""
+    names = discovery.methods.names()
+    for where, targets, known in (
+        ("--set", request.settings, [*names, *RESERVED]),
+        (f"suite {suite.name}: method_overrides", suite.method_overrides, names),
+    ):
+        for target in targets:
+            if target not in known and target not in discovery.methods.broken:
+                raise UserError(
+                    f"{where}: unknown target {target!r}.{did_you_mean(target, known)} Known: {', '.join(known)}."
+                )
+    for target, values in request.settings.items():
+        if target in names:
+            method_config(target, suite, values)
+
+
+def _students(request: RunRequest, suite: Suite) -> tuple[str, ...]:
+    students = request.students or suite.students
+    for name in students:
+        parse(name)
+    return tuple(dict.fromkeys(students))

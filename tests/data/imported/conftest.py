@@ -1,0 +1,3 @@
+"""Sets that were made elsewhere, for the tests of this folder."""
+
+from tests.helpers.imported_sets import pixels, tensors, write_folder  # noqa: F401
