@@ -76,8 +76,7 @@ def depth_of(value: Any) -> int:
 
 Folder = Annotated[str, AfterValidator(_is_name)]
 Name = Annotated[Folder, Field(max_length=100)]
-Words = Annotated[str, Field(max_length=500)]
-Text = Annotated[str, Field(max_length=1_000_000)]
+Words = Annotated[str, Field(max_length=2000)]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -95,7 +94,7 @@ class _Known(BaseModel):
 class _Row(_Known):
     """One row; what is not named is one plain value, as plugins may add."""
 
-    __pydantic_extra__: dict[str, Whole | Number | bool | Text | None] = Field(init=False)
+    __pydantic_extra__: dict[str, Whole | Number | bool | str | None] = Field(init=False)
 
     suite: Name
     source: Words
@@ -111,13 +110,13 @@ class _Row(_Known):
     method_version: Count | None = None
     run: Words | None = None
     method_title: Words | None = None
-    error: Text | None = None
-    cause: Text | None = None
+    error: str | None = None
+    cause: str | None = None
     device: Words | None = None
     variant: Words | None = None
     labels: Words | None = None
     metrics: Words | None = None
-    notes: Text | None = None
+    notes: str | None = None
     config: Config | None = None
     class_accuracy_last: Shares | None = None
     class_accuracy_best: Shares | None = None
@@ -188,10 +187,10 @@ class _Method(_Known):
     name: Words | None = None
     title: Words | None = None
     version: Whole | None = None
-    reference: Text | None = None
+    reference: str | None = None
     config: dict[str, Any] | None = None
     code: Words | None = None
-    skipped: Text | None = None
+    skipped: str | None = None
     given: bool | None = None
 
 
@@ -212,7 +211,7 @@ class _About(_Known):
     started: Words | None = None
     ended: Words | None = None
     status: Literal["running", "done", "failed", "interrupted"] | None = None
-    error: Text | None = None
+    error: str | None = None
     request: _Request = _Request()
     source: Words | None = None
     data_fingerprint: Words | None = None

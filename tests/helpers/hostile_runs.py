@@ -201,6 +201,13 @@ def _html(folder: Path, outside: Path) -> None:
 
 
 @_hostile
+def _long_texts(folder: Path, outside: Path) -> None:
+    make_plain(folder, source="s" * 2000)
+    long = {"method_title": "t " * 1000, "student": "s" * 2000, "device": "d" * 2000, "source": "s " * 1000}
+    _records(folder, [_row(**long), _row(training_seed=1, status="failed", error="e" * 200_000)])
+
+
+@_hostile
 def _latex(folder: Path, outside: Path) -> None:
     evil = r"\input{/etc/passwd} $\frac{ } \write18{touch x} %\end{tabular} & # _ ^^5cinput"
     make_plain(folder, source=evil)
