@@ -69,13 +69,13 @@ TERMINAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_run_gives_a_table_or_a_message_and_nothing_else(name, place, cli_here, asked):
+def test_a_hostile_run_gives_a_table_or_a_message_and_nothing_else(name, place, cli, asked):
     folder = place / "received" / "runs" / "theirs"
     HOSTILE[name](folder, place / "outside")
     before = state(place, folder)
     for command in COMMANDS if not name.startswith("store_") else OF_STORES:
         named = ["--store", place / "received"] if command[0] == "list" else [folder]
-        code, out, err = cli_here(*command, *named)
+        code, out, err = cli(*command, *named)
         assert code in (0, 2), (command, out, err)
         assert out.strip() if code == 0 else err.count("error:") == 1, (command, out, err)
         assert not TERMINAL.search(out + err), (command, out, err)
@@ -92,19 +92,19 @@ def test_a_hostile_run_gives_a_table_or_a_message_and_nothing_else(name, place, 
     assert name != "linked_files" or "Cost" not in text, "a picture behind a link is not shown"
 
 
-def test_inspect_runs_no_plugin_that_the_run_names(place, cli_here):
+def test_inspect_runs_no_plugin_that_the_run_names(place, cli):
     """The first way in: `harness inspect` ran the sender's Python."""
     folder = place / "received" / "runs" / "theirs"
     HOSTILE["plugin_and_suite_file"](folder, place / "outside")
-    code, _, err = cli_here("inspect", folder)
+    code, _, err = cli("inspect", folder)
     assert not (place / "outside" / "ran.txt").exists()
     assert code == 2
     assert f"--plugin {place / 'outside' / 'plugin.py'}" in err
-    cli_here("inspect", folder, "--plugin", place / "outside" / "plugin.py")
+    cli("inspect", folder, "--plugin", place / "outside" / "plugin.py")
     assert (place / "outside" / "ran.txt").exists(), "named by the reader it is loaded"
 
 
-def test_figures_download_nothing_from_a_store_that_the_run_names(place, cli_here):
+def test_figures_download_nothing_from_a_store_that_the_run_names(place, cli):
     """The second way in: names of that store's manifest wrote files anywhere."""
     import fsspec
 
@@ -113,26 +113,26 @@ def test_figures_download_nothing_from_a_store_that_the_run_names(place, cli_her
     memory.pipe_file(f"/theirs/store/train/{'cd' * 16}/manifest.json", (manifest % str(place).lstrip("/")).encode())
     folder = place / "received" / "runs" / "theirs"
     HOSTILE["store_in_memory"](folder, place / "outside")
-    code, _, err = cli_here("report", folder, "--figures")
+    code, _, err = cli("report", folder, "--figures")
     assert (code, "--store memory://theirs" in err) == (0, True)
-    code, _, err = cli_here("report", folder, "--figures", "--store", "memory://theirs")
+    code, _, err = cli("report", folder, "--figures", "--store", "memory://theirs")
     assert (code, "is no plain relative path" in err) == (2, True)
     assert not list(place.rglob("written.txt"))
 
 
-def test_tables_are_not_written_through_links(place, cli_here):
+def test_tables_are_not_written_through_links(place, cli):
     """The third way in: a file of the reader's was overwritten."""
     folder = place / "received" / "runs" / "theirs"
     HOSTILE["linked_table"](folder, place / "outside")
-    code, out, _ = cli_here("report", folder)
+    code, out, _ = cli("report", folder)
     assert (code, "Leaderboard" in out) == (0, True)
     assert (place / "outside" / "secret.txt").read_text() == SECRET
     assert not (folder / "tables" / "leaderboard.md").is_symlink()
 
 
-def test_a_run_that_is_as_it_should_be_is_shown(place, cli_here):
+def test_a_run_that_is_as_it_should_be_is_shown(place, cli):
     folder = make_plain(place / "received" / "runs" / "fine")
-    code, out, err = cli_here("report", folder, "--html")
+    code, out, err = cli("report", folder, "--html")
     assert (code, err) == (0, "")
     assert "Dit" in out
     assert (folder / "index.html").is_file()
