@@ -12,7 +12,7 @@ from harness.api.evaluate import evaluation
 from harness.api.export import export as write
 from harness.api.run import execute_plan
 from harness.cli import options
-from harness.cli.output import tell_run
+from harness.cli.output import plain, tell_run
 from harness.cli.show import print_plan
 
 
@@ -103,7 +103,7 @@ def evaluate(
     ) as ready:
         told = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
         for line in ready.about:
-            told.print(line)
+            told.print(plain(line))
         if dry_run:
             print_plan(ready.resolved, ready.plan, Console())
             return 0
@@ -134,5 +134,5 @@ def export(
 
     folder = write(run, method=method, ipc=ipc, to=to, format=format_, distill_seed=distill_seed, store=store)
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"wrote {folder} ({format_})")
+    console.print(plain(f"wrote {folder} ({format_})"))
     return 0

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from harness.core.paths import plain_path
+from harness.core.run_schema import MOST_LEVELS, depth_of
 
 
 class _File(BaseModel):
@@ -40,7 +41,9 @@ def parse_manifest(text: str) -> dict[str, Any] | None:
     try:
         manifest = json.loads(text)
         _SCHEMA.validate_python(manifest)
-    except (ValueError, RecursionError, ValidationError):
+    except (ValueError, RecursionError):  # pydantic's own error is a ValueError
+        return None
+    if depth_of(manifest) > MOST_LEVELS:
         return None
     for name in manifest["files"]:
         plain_path(name)

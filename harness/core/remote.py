@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
+from harness.core.io import write_text_atomically
 from harness.core.paths import plain_path
 
 _URI = "uri.txt"
@@ -43,7 +44,8 @@ def make_private(uri: str) -> None:
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UserError(f"{top}, for copies of a remote store: others may write there. {cure}")
     cache.mkdir(exist_ok=True)
-    (cache / _URI).write_text(uri, encoding="utf-8")
+    if cached_uri(cache) != uri:
+        write_text_atomically(cache / _URI, uri)
 
 
 def cached_uri(cache: Path) -> str | None:

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.core.text import duration
+from harness.core.text import duration, without_controls
 from harness.execution.scheduler import Stage, Status
 from harness.jobs.job import Job
 from harness.planning.plan import Plan
@@ -103,7 +103,7 @@ class PlainView:
 
     def tell(self, line: str, is_error: bool) -> None:
         """Print what became of a job."""
-        self.console.print(Text(line), soft_wrap=True)
+        self.console.print(Text(without_controls(line)), soft_wrap=True)
 
 
 class NotebookView(PlainView):
@@ -148,7 +148,7 @@ class LiveView(PlainView):
         """Failures are printed above the panel at once; the rest shows in the counts."""
         self.left.end(job)
         if error:
-            self.console.print(Text(f"{status}: {job.title}: {error}", style="red"))
+            self.console.print(Text(without_controls(f"{status}: {job.title}: {error}"), style="red"))
 
     def show_stages(self, stages: dict[str, Stage]) -> None:
         """Redraw the stages while a job runs in this process."""

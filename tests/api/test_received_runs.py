@@ -88,6 +88,7 @@ def test_a_hostile_run_gives_a_table_or_a_message_and_nothing_else(name, place, 
     page = folder / "index.html"
     text = page.read_text() if page.is_file() and not page.is_symlink() else ""
     assert SECRET not in text
+    assert not re.search(r"@misc\{[^,]*[{}]", text)
     assert not re.search(r"<img src=x|<script>alert|<b onclick|svg\+xml", text)
     assert name != "linked_files" or "Cost" not in text, "a picture behind a link is not shown"
 

@@ -26,6 +26,10 @@ SHEETS_BYTES = 7_000_000
 """For all contact sheets together, before base64 adds a third: a page should stay under 15 MB."""
 
 
+MOST_PIXELS = 100_000_000
+"""Of a picture that is read: three bytes each in memory."""
+
+
 FIGURES_BYTES = 2_500_000
 
 
@@ -128,7 +132,7 @@ def _figure_order(stem: str) -> tuple[int, str]:
 
 @contextmanager
 def _large_pictures_allowed() -> Iterator[None]:
-    """Keep Pillow from warning of large pictures that strangers send: these are ours."""
+    """Keep Pillow from warning of large pictures: sheets are large, and of MOST_PIXELS we say so ourselves."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
@@ -164,6 +168,8 @@ def _read_png(path: Path, title: str, alt: str, limit: int, tallest: float = flo
     try:
         with Image.open(path, formats=("PNG",)) as image:  # a name may lie: no format that runs another program
             width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(f"{width:,} × {height:,} pixels are too many")
             data = path.read_bytes()
             if width <= WIDTH and len(data) <= limit:
                 return Picture(title, alt, _uri("png", data), width, height)
