@@ -192,7 +192,8 @@ def test_the_cache_is_this_users_alone(uri, tmp_path):
 
 
 @pytest.fixture
-def made(uri, tiny_suite):
+def made(uri, tiny_suite, real_figures, monkeypatch):
+    monkeypatch.setattr("harness.api.run.figures", real_figures)
     return harness.run(methods=["random_real"], suite=tiny_suite, ipc=[1], executor="local", store=uri, name="first")
 
 

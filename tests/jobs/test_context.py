@@ -29,7 +29,7 @@ def test_a_job_that_another_machine_did_meanwhile_is_not_done_again(tiny_suite, 
     resolved, plan = prepare(request)
     job = next(job for job in plan.jobs.values() if job.kind == "synthesize")
     assert not resolved.context.store.has(job.kind, job.key)
-    Store(uri).write(job.kind, job.key, lambda folder: {"result": "theirs"})
+    Store(uri).write(job.kind, job.key, lambda folder: {"result": {"made": "there"}})
     monkeypatch.setattr(Store, "write", lambda *_, **__: pytest.fail("done again"))
     assert execute(job, resolved.context, lambda *_: None).ok
     shutil.rmtree(Store(uri).root)
