@@ -86,11 +86,12 @@ def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) 
     """Fill the artefact's folder; return the fields of its manifest."""
     import torch
 
+    run_job = job_kinds.get(job.kind)  # its imports are no part of the job's time
     device = torch.device(context.device)
     held = (job.resources.gpus or 1) if device.type == "cuda" else job.resources.cpus
     clock = Clock(device, held)
     with clock:
-        result = job_kinds.get(job.kind)(job, context, folder, report, clock)
+        result = run_job(job, context, folder, report, clock)
     return {
         "title": job.title,
         "suite": job.suite,
