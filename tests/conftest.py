@@ -82,7 +82,7 @@ def cli(monkeypatch, capsys):
 
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr("harness.planning.calibrate.TRIAL_S", 0.0)
+    monkeypatch.setattr("harness.planning.calibrate.CALIBRATION_S", 0.0)
 
     def call(*args: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["harness", *map(str, args)])
@@ -105,7 +105,7 @@ def make_task(tiny_suite, tmp_path_factory):
     from harness.data.real import RealImages
     from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
     from harness.jobs.context import open_split
-    from harness.jobs.services import load_generator
+    from harness.jobs.task_resources import load_generator
     from harness.planning.request import make_request
     from harness.planning.resolve import resolve
     from harness.students.build import build_student

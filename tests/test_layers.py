@@ -20,7 +20,7 @@ LATE = {
     ("harness.api.report", "harness.reporters.figures"),  # matplotlib
     ("harness.cli.app", "harness.api"),  # `inspect`: torch and matplotlib
     ("harness.planning.estimate", "harness.planning.calibrate"),  # times students and denoisers
-    ("harness.planning.resolve", "harness.students.build"),  # builds each student once
+    ("harness.planning.resolve_data", "harness.students.build"),  # builds each student once
     ("harness.students", "harness.students.build"),
     ("harness.students", "harness.students.features"),
     ("harness.training", "harness.training"),  # the trainer

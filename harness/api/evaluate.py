@@ -19,11 +19,11 @@ from rich.console import Console
 from harness.api.run import execute_plan, prepare
 from harness.core.classes import ClassInfo, read_class_list
 from harness.core.errors import UserError
-from harness.core.overrides import RESERVED, parse_settings
+from harness.core.overrides import RESERVED, parse_overrides
 from harness.core.plugin import discovery
 from harness.core.suites import load_suite
-from harness.data.imported.base import GivenSet, Rows
-from harness.data.imported.open import open_given
+from harness.data.imported.base import ImportedSet, Rows
+from harness.data.imported.open import open_imported
 from harness.planning.plan import Plan
 from harness.planning.request import make_request
 from harness.planning.resolve import Resolved
@@ -99,7 +99,7 @@ def evaluation(
     _check_words(pick, labels)
     file = load_suite(str(suite))
     classes = read_class_list(file.class_list)
-    found = open_given(images, classes, order=class_order, normalised=normalised)
+    found = open_imported(images, classes, order=class_order, normalised=normalised)
     ipcs = tuple(sorted({ipc} if isinstance(ipc, int) else set(ipc or (found.common_ipc(),))))
     own = labels == "own"
     rows = found.first(max(ipcs))
@@ -133,7 +133,7 @@ def evaluation(
 
 def _asked(settings: Any, as_name: str, own: bool) -> dict[str, Any]:
     """Return the user's overrides as "target.field" -> value, less what the options of this command say."""
-    asked = parse_settings(settings or {})
+    asked = parse_overrides(settings or {})
     if as_name in asked:
         raise UserError(f"--set {as_name}.{next(iter(asked[as_name]))}: given images have no settings of their own.")
     kind = asked.get("protocol", {}).get("labels", "stored")
@@ -154,7 +154,7 @@ def _absolute(class_order: str | None) -> str | None:
     return str(Path(class_order).resolve()) if class_order and Path(class_order).is_file() else class_order
 
 
-def _about(found: GivenSet, offered: Rows, side: int, ipc: int, pick: str, own: bool) -> tuple[str, ...]:
+def _about(found: ImportedSet, offered: Rows, side: int, ipc: int, pick: str, own: bool) -> tuple[str, ...]:
     """Return what was taken for what, one line each."""
     total = sum(found.num_per_class.values())
     how = "the first in byte order" if pick == "first" else f"drawn by seed from {sum(map(len, offered.values())):,}"
@@ -171,7 +171,7 @@ def _about(found: GivenSet, offered: Rows, side: int, ipc: int, pick: str, own: 
     return tuple(lines)
 
 
-def _agreement(found: GivenSet, rows: Rows, classes: tuple[ClassInfo, ...]) -> str:
+def _agreement(found: ImportedSet, rows: Rows, classes: tuple[ClassInfo, ...]) -> str:
     """Say how often the given soft labels call an image its class: about never where their columns are of another order."""
     hits = sum(int((found.soft_labels(c.id, rows[c.id]).argmax(dim=1) == c.label).sum()) for c in classes)
     share = 100 * hits / sum(len(rows[c.id]) for c in classes)
@@ -193,8 +193,8 @@ def _registered(name: str, title: str) -> Iterator[None]:
         raise UserError(f"--as {name!r} is the name of a method here; choose another, such as {name}_release.")
     # The title is a docstring, which no key depends on.
     source = (
-        f"{title!r}\n\nfrom harness import register_method\nfrom harness.data.imported import GivenImages\n\n\n"
-        f"@register_method({name!r})\nclass Given(GivenImages):\n    title = __doc__\n"
+        f"{title!r}\n\nfrom harness import register_method\nfrom harness.data.imported import ImportedImages\n\n\n"
+        f"@register_method({name!r})\nclass Given(ImportedImages):\n    title = __doc__\n"
     )
     discovery.load_plugin_source(f"images given as {name}", source)
     module = discovery.methods.get(name).__module__

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError
-from harness.core.overrides import parse_settings
+from harness.core.overrides import parse_overrides
 from harness.core.run_folder import RunFolder
 from harness.reporters.inspection import inspect_run
-from harness.reporters.inspection.run_images import Named, open_run
+from harness.reporters.inspection.run_images import Named, open_run_images
 from harness.reporters.runs import Run, as_frame, find_run, store_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def inspect(
     """
 
     opened = RunFolder(find_run(run, store))
-    overrides = parse_settings(settings or {})
+    overrides = parse_overrides(settings or {})
     if others := sorted(set(overrides) - {"data"}):
         raise UserError(f"inspect overrides fields of the suite's source only, such as data.root; found {others[0]}.")
     named = Named(
@@ -63,5 +63,5 @@ def inspect(
         plugins=tuple(map(str, plugins)),
         data=overrides.get("data", {}),
     )
-    images = open_run(opened, as_frame(opened.records), store_of(opened.path, store), named)
+    images = open_run_images(opened, as_frame(opened.records), store_of(opened.path, store), named)
     return inspect_run(images, opened.ready(opened.figures), features, projection)

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from harness.api import groups
+from harness.api import report as api_report
+from harness.api import run as api_run
 from harness.cli import options, output, trace
 from harness.cli import show as show_module
 from harness.cli.data import data_app
 from harness.cli.doctor import print_report
 from harness.cli.new import write_method
-from harness.cli.output import plain, print_paths, print_tables, stdout, tell_run
+from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.core.errors import UserError, did_you_mean
@@ -117,8 +120,6 @@ def run(
     Examples: `harness run --suite digits` (runs anywhere, minutes), `harness run --suite digits --methods minimax,dit
     --ipc 10 --seeds 0,1,2,3,4`, `harness run --plugin mine.py --dry-run`.
     """
-    from harness.api import run as api_run
-
     request = make_request(
         suite=suite,
         methods=options.names(methods),
@@ -149,17 +150,15 @@ def run(
         print_plan(resolved, plan, Console())
         return 0
     done = api_run.execute_plan(resolved, plan, Console(stderr=True))
-    tell_run(done)
+    print_summary(done)
     return done.exit_code
 
 
 def _run_group(request: RunRequest, suites: tuple[str, ...], dry_run: bool) -> int:
     """Run or plan the suites of a group; the exit code is the worst."""
-    from harness.api import groups
-
     ready = groups.prepare_group(request, suites)
     if not dry_run:
-        group = groups.run_group(request.suite, ready, Console(stderr=True), tell_run)
+        group = groups.run_group(request.suite, ready, Console(stderr=True), print_summary)
         stdout().print(output.group_summary(group))
         return group.exit_code
 
@@ -207,8 +206,6 @@ def report(
     Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
     --layout comparisons`.
     """
-    from harness.api import report as api_report
-
     if form is not None:
         check_format(form)
         if html or figures:
@@ -259,7 +256,7 @@ def inspect(
 
     The run may come from anybody: no plugin, suite file, store or folder that it names is used unless you name it too.
     """
-    from harness.api import inspect as inspect_module
+    from harness.api import inspect as inspect_module  # it imports torch and matplotlib
 
     folder = ended_runs.find_run(run, store)
     plugins = [str(path) for path in plugin or ()]

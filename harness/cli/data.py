@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness.cli.options import DataRoot
 from harness.core.errors import UserError
-from harness.core.overrides import parse_settings
+from harness.core.overrides import parse_overrides
 from harness.core.progress import BYTE, ProgressCallback
 from harness.core.suites import load_suite
 from harness.core.text import byte_size, count
@@ -124,7 +124,7 @@ def fetch(
 
 def _source_options(settings: list[str]) -> dict[str, Any]:
 
-    parsed = parse_settings(settings)
+    parsed = parse_overrides(settings)
     other = sorted(set(parsed) - {"data"})
     if other:
         raise UserError(f"--set {other[0]}: this command knows the target data only, as in --set data.root=imagewoof2.")

@@ -28,7 +28,7 @@ def plain(text: str) -> Text:
     return Text(without_controls(text))
 
 
-def tell_run(done: Run) -> None:
+def print_summary(done: Run) -> None:
     """Print the tables of a run that has ended, and what failed."""
     print_run(done.folder)
     for line in done.failures():

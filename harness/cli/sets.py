@@ -12,7 +12,7 @@ from harness.api.evaluate import evaluation
 from harness.api.export import export as write
 from harness.api.run import execute_plan
 from harness.cli import options
-from harness.cli.output import plain, tell_run
+from harness.cli.output import plain, print_summary
 from harness.cli.show import print_plan
 
 
@@ -108,7 +108,7 @@ def evaluate(
             print_plan(ready.resolved, ready.plan, Console())
             return 0
         done = execute_plan(ready.resolved, ready.plan, Console(stderr=True))
-    tell_run(done)
+    print_summary(done)
     return done.exit_code
 
 

@@ -24,7 +24,7 @@ def data_folder(name: str) -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / name
 
 
-def as_json(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """Return canonical JSON: sorted keys, no spaces, no NaN. What keys are hashed from."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 

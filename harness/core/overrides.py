@@ -12,7 +12,7 @@ from harness.core.errors import UserError
 RESERVED = ("protocol", "data")
 
 
-def parse_settings(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def parse_overrides(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Return target -> field -> value.
 
     Args:

@@ -4,11 +4,11 @@ from harness.core.classes import read_class_list
 from harness.data.real import RealImages
 from harness.data.sets.folder import contact_sheet, load_distilled, save_distilled, storage_bytes
 from harness.data.sources.base import ImageSource, open_source, register_source
-from harness.data.split import ImageStore, Split
+from harness.data.split import ImageReader, Split
 
 __all__ = [
+    "ImageReader",
     "ImageSource",
-    "ImageStore",
     "RealImages",
     "Split",
     "contact_sheet",

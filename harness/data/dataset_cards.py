@@ -16,7 +16,7 @@ import yaml
 from pydantic import Field, PositiveInt, model_validator
 
 from harness.core.classes import read_class_list
-from harness.core.config.base import Frozen, checked
+from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError, did_you_mean
 from harness.core.io import data_folder
 
@@ -27,7 +27,7 @@ UNKNOWN = "none of the known"
 SplitName = Literal["train", "test"]
 
 
-class Archive(Frozen):
+class Archive(ConfigModel):
     """A file to download, and how to tell that it is the right one. Without checksums the first download is trusted."""
 
     url: str = Field(pattern=r"^https?://[^/]+/.*[^/]$", description="http or https address of a .tgz file")
@@ -41,7 +41,7 @@ class Archive(Frozen):
         return self.url.split("?")[0].rsplit("/", 1)[-1]
 
 
-class Variant(Frozen):
+class Variant(ConfigModel):
     """One form of a data set, such as images of full size or of 320 pixels."""
 
     root: str = Field(
@@ -51,7 +51,7 @@ class Variant(Frozen):
     archive: Archive | None = Field(None, description="where it is downloaded; null: it cannot be")
 
 
-class KnownSource(Frozen):
+class DatasetCard(ConfigModel):
     """A data set that the field knows by name. Read from datasets/sources/NAME.yaml."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the data set's name")
@@ -86,7 +86,7 @@ class KnownSource(Frozen):
 class KnownFile:
     """A known data set, and the classes that it has."""
 
-    source: KnownSource
+    source: DatasetCard
     class_ids: tuple[str, ...]
 
 
@@ -111,7 +111,7 @@ def load_known(name_or_path: str) -> KnownFile:
         raise UserError(f"data set file {path}: cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"data set file {path}: expected fields (name: ..., title: ...), found {values!r}.")
-    source = checked(KnownSource, values, f"data set file {path}")
+    source = checked(DatasetCard, values, f"data set file {path}")
     return KnownFile(source, tuple(c.id for c in read_class_list(path.parent / source.classes)))
 
 
@@ -164,7 +164,7 @@ def _numbers_fit(file: KnownFile, num: dict[str, dict[str, int]]) -> bool:
     )
 
 
-def _with_size(source: KnownSource, sides: list[int]) -> str:
+def _with_size(source: DatasetCard, sides: list[int]) -> str:
     """Name the variant by the images' short sides; a copy that somebody resized is called one."""
     typical = median(sides)
     for name, variant in source.variants.items():

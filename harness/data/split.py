@@ -1,6 +1,6 @@
 """One split of real images, by class, and what can be taken from it.
 
-In: an `ImageStore`, which can list and read images. Out: names, and uint8 tensors on the CPU. Labels are positions in
+In: an `ImageReader`, which can list and read images. Out: names, and uint8 tensors on the CPU. Labels are positions in
 the full class list, whatever is left out. Shapes: N images, n of one class, S side in pixels.
 """
 
@@ -26,7 +26,7 @@ def short_side(size: int, crop: Crop) -> int:
     return max(size, size // 7 * 8) if crop == "margin" else size
 
 
-class ImageStore(ABC):
+class ImageReader(ABC):
     """Images by class and index; what a source implements for each of its splits."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Split:
 
     def __init__(
         self,
-        store: ImageStore,
+        store: ImageReader,
         class_ids: Sequence[str],
         *,
         indices: Mapping[str, Sequence[int]] | None = None,

@@ -8,7 +8,7 @@ from typing import Any
 from harness.core.classes import ClassInfo
 from harness.core.paths import plain_name
 from harness.data.sets.folder import contact_sheet
-from harness.data.sources.folder_store import FolderStore
+from harness.data.sources.folder_reader import FolderReader
 from harness.data.split import Split
 
 SHOWN = 20
@@ -29,7 +29,7 @@ def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], 
     }
     paths = []
     for (method, ipc, seed), (source, size) in sets.items():
-        split = Split(FolderStore(source), [c.id for c in classes], labels={c.id: c.label for c in classes})
+        split = Split(FolderReader(source), [c.id for c in classes], labels={c.id: c.label for c in classes})
         images = {
             c.id: split.load(c.id, range(min(ipc, SHOWN)), size=size, crop="resize") for c in classes[:SHOWN_CLASSES]
         }

@@ -135,7 +135,7 @@ class RayExecutor:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         for job in jobs:
             needs = self._needs(job)
-            if not job.here and not any(fits(node, [], needs) for node in nodes):
+            if not job.runs_on_driver and not any(fits(node, [], needs) for node in nodes):
                 self.stop()
                 raise UserError(
                     f"job {job.title!r} asks for {needs['CPU']} CPUs, {needs['GPU']} GPUs and "
@@ -160,14 +160,14 @@ class RayExecutor:
 
     def has_room(self, job: Job) -> bool:
         """Count CPUs, GPUs and memory of the whole cluster: a job that waits inside Ray cannot be put behind another."""
-        if job.here or not self._running:
+        if job.runs_on_driver or not self._running:
             return True
         running = [self._needs(other) for other in self._running.values()]
         return fits(self._ray.cluster_resources(), running, self._needs(job))
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task; one that reads files of this machine runs here and now."""
-        if job.here:
+        if job.runs_on_driver:
             self._ended.append(execute(job, replace(self.context, device="cpu"), no_progress))
             return
         task = self._measured_task if job.kind in ("fit", "synthesize") else self._task

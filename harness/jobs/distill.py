@@ -19,7 +19,7 @@ from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job, class_groups
-from harness.jobs.services import JobServices, make_task
+from harness.jobs.task_resources import JobTaskResources, make_task
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def run_fit(job: Job, context: JobContext, folder: Path, report: ProgressCallbac
     group = tuple(c for c in context.classes if c.id in set(job.spec["group"]))
     with clock.loading():
         method = load_method(job.spec)
-        task = make_task(job, context, group, report, JobServices(job, context, clock))
+        task = make_task(job, context, group, report, JobTaskResources(job, context, clock))
     state = method.fit(task)
     with clock.paused():
         save_state(folder, state)
@@ -55,7 +55,7 @@ def run_synthesize(
     for number, group in enumerate(class_groups(context.classes, job.spec["group_size"] if fits else None)):
         with clock.loading():
             state: State | None = load_state(store.path("fit", fits[number])) if fits else None
-        task = make_task(job, context, group, report, JobServices(job, context, clock))
+        task = make_task(job, context, group, report, JobTaskResources(job, context, clock))
         made.add(group, _checked(method, method.synthesize(task, state, ipc), group, ipc, job.spec["image_size"]))
     with clock.paused():
         save_distilled(folder, made.images, context.classes)

@@ -28,7 +28,7 @@ class Job:
         spec: what the job does, with every default.
         deps: role -> keys of jobs that must be done first.
         resources: what an executor must give it.
-        here: it reads files of this machine, so it runs in the process that made the plan, whatever the executor.
+        runs_on_driver: it reads files of this machine, so it runs in the process that made the plan, whatever the executor.
         identity: what the key is hashed from: of `spec` and `deps` what can change the result. The artefact keeps it, so that a
             later plan can say why its own key is another one (harness/planning/rerun.py).
         suite: name of the suite that it was planned for; in no key.
@@ -40,7 +40,7 @@ class Job:
     spec: dict[str, Any]
     deps: dict[str, tuple[str, ...]]
     resources: Resources
-    here: bool = False
+    runs_on_driver: bool = False
     identity: dict[str, Any] = field(default_factory=dict)
     suite: str = ""
 

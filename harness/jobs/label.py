@@ -11,7 +11,7 @@ from harness.data.sets.soft_labels import BYTES_A_NUMBER, save_labels
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext
 from harness.jobs.job import Job
-from harness.jobs.services import load_teacher
+from harness.jobs.task_resources import load_teacher
 
 
 def run_label(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
-from harness.jobs.services import load_generator
+from harness.jobs.task_resources import load_generator
 
 
 def run_prior(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:

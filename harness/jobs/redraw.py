@@ -15,7 +15,7 @@ from harness.data.sets.folder import seen_by_students
 from harness.jobs.checkpoint import load_state
 from harness.jobs.context import JobContext
 from harness.jobs.job import Job, class_groups
-from harness.jobs.services import JobServices
+from harness.jobs.task_resources import JobTaskResources
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.core.plugin.task import Task
 
 
-class FreshImages:
+class RedrawnImages:
     """Draws the sets of one training.
 
     Args:
@@ -36,7 +36,7 @@ class FreshImages:
     """
 
     def __init__(
-        self, job: Job, context: JobContext, method: Method, make_task: Callable[..., Task], services: JobServices
+        self, job: Job, context: JobContext, method: Method, make_task: Callable[..., Task], services: JobTaskResources
     ) -> None:
         self.every: int = job.spec["redraw"]["every"]
         self.seconds = 0.0
@@ -64,7 +64,7 @@ class FreshImages:
         return seen
 
 
-class _OneGenerator(JobServices):
+class _OneGenerator(JobTaskResources):
     """The services of a synthesis, with one generator for all class groups: weights of gigabytes are loaded once."""
 
     def __init__(self, *args: Any) -> None:

@@ -17,8 +17,8 @@ from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, real_tensors
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
-from harness.jobs.redraw import FreshImages
-from harness.jobs.services import JobServices, load_teacher, make_task
+from harness.jobs.redraw import RedrawnImages
+from harness.jobs.task_resources import JobTaskResources, load_teacher, make_task
 from harness.training.soft_labels import StoredLabels
 from harness.training.trainer import train_student
 
@@ -101,11 +101,11 @@ def _soft_labels(
     return StoredLabels(logits.to(context.device))
 
 
-def _fresh_images(job: Job, context: JobContext, report: ProgressCallback, clock: Clock) -> FreshImages:
+def _fresh_images(job: Job, context: JobContext, report: ProgressCallback, clock: Clock) -> RedrawnImages:
     """Return what draws new images while the student trains; its own progress would hide the training's."""
 
-    def task_of(as_synthesis: Job, group: tuple[ClassInfo, ...], services: JobServices) -> Task:
+    def task_of(as_synthesis: Job, group: tuple[ClassInfo, ...], services: JobTaskResources) -> Task:
         return make_task(as_synthesis, context, group, no_progress, services)
 
-    services = JobServices(job, context, clock)
-    return FreshImages(job, context, load_method(job.spec["redraw"]), task_of, services)
+    services = JobTaskResources(job, context, clock)
+    return RedrawnImages(job, context, load_method(job.spec["redraw"]), task_of, services)

@@ -14,9 +14,9 @@ from harness.core.hub import on_disk
 from harness.diffusion.weights import PARTS
 from harness.jobs import threads as job_threads
 from harness.jobs.job import Job
-from harness.jobs.services import load_generator
+from harness.jobs.task_resources import load_generator
 from harness.students.build import build_student
-from harness.training.recipe import resolve
+from harness.training.recipe import make_recipe
 from harness.training.soft_labels import SoftLabels, StoredLabels
 from harness.training.trainer import TrainingRun
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.planning.resolve import Resolved
 
 
-TRIAL_S = 0.5
+CALIBRATION_S = 0.5
 """A trial goes on for so long, seconds; one epoch of a few batches, or one pass, at least."""
 
 
@@ -42,7 +42,7 @@ def measure_student(resolved: Resolved, job: Job) -> float:
     threads = torch.get_num_threads()
     job_threads.set_threads(job.resources.cpus)
     with torch.random.fork_rng(devices=[]):
-        recipe = resolve(protocol, job.spec.get("ipc") or 50, classes, student)
+        recipe = make_recipe(protocol, job.spec.get("ipc") or 50, classes, student)
         num = recipe.batch_size * (4 if device.type == "cuda" else 1)
         images = torch.randint(0, 256, (num, 3, side, side), dtype=torch.uint8)
         labels = torch.arange(num) % classes
@@ -56,7 +56,7 @@ def measure_student(resolved: Resolved, job: Job) -> float:
         run = TrainingRun(model, protocol, recipe, images, labels, 0, device, soft_labels=teacher)
         run.train_epoch(1)
         start, epochs = time.perf_counter(), 0
-        while epochs == 0 or (time.perf_counter() - start < TRIAL_S and epochs < 50):
+        while epochs == 0 or (time.perf_counter() - start < CALIBRATION_S and epochs < 50):
             run.train_epoch(2 + epochs)  # reads the loss, so the device has finished
             epochs += 1
         seconds = time.perf_counter() - start
@@ -104,7 +104,7 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
     work()
     wait()
     start, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - start < TRIAL_S:
+    while calls == 0 or time.perf_counter() - start < CALIBRATION_S:
         work()
         wait()
         calls += 1

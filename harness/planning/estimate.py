@@ -19,7 +19,7 @@ from harness.core.text import times
 from harness.jobs.context import open_split
 from harness.jobs.job import KINDS, Job
 from harness.planning.plan import Plan
-from harness.training.recipe import resolve
+from harness.training.recipe import make_recipe
 
 if TYPE_CHECKING:
     from harness.planning.resolve import Resolved
@@ -127,7 +127,7 @@ class _History:
 
         classes = len(self.resolved.context.classes)
         images = spec["ipc"] * classes if spec["ipc"] else sum(self._num_real().values())
-        recipe = resolve(Protocol.model_validate(spec["protocol"]), images / classes, classes)
+        recipe = make_recipe(Protocol.model_validate(spec["protocol"]), images / classes, classes)
         scored = len(recipe.eval_epochs) * self._num_test()
         return recipe.epochs * images + FORWARD_SHARE * scored
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import Field
 
-from harness.core.config.base import Frozen, checked
+from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError
 from harness.core.io import data_folder
 from harness.core.suites import YAML_ENDINGS, suite_names
@@ -19,7 +19,7 @@ from harness.core.suites import YAML_ENDINGS, suite_names
 ALL = "all"
 
 
-class Group(Frozen):
+class Group(ConfigModel):
     """Suites that are run together. Read from datasets/groups/NAME.yaml."""
 
     title: str = Field(description="one line for `harness list suites`")

@@ -15,12 +15,12 @@ from pydantic.fields import FieldInfo
 
 from harness.core.config.base import plain
 from harness.core.config.protocol import ByIpc, Protocol
-from harness.core.io import as_json
+from harness.core.io import canonical_json
 
 
 def key_of(identity: dict[str, Any]) -> str:
     """Return the key of a job: 32 hex digits of the SHA-256 of its identity."""
-    return hashlib.sha256(as_json(identity).encode()).hexdigest()[:32]
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
 
 
 def changed(model: BaseModel, left_out: Container[str] = ()) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.core.classes import ClassInfo
-from harness.core.config.base import Frozen, checked, plain
+from harness.core.config.base import ConfigModel, checked, plain
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError
 from harness.core.plugin import discovery, fingerprint
@@ -52,7 +52,7 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
     return MethodPlan(name, cls, _plain_config(name, config), fingerprint.code_fingerprint(cls))
 
 
-def _plain_config(name: str, config: Frozen) -> dict[str, Any]:
+def _plain_config(name: str, config: ConfigModel) -> dict[str, Any]:
     """Return a config as JSON values."""
     found = {}
     for field, value in config.model_dump().items():
@@ -63,7 +63,7 @@ def _plain_config(name: str, config: Frozen) -> dict[str, Any]:
     return found
 
 
-def method_config(name: str, suite: Suite, settings: dict[str, Any]) -> Frozen:
+def method_config(name: str, suite: Suite, settings: dict[str, Any]) -> ConfigModel:
     cls = discovery.methods.get(name)
     return checked(cls.Config, {**suite.method_overrides.get(name, {}), **settings}, f"method {name}")
 

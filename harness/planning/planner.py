@@ -14,7 +14,7 @@ from harness.core import seeds
 from harness.core.config.protocol import NO_AUGMENTATION, Protocol
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
-from harness.core.io import as_json
+from harness.core.io import canonical_json
 from harness.jobs.job import STAGE_VERSIONS, Job, class_groups
 from harness.planning.keys import at_ipc, changed, hashed_protocol, key_of
 from harness.planning.plan import Inputs, MethodPlan, Plan, PlanInput, Redraw, Row
@@ -29,7 +29,7 @@ class Planner:
         self.jobs: dict[str, Job] = {}
         self.rows: list[Row] = []
         named = [given.data_fingerprint, *([c.id, c.name] for c in given.classes)]
-        self._data = hashlib.sha256(as_json(named).encode()).hexdigest()
+        self._data = hashlib.sha256(canonical_json(named).encode()).hexdigest()
         self._variants = {"": given.protocol, **given.variants}
         self._at_ipc: dict[tuple[str, int | None], tuple[Protocol, dict[str, Any], dict[str, Any]]] = {}
         self._groups = {m.name: self._group_size(m) for m in given.methods if not m.skip}
@@ -51,13 +51,15 @@ class Planner:
         inputs: Inputs | None = None,
         hashed: dict[str, Any] | None = None,
         resources: Resources | None = None,
-        here: bool = False,
+        runs_on_driver: bool = False,
     ) -> str:
         """Add a job; `hashed` replaces entries of the specification in the key; it asks for its kind's resources."""
         inputs = inputs or Inputs()
         resources = resources or self.suite.job_resources(kind)
         identity = self._identity(kind, spec | (hashed or {}), inputs, resources)
-        job = Job(key_of(identity), kind, title, spec, inputs.jobs, resources, here, identity, self.suite.name)
+        job = Job(
+            key_of(identity), kind, title, spec, inputs.jobs, resources, runs_on_driver, identity, self.suite.name
+        )
         return self.jobs.setdefault(job.key, job).key
 
     def _identity(
@@ -207,7 +209,7 @@ class Planner:
         made = max(self.suite.budget.ipc) if method.cls.nested else ipc
         spec = {**self._method_spec(method, seed), "ipc": made, "group_size": self._groups[method.name]}
         title, hashed = f"synthesize {method.name} ipc {made} seed {seed}", method.hashed("synthesize")
-        key = self._add("synthesize", title, spec, making, hashed, here=method.cls.given)
+        key = self._add("synthesize", title, spec, making, hashed, runs_on_driver=method.cls.given)
         head = self._identity("synthesize", spec | hashed | {"ipc": ipc}, making)
         return Inputs({"synthesize": (key,)}, {"synthesize": (key_of(head),)})
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.core.config.base import Frozen, checked
+from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError
-from harness.core.overrides import parse_settings
+from harness.core.overrides import parse_overrides
 from harness.planning.budget import as_sizes
 
 
-class RunRequest(Frozen):
+class RunRequest(ConfigModel):
     """One call of `harness run`. Fields left None take the suite's value."""
 
     methods: tuple[str, ...] = Field(("all",), description="method names, or all")
@@ -52,7 +52,7 @@ def make_request(**fields: Any) -> RunRequest:
     Raises:
         UserError: an unknown field or a value of the wrong kind.
     """
-    fields["settings"] = parse_settings(fields.get("settings") or {})
+    fields["settings"] = parse_overrides(fields.get("settings") or {})
     for name in ("methods", "students", "plugins", *_LISTS):
         value = fields.get(name)
         if isinstance(value, str | int | Path):

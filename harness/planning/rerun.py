@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from harness.core.io import as_json
+from harness.core.io import canonical_json
 from harness.core.store import Store
 from harness.core.text import shorten
 from harness.jobs.job import Job
@@ -130,7 +130,7 @@ def _differences(name: str, before: Any, now: Any) -> Iterator[tuple[str, Any, A
         for key in dict.fromkeys([*before, *now]):
             inner = f"{name}.{key}" if name else str(key)
             yield from _differences(inner, before.get(key, _ABSENT), now.get(key, _ABSENT))
-    elif as_json(before) != as_json(now):
+    elif canonical_json(before) != canonical_json(now):
         yield name, before, now
 
 

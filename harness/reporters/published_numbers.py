@@ -13,7 +13,7 @@ from typing import Literal
 import yaml
 from pydantic import Field, NonNegativeFloat, PositiveInt, ValidationError, field_validator
 
-from harness.core.config.base import Frozen, checked, explain
+from harness.core.config.base import ConfigModel, checked, explain
 from harness.core.errors import UserError
 from harness.core.io import data_folder
 
@@ -21,7 +21,7 @@ UNSTATED = "unstated"
 """What stands for a protocol that the source does not name."""
 
 
-class PublishedNumber(Frozen):
+class PublishedNumber(ConfigModel):
     """One row of a file: an accuracy as a paper or its results page shows it."""
 
     suite: str = Field(min_length=1, description="suite name, as on the command line")
@@ -45,7 +45,7 @@ class PublishedNumber(Frozen):
         return self.protocol == UNSTATED or self.ipc is None or self.student is None
 
 
-class Names(Frozen):
+class Names(ConfigModel):
     """Other names for methods, and for students by suite."""
 
     methods: dict[str, str] = Field(default_factory=dict, description="name in a file -> method here")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.training.protocols import protocols, register_protocol, resolve_protocol
-from harness.training.recipe import Recipe, resolve
+from harness.training.recipe import Recipe, make_recipe
 
 if TYPE_CHECKING:
     from harness.training.trainer import TrainResult, train_student
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Recipe",
     "TrainResult",
+    "make_recipe",
     "protocols",
     "register_protocol",
-    "resolve",
     "resolve_protocol",
     "train_student",
 ]

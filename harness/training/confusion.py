@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class ClassScores:
+class ClassMetrics:
     """Scores of one evaluation that tell classes apart.
 
     Attributes:
@@ -36,7 +36,7 @@ def confusion_matrix(called_M: Tensor, labels_M: Tensor, num_classes: int) -> Te
     return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def class_scores(confusion_CC: Tensor) -> ClassScores:
+def class_scores(confusion_CC: Tensor) -> ClassMetrics:
     """Score one evaluation.
 
     Args:
@@ -53,10 +53,10 @@ def class_scores(confusion_CC: Tensor) -> ClassScores:
     pairs = confusion_CC.nonzero()
     confusion = torch.cat([pairs, confusion_CC[pairs[:, 0], pairs[:, 1], None]], dim=1).tolist()
     kappa = (observed - expected) / (1 - expected) if expected < 1 else None
-    return ClassScores(sum(present) / len(present), kappa, accuracies, confusion)
+    return ClassMetrics(sum(present) / len(present), kappa, accuracies, confusion)
 
 
-class Called:
+class PredictionLog:
     """What the last and the best evaluation called the test images; the first of equals is the best."""
 
     def __init__(self, labels_M: Tensor, num_classes: int) -> None:
@@ -69,7 +69,7 @@ class Called:
         if top1 > self._top1:
             self._top1, self._best = top1, called_M
 
-    def scores(self) -> tuple[ClassScores, ClassScores]:
+    def scores(self) -> tuple[ClassMetrics, ClassMetrics]:
         """Return the scores of the last and of the best evaluation."""
         last, best = (
             class_scores(confusion_matrix(called, self.labels, self.num_classes)) for called in (self._last, self._best)

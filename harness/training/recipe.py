@@ -45,7 +45,7 @@ class Recipe:
         return self.lr * self.lr_decay ** sum(milestone < epoch for milestone in self.milestones)
 
 
-def resolve(protocol: Protocol, ipc: float, num_classes: int, student: str = "") -> Recipe:
+def make_recipe(protocol: Protocol, ipc: float, num_classes: int, student: str = "") -> Recipe:
     """Resolve a protocol for `ipc` images per class (a mean, where classes are unequal) of `num_classes` classes.
 
     Paper/Code: an evaluation every E // 100 epochs, which is more than 100 of them, or none at the end, unless 100

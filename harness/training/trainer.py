@@ -23,11 +23,11 @@ from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
 from harness.students.build import build_student
 from harness.training.augment import Augmenter, draw
-from harness.training.confusion import Called, ClassScores
+from harness.training.confusion import ClassMetrics, PredictionLog
 from harness.training.cutmix import Mix, draw_mix, paste
 from harness.training.evaluation import accuracies, autocast, rank
 from harness.training.pool import Pool
-from harness.training.recipe import Recipe, resolve
+from harness.training.recipe import Recipe, make_recipe
 from harness.training.soft_labels import SoftLabels, StoredLabels
 
 
@@ -70,8 +70,8 @@ class TrainResult:
     epochs: int
     num_steps: int
     train_loss_last: float
-    classes_last: ClassScores
-    classes_best: ClassScores
+    classes_last: ClassMetrics
+    classes_best: ClassMetrics
     curve: list[dict[str, Any]]
 
 
@@ -102,7 +102,7 @@ def train_student(
 
     Args:
         student: name of the student.
-        protocol: what to do; `harness.training.recipe.resolve` gives the epochs.
+        protocol: what to do; `harness.training.recipe.make_recipe` gives the epochs.
         train_images: uint8 [N, 3, S, S], on the CPU or the device; not changed.
         train_labels: int64 [N], each in [0, num_classes).
         test_images: uint8 [M, 3, S, S].
@@ -136,12 +136,12 @@ def train_student(
         raise ValueError(
             f"stored labels: expected [{len(train_images)}, {num_classes}], got {list(soft_labels.logits_NC.shape)}"
         )
-    recipe = resolve(protocol, len(train_images) / num_classes if ipc is None else ipc, num_classes, student)
+    recipe = make_recipe(protocol, len(train_images) / num_classes if ipc is None else ipc, num_classes, student)
     with _own_randomness(seeds.derive(seed, "train", "init"), device):
         model = build_student(student, num_classes, train_images.shape[-1]).to(device)
         run = TrainingRun(model, protocol, recipe, train_images, train_labels, seed, device, draws, fresh, soft_labels)
         test = (test_images.to(device), test_labels.to(device))
-        curve, called = [], Called(test_labels, num_classes)
+        curve, called = [], PredictionLog(test_labels, num_classes)
         for epoch in range(1, recipe.epochs + 1):
             loss = run.train_epoch(epoch)
             if epoch in run.eval_epochs:
@@ -290,7 +290,7 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _summarise(curve: list[dict[str, Any]], recipe: Recipe, num_steps: int, called: Called) -> TrainResult:
+def _summarise(curve: list[dict[str, Any]], recipe: Recipe, num_steps: int, called: PredictionLog) -> TrainResult:
     last, (classes_last, classes_best) = curve[-1], called.scores()
     best = max(curve, key=lambda row: row["top1"])  # the first of equals
     return TrainResult(

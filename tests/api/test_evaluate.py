@@ -83,13 +83,13 @@ def test_a_ray_worker_trains_on_a_set_that_only_this_machine_reads(write_folder,
 
     with evaluation(write_folder(), as_name="mine", suite=tiny_suite, store=tmp_path, executor="local") as ready:
         jobs = list(ready.plan.jobs.values())
-        assert [job.here for job in jobs if job.kind == "synthesize"] == [True]
-        assert not any(job.here for job in jobs if job.kind != "synthesize")
+        assert [job.runs_on_driver for job in jobs if job.kind == "synthesize"] == [True]
+        assert not any(job.runs_on_driver for job in jobs if job.kind != "synthesize")
         executor = RayExecutor(ready.resolved.context)
         executor.submit(jobs[0])
         assert [outcome.ok for outcome in executor.wait(0)] == [True], "and no Ray was asked"
         assert executor.wait(0) == []
-        assert any("GivenImages" in source for _, source in ready.resolved.context.plugins)
+        assert any("ImportedImages" in source for _, source in ready.resolved.context.plugins)
 
 
 COMMANDS = {

@@ -39,8 +39,8 @@ def executor_on(*nodes, device="cuda"):
     return executor
 
 
-def job(key, here=False, **resources):
-    return Job(key, "train", f"train {key}", {}, {}, Resources(**resources), here)
+def job(key, runs_on_driver=False, **resources):
+    return Job(key, "train", f"train {key}", {}, {}, Resources(**resources), runs_on_driver)
 
 
 def handed_out(executor, jobs):
@@ -77,7 +77,7 @@ def test_a_job_is_handed_out_when_nothing_runs_whatever_is_counted():
 
 def test_only_jobs_that_will_run_must_fit_the_cluster():
     executor = executor_on({"CPU": 2.0, "memory": 8.0 * GB}, device="cpu")
-    executor.check_fit([job("small", cpus=1), job("on this machine", here=True, cpus=64)])
+    executor.check_fit([job("small", cpus=1), job("on this machine", runs_on_driver=True, cpus=64)])
     with pytest.raises(UserError, match="'train large' asks for 64 CPUs") as error:
         executor.check_fit([job("small", cpus=1), job("large", cpus=64)])
     assert "what is in the store was made with the old number and will be made again" in str(error.value)

@@ -126,7 +126,7 @@ def test_the_kept_files_give_the_images_again_in_diffusers(woof_run, imagenet):
 def tiny_task(tiny_suite, folder, name="fit", report=lambda *_: None, classes=slice(0, 3)):
     """The task of a job on the tiny suite, whose generator is trained in `folder` once."""
     from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
-    from harness.jobs.services import load_generator
+    from harness.jobs.task_resources import load_generator
 
     context = resolve(make_request(suite=tiny_suite)).context
     split = open_split(context, "train")
@@ -234,7 +234,7 @@ def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
     from harness.core.store import Store
     from harness.data import load_distilled
     from harness.jobs.context import real_tensors
-    from harness.jobs.services import load_generator
+    from harness.jobs.task_resources import load_generator
     from harness.training.evaluation import evaluate
     from harness.training.trainer import train_student
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.config.base import Frozen
+from harness.core.config.base import ConfigModel
 from harness.core.config.generator import GeneratorSpec, PriorTraining, TextPriorTraining
 from harness.core.config.protocol import ByIpc, Protocol
 from harness.core.config.suite import Budget, Resources, Teacher
@@ -103,19 +103,19 @@ def changed_from_nothing(model):
     return json.loads(json.dumps(model.model_dump(mode="json")))
 
 
-class Inner(Frozen):
+class Inner(ConfigModel):
     """A config inside another."""
 
     a: int = 1
 
 
-class Other(Frozen):
+class Other(ConfigModel):
     """Another class of the same fields."""
 
     a: int = 1
 
 
-class Outer(Frozen):
+class Outer(ConfigModel):
     """Holds values that are easily taken for one another."""
 
     number: float = 1

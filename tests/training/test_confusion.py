@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn import metrics
 
-from harness.training.confusion import Called, class_scores, confusion_matrix
+from harness.training.confusion import PredictionLog, class_scores, confusion_matrix
 
 TRUE = torch.tensor([0] * 8 + [1] * 2 + [2] * 2)
 CALLED = torch.tensor([0] * 7 + [1] + [1, 0] + [0, 0])
@@ -40,7 +40,7 @@ def test_kappa_is_1_without_mistakes_0_for_chance_and_unknown_for_one_class():
 
 
 def test_the_first_of_equal_evaluations_is_the_best():
-    called = Called(torch.tensor([0, 1]), 2)
+    called = PredictionLog(torch.tensor([0, 1]), 2)
     for top1, answer in ((50.0, [0, 0]), (50.0, [1, 1]), (0.0, [1, 0])):
         called.keep(top1, torch.tensor(answer))
     last, best = called.scores()

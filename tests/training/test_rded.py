@@ -15,7 +15,7 @@ from harness.students.build import build_student
 from harness.training.augment import draw, shuffle_patches
 from harness.training.cutmix import cutmix_box
 from harness.training.protocols import resolve_protocol
-from harness.training.recipe import resolve
+from harness.training.recipe import make_recipe
 from harness.training.soft_labels import SoftLabels, soft_label_loss
 from harness.training.trainer import make_optimizer, train_student
 
@@ -38,7 +38,7 @@ def test_the_loss_and_its_gradient_are_the_authors(example):
 def test_only_matrices_decay(name):
     expected = GOLDEN["weight_decay_groups"][name]
     model = torchvision.models.resnet18() if "resnet18" in name else build_student("convnet3_bn", 10, 32)
-    decayed, rest = make_optimizer(model, RDED, resolve(RDED, 10, 10)).param_groups
+    decayed, rest = make_optimizer(model, RDED, make_recipe(RDED, 10, 10)).param_groups
     assert (decayed["weight_decay"], rest["weight_decay"]) == (0.01, 0.0)
     assert len(decayed["params"]) == expected["decayed_tensors"]
     assert sum(p.numel() for p in decayed["params"]) == expected["decayed_numel"]
@@ -47,7 +47,7 @@ def test_only_matrices_decay(name):
 
 
 def test_the_optimiser_is_the_authors():
-    optimizer = make_optimizer(build_student("convnet3_bn", 10, 32), RDED, resolve(RDED, 10, 10))
+    optimizer = make_optimizer(build_student("convnet3_bn", 10, 32), RDED, make_recipe(RDED, 10, 10))
     wanted = GOLDEN["protocol"]["optimizer"]
     assert type(optimizer).__name__ == wanted["name"]
     assert list(optimizer.param_groups[0]["betas"]) == wanted["betas"]

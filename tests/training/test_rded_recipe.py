@@ -9,7 +9,7 @@ import torch
 from harness.core.suites import load_suite
 from harness.training.augment import draw
 from harness.training.protocols import resolve_protocol
-from harness.training.recipe import base_name, resolve
+from harness.training.recipe import base_name, make_recipe
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "rded.json").read_text())
 RDED = resolve_protocol("rded")
@@ -17,14 +17,14 @@ RDED = resolve_protocol("rded")
 
 def test_the_learning_rate_ends_near_a_half():
     values = GOLDEN["lr_schedule_values"][0]
-    recipe = resolve(RDED, 10, 10)
+    recipe = make_recipe(RDED, 10, 10)
     assert recipe.epochs == values["epochs"]
     for epoch, factor in values["factor_at_epoch"].items():
         assert recipe.lr_at(int(epoch) + 1) / recipe.lr == pytest.approx(factor, rel=1e-12)
 
 
 def test_students_are_scored_in_the_last_fifth():
-    assert [e - 1 for e in resolve(RDED, 10, 10).eval_epochs] == GOLDEN["lr_schedule_values"][0][
+    assert [e - 1 for e in make_recipe(RDED, 10, 10).eval_epochs] == GOLDEN["lr_schedule_values"][0][
         "validated_epochs_zero_based"
     ]
 
@@ -35,7 +35,7 @@ def test_students_are_scored_in_the_last_fifth():
     ids=lambda c: f"{c['subset']}-{c['ipc']}",
 )
 def test_batch_sizes_are_the_authors_where_they_have_one(case):
-    ours = resolve(RDED, case["ipc"], case["nclass"]).batch_size
+    ours = make_recipe(RDED, case["ipc"], case["nclass"]).batch_size
     if case["batch_size"]:
         assert ours == case["batch_size"]
     else:
@@ -44,11 +44,11 @@ def test_batch_sizes_are_the_authors_where_they_have_one(case):
 
 def test_tiny_imagenet_takes_100_images_a_step_as_a_suite_would_set_it():
     fixed = resolve_protocol("rded", {"batch_by_ipc": {"up_to": [], "above": 100}})
-    assert {resolve(fixed, ipc, 200).batch_size for ipc in (1, 10, 50)} == {100}
+    assert {make_recipe(fixed, ipc, 200).batch_size for ipc in (1, 10, 50)} == {100}
 
 
 def test_a_step_takes_no_more_images_than_there_are():
-    assert resolve(RDED, 1, 3).batch_size == 3
+    assert make_recipe(RDED, 1, 3).batch_size == 3
 
 
 STUDENTS = {
@@ -68,12 +68,12 @@ def test_every_student_of_the_authors_has_a_row_here():
 
 @pytest.mark.parametrize(("theirs", "ours"), [(theirs, name) for theirs, names in STUDENTS.items() for name in names])
 def test_the_learning_rate_goes_by_the_student(theirs, ours):
-    assert resolve(RDED, 10, 10, ours).lr == GOLDEN["lr_by_student"][theirs]
+    assert make_recipe(RDED, 10, 10, ours).lr == GOLDEN["lr_by_student"][theirs]
 
 
 def test_a_student_without_a_learning_rate_gets_that_of_most():
     assert GOLDEN["lr_by_student"]["densenet121"] == 0, "it would never learn"
-    assert resolve(RDED, 10, 10, "timm:densenet121").lr == 0.001
+    assert make_recipe(RDED, 10, 10, "timm:densenet121").lr == 0.001
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_student_without_a_learning_rate_gets_that_of_most():
     ],
 )
 def test_the_tag_of_pretrained_weights_changes_no_learning_rate(tagged, theirs):
-    assert resolve(RDED, 10, 10, tagged).lr == GOLDEN["lr_by_student"][theirs]
+    assert make_recipe(RDED, 10, 10, tagged).lr == GOLDEN["lr_by_student"][theirs]
 
 
 @pytest.mark.parametrize("ipc", [1, 10, 50])
@@ -96,9 +96,9 @@ def test_on_cifar100_a_convnet_3_is_trained_as_the_authors_special_case(ipc):
     assert suite.teacher.student == "convnet3"
     assert (golden["subset"], golden["teacher"], golden["student"]) == ("cifar100", "conv3", "conv3")
     for student in ("convnet3", "convnet3_bn"):
-        recipe = resolve(ours, ipc, 100, student)
+        recipe = make_recipe(ours, ipc, 100, student)
         assert (recipe.lr, recipe.batch_size) == (golden["adamw_lr"], golden["batch_size"])
-    other = resolve(ours, ipc, 100, "resnet18_cifar")
+    other = make_recipe(ours, ipc, 100, "resnet18_cifar")
     assert (other.lr, other.batch_size) == (0.001, {1: 20, 10: 100, 50: 200}[ipc])
 
 
@@ -122,7 +122,7 @@ def test_rded_has_the_settings_of_the_reference():
     assert RDED.cutmix_probability == golden["mixing"]["probability_per_batch"]
     assert RDED.cutmix_beta == golden["mixing"]["alpha"]
     assert RDED.temperature == golden["loss"]["temperature"][golden["mixing"]["kind"]]
-    assert {resolve(RDED, ipc, num).epochs for ipc in (1, 50) for num in (10, 100, 1000)} == {golden["epochs"]}
+    assert {make_recipe(RDED, ipc, num).epochs for ipc in (1, 50) for num in (10, 100, 1000)} == {golden["epochs"]}
     assert (list(RDED.mean), list(RDED.std)) == (transforms["normalize"]["mean"], transforms["normalize"]["std"])
 
 

@@ -118,7 +118,7 @@ def test_the_teacher_labels_each_image_once_and_the_labels_are_counted(labelled)
 
 def test_stored_labels_are_the_teachers_logits_of_the_images_as_they_are(labelled, tiny_suite):
     from harness.data.sets.folder import load_distilled
-    from harness.jobs.services import load_teacher
+    from harness.jobs.task_resources import load_teacher
     from harness.planning.request import make_request
     from harness.planning.resolve import resolve
 

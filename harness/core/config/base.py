@@ -19,7 +19,7 @@ AFTER_FIT: dict[str, Any] = {"in_key_of": "synthesize"}
 """`Field(..., json_schema_extra=AFTER_FIT)` marks an option that `fit` does not look at: changing it fits nothing anew."""
 
 
-class Frozen(BaseModel):
+class ConfigModel(BaseModel):
     """Base of every config: immutable, no unknown keys, no infinities, no yes or no taken for a number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

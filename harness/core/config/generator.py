@@ -7,11 +7,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from harness.core.config.base import Frozen
+from harness.core.config.base import ConfigModel
 from harness.core.errors import did_you_mean
 
 
-class VaeTraining(Frozen):
+class VaeTraining(ConfigModel):
     """How the `prior` job trains a small autoencoder, whichever generator stands on it."""
 
     vae_channels: tuple[PositiveInt, ...] = Field(
@@ -64,7 +64,7 @@ class TextPriorTraining(VaeTraining):
     empty_share: float = Field(0.1, ge=0, lt=1, description="share of empty captions, for guidance")
 
 
-class GeneratorSpec(Frozen):
+class GeneratorSpec(ConfigModel):
     """A pre-trained image generator, or how to train a small one; shared by methods and never counted as distilled."""
 
     weights: str | None = Field(

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from harness.core.config.base import Frozen
+from harness.core.config.base import ConfigModel
 
 
-class ByIpc(Frozen):
+class ByIpc(ConfigModel):
     """A number by images per class (epochs, batch size): the first row whose bound is not exceeded counts.
 
     A plain number stands for every IPC.
@@ -33,7 +33,7 @@ class ByIpc(Frozen):
         return next((number for bound, number in self.up_to if ipc <= bound), self.above)
 
 
-class Protocol(Frozen):
+class Protocol(ConfigModel):
     """How a student is trained and scored. The defaults are `idc`: the hard-label protocol of Minimax Diffusion (from IDC).
 
     Source: golden/protocol.json; golden/rded.json for what `rded` changes. A suite may override fields; what it

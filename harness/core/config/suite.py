@@ -11,17 +11,17 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from harness.core.config.base import Frozen
+from harness.core.config.base import ConfigModel
 from harness.core.config.generator import GENERATOR_TRAINING, GeneratorSpec, with_training
 
 
-class Source(Frozen):
+class Source(ConfigModel):
     """Where the real images come from. Each kind's own options live in the `Config` of its class in harness/data."""
 
     kind: str = Field(description="a registered source: digits, cifar, image_folder, ...")
 
 
-class Budget(Frozen):
+class Budget(ConfigModel):
     """What a method may keep and how often it is repeated; the three lengths multiply into students trained."""
 
     ipc: tuple[PositiveInt, ...] = Field((), description="images per class, ascending")
@@ -48,7 +48,7 @@ class Budget(Frozen):
         return values
 
 
-class Teacher(Frozen):
+class Teacher(ConfigModel):
     """What gives features (coresets) and soft labels: a student trained on the real training split, or given weights."""
 
     student: str | None = Field(
@@ -76,7 +76,7 @@ class Teacher(Frozen):
         return self
 
 
-class Resources(Frozen):
+class Resources(ConfigModel):
     """What one job asks of an executor. CPU threads are set to exactly `cpus`, so they belong to the result."""
 
     cpus: PositiveInt = Field(1, description="CPU threads")
@@ -91,7 +91,7 @@ Metric = Literal["average_accuracy", "kappa", "head_tail", "class_accuracy"]
 of a long-tailed training split by size; every class for itself. All are computed from one confusion matrix."""
 
 
-class Suite(Frozen):
+class Suite(ConfigModel):
     """A benchmark suite: data, classes, budget, protocol, students, generators. Read from datasets/NAME.yaml."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the suite's name, as on the command line")

@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from harness.core.config.base import Frozen, plain
+from harness.core.config.base import ConfigModel, plain
 from harness.core.errors import UserError
 from harness.core.overrides import RESERVED
 from harness.core.plugin.fingerprint import METHODS
@@ -57,7 +57,7 @@ def _check_declaration(name: str, cls: type[Method]) -> None:
         problem = f"`needs` must be a set of names, such as {{'features'}}, not {cls.needs!r}"
     elif not (isinstance(cls.title, str) and isinstance(cls.reference, str)):
         problem = "`title` and `reference` must be texts"
-    elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, Frozen)):
+    elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, ConfigModel)):
         problem = "`Config` must be derived from Method.Config"
     else:
         problem = _not_plain(cls.Config)
@@ -65,7 +65,7 @@ def _check_declaration(name: str, cls: type[Method]) -> None:
         raise UserError(f"method {name!r} (class {cls.__qualname__}): {problem}.")
 
 
-def _not_plain(config: type[Frozen]) -> str:
+def _not_plain(config: type[ConfigModel]) -> str:
     """Return what is wrong with the defaults of a config; a key is hashed from values, and not every value has a text."""
     for field, value in config.model_construct().model_dump(warnings=False).items():
         try:

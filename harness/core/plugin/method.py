@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from harness.core.config.base import Frozen
+from harness.core.config.base import ConfigModel
 from harness.core.errors import UserError
 from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.task import State, Task
@@ -31,10 +31,10 @@ class Method:
     """True: its images were made elsewhere and lie on the machine that runs `harness`. They are read there, by no worker,
     and what it took to make them is not known."""
 
-    class Config(Frozen):
+    class Config(ConfigModel):
         """Options of the method; override with fields."""
 
-    def __init__(self, config: Frozen | None = None) -> None:
+    def __init__(self, config: ConfigModel | None = None) -> None:
         self.config: Any = config if config is not None else self.Config()
 
     def group_size(self) -> int | None:

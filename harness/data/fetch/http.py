@@ -42,11 +42,11 @@ _BROKEN = (urllib.error.URLError, http.client.HTTPException, ConnectionError, Ti
 _NO_CONNECTION = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError)
 
 
-class _Again(Exception):
+class RetryableError(Exception):
     """The connection broke off; another may do better."""
 
 
-class _Unreachable(_Again):
+class UnreachableError(RetryableError):
     """No connection came about, for a reason that waiting seldom cures."""
 
 
@@ -68,14 +68,14 @@ def download(archive: Archive, target: Path, report: ProgressCallback) -> None:
         try:
             total = _connect(archive, part, report)
             break
-        except _Unreachable as error:
+        except UnreachableError as error:
             if best == begun:
                 raise UserError(
                     f"{archive.url} cannot be reached ({error}). Without a network here, bring {archive.file_name} by other "
                     "means and give it with --archive."
                 ) from None
             broken: Exception = error
-        except _Again as error:
+        except RetryableError as error:
             broken = error
         except OSError as error:
             raise UserError(f"{part}: cannot be written: {error.strerror or error}. What arrived is kept.") from None
@@ -150,7 +150,7 @@ def _connect(archive: Archive, part: Path, report: ProgressCallback) -> int | No
     """Open one connection and write what it brings; return the file's length, if it is known.
 
     Raises:
-        _Again: it broke off or the server is busy.
+        RetryableError: it broke off or the server is busy.
         UserError: it makes no sense to go on.
     """
     have, known = _resumable(archive, part)
@@ -170,7 +170,7 @@ def _connect(archive: Archive, part: Path, report: ProgressCallback) -> int | No
             _refused(archive, error, part)
     except _BROKEN as error:
         reason = getattr(error, "reason", error)
-        kind = _Unreachable if isinstance(reason, _NO_CONNECTION) else _Again
+        kind = UnreachableError if isinstance(reason, _NO_CONNECTION) else RetryableError
         raise kind(str(reason) or type(reason).__name__) from None
     raise AssertionError("_refused always raises")
 
@@ -178,9 +178,9 @@ def _connect(archive: Archive, part: Path, report: ProgressCallback) -> int | No
 def _refused(archive: Archive, error: urllib.error.HTTPError, part: Path) -> None:
     if error.code == 416:  # our part is longer than the file: it is of another one
         _discard(part)
-        raise _Again("the server has no such range")
+        raise RetryableError("the server has no such range")
     if error.code in (408, 429) or error.code >= 500:
-        raise _Again(f"HTTP {error.code} {error.reason}")
+        raise RetryableError(f"HTTP {error.code} {error.reason}")
     raise UserError(f"{archive.url}: the server answers HTTP {error.code} {error.reason}; nothing was downloaded.")
 
 
@@ -190,7 +190,7 @@ def _receive(archive: Archive, answer: Any, part: Path, have: int, report: Progr
         have = 0
     if start not in (0, have):
         _discard(part)
-        raise _Again("the server sent another range than asked")
+        raise RetryableError("the server sent another range than asked")
     if archive.num_bytes is not None and total is not None and total != archive.num_bytes:
         raise UserError(
             f"{archive.url}: the server offers {total:,} bytes ({answer.headers.get('Content-Type', 'of no stated type')}), "
@@ -205,14 +205,14 @@ def _receive(archive: Archive, answer: Any, part: Path, have: int, report: Progr
             try:
                 block = answer.read1(_CHUNK)
             except _BROKEN as error:
-                raise _Again(str(error) or type(error).__name__) from None
+                raise RetryableError(str(error) or type(error).__name__) from None
             if not block:
                 break
             file.write(block)
             have += len(block)
             report("downloading", have, total or archive.num_bytes or 0, BYTE)
     if total is not None and have < total:
-        raise _Again(f"it ended after {have:,} of {total:,} bytes")
+        raise RetryableError(f"it ended after {have:,} of {total:,} bytes")
     return total
 
 

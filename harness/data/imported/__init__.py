@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.data.imported.method import GivenImages
+from harness.data.imported.method import ImportedImages
 
-__all__ = ["GivenImages"]
+__all__ = ["ImportedImages"]

@@ -25,7 +25,7 @@ Rows = Mapping[str, Sequence[int]]
 """class id -> positions of images in their class."""
 
 
-class GivenSet(ABC):
+class ImportedSet(ABC):
     """Images by class.
 
     Attributes:

@@ -12,16 +12,16 @@ from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.core.io import file_sha256
 from harness.data.decode import size_of_file
-from harness.data.imported.base import GivenSet, Rows, as_logits
+from harness.data.imported.base import ImportedSet, Rows, as_logits
 from harness.data.imported.class_order import classes_of_folders, classes_of_numbers
 from harness.data.sets.soft_labels import LABELS_FILE, read_labels
-from harness.data.sources.folder_store import FolderStore
+from harness.data.sources.folder_reader import FolderReader
 
 if TYPE_CHECKING:
     import torch
 
 
-class GivenFolder(GivenSet):
+class ImportedFolder(ImportedSet):
     """Class folders below `root`, their images in byte order; files beside the class folders are left alone.
 
     Raises:
@@ -38,7 +38,7 @@ class GivenFolder(GivenSet):
                 f"({', '.join(c.id for c in classes[:3])}, ...) or its number."
             )
         self._folders, self.order = classes_of_folders(names, classes, order, self.where)
-        self._store = FolderStore(root)
+        self._store = FolderReader(root)
         problems = self._store.problems(list(self._folders.values()))
         if problems:
             raise UserError("given images are not complete:\n  " + "\n  ".join(problems))

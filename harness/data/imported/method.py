@@ -12,10 +12,10 @@ from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.method import Method
 from harness.core.plugin.task import Task
 from harness.data.imported.base import Rows
-from harness.data.imported.open import open_given
+from harness.data.imported.open import open_imported
 
 
-class GivenImages(Method):
+class ImportedImages(Method):
     """Base of the method that `harness evaluate` makes of a set, under the name that the user gives it.
 
     The set is read on the machine where it lies, once, into the store. Its content stands in the key, its place does not.
@@ -58,7 +58,7 @@ class GivenImages(Method):
             UserError: they are no longer there, or no longer those that were planned with.
         """
         cfg = self.config
-        found = open_given(cfg.path, task.classes, order=cfg.class_order, normalised=cfg.normalised)
+        found = open_imported(cfg.path, task.classes, order=cfg.class_order, normalised=cfg.normalised)
         offered = found.first(ipc) if cfg.pick == "first" else found.all()
         if found.fingerprint(offered, labels=cfg.soft_labels) != cfg.fingerprint:
             raise UserError(f"{cfg.path} has changed since this run was planned. Run the same command again.")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
-from harness.data.imported.base import TENSORS, GivenSet
-from harness.data.imported.folder import GivenFolder
-from harness.data.imported.tensors import GivenTensors
+from harness.data.imported.base import TENSORS, ImportedSet
+from harness.data.imported.folder import ImportedFolder
+from harness.data.imported.tensors import ImportedTensors
 
 
-def open_given(
+def open_imported(
     path: str | Path, classes: tuple[ClassInfo, ...], *, order: str | None = None, normalised: str | None = None
-) -> GivenSet:
+) -> ImportedSet:
     """Open a folder or a file of tensors and check everything but the pixels of image files.
 
     Args:
@@ -30,7 +30,7 @@ def open_given(
     if place.is_dir():
         if normalised is not None:
             raise UserError(f"{place}: --normalised is for tensors; image files are taken as they are.")
-        return GivenFolder(place, classes, order)
+        return ImportedFolder(place, classes, order)
     if not place.exists():
         raise UserError(
             f"{place} does not exist. Give a folder with one folder of images a class, or a file of tensors "
@@ -41,4 +41,4 @@ def open_given(
             f"{place} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). "
             "Unpack an archive first."
         )
-    return GivenTensors(place, classes, order, normalised)
+    return ImportedTensors(place, classes, order, normalised)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
-from harness.data.imported.base import GivenSet, Rows, as_logits
+from harness.data.imported.base import ImportedSet, Rows, as_logits
 from harness.data.imported.class_order import classes_of_numbers
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LAYOUT = "images [N, 3, S, S] (uint8, or float in [0, 1]), labels [N] (whole num
 IMAGENET = "0.485,0.456,0.406/0.229,0.224,0.225"
 
 
-class GivenTensors(GivenSet):
+class ImportedTensors(ImportedSet):
     """Tensors of one file, in memory.
 
     Raises:

@@ -15,7 +15,7 @@ from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.core.io import replaced
 from harness.data.decode import square
-from harness.data.sources.image_folder import EXTENSIONS, FolderStore
+from harness.data.sources.image_folder import EXTENSIONS, FolderReader
 from harness.data.split import Split
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def load_distilled(
     Raises:
         UserError: a class folder is missing or empty or has fewer than `ipc` images, or an image cannot be read.
     """
-    store = FolderStore(folder)
+    store = FolderReader(folder)
     ids = [c.id for c in classes]
     problems = store.problems(ids)
     if problems:

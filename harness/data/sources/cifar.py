@@ -22,7 +22,7 @@ from harness.data.decode import square
 from harness.data.sources.base import ImageSource, register_source
 from harness.data.sources.cifar_files import LAYOUTS, SIDE, CifarData, read_cifar
 from harness.data.sources.long_tail import kept_items, long_tail_counts
-from harness.data.split import Crop, ImageStore, Split, short_side
+from harness.data.split import Crop, ImageReader, Split, short_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
 
-class CifarStore(ImageStore):
+class CifarStore(ImageReader):
     """One split in memory.
 
     Args:

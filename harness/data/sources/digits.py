@@ -15,7 +15,7 @@ from harness.core.config.suite import Source
 from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
 from harness.data.sources.base import ImageSource, register_source
-from harness.data.split import Crop, ImageStore, Split, short_side
+from harness.data.split import Crop, ImageReader, Split, short_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ def digits_data() -> DigitsData:
     return DigitsData(bunch.images.astype(np.uint8), bunch.target.astype(np.int64), positions)
 
 
-class DigitsStore(ImageStore):
+class DigitsStore(ImageReader):
     """One split of the digits."""
 
     def __init__(self, split: str) -> None:

@@ -19,7 +19,7 @@ from harness.core.progress import ProgressCallback, no_progress
 from harness.data.dataset_cards import UNKNOWN, differences, recognise
 from harness.data.decode import short_side_of_file
 from harness.data.sources.base import ImageSource, register_source
-from harness.data.sources.folder_store import EXTENSIONS, FolderStore, make_test_store
+from harness.data.sources.folder_reader import EXTENSIONS, FolderReader, make_test_store
 from harness.data.split import Split
 
 _NUM_MEASURED = 12
@@ -67,10 +67,10 @@ class ImageFolder(ImageSource):
             return self
 
     @cached_property
-    def _stores(self) -> dict[str, FolderStore]:
+    def _stores(self) -> dict[str, FolderReader]:
         root, cfg = self.data_root / self.config.root, self.config
         test = make_test_store(root, root / cfg.test_dir, self.class_ids, cfg.extensions, cfg.test_labels)
-        return {"train": FolderStore(root / cfg.train_dir, cfg.extensions, keep=True), "test": test}
+        return {"train": FolderReader(root / cfg.train_dir, cfg.extensions, keep=True), "test": test}
 
     def check(self) -> None:
         self._check("train", "test")

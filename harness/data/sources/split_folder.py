@@ -16,7 +16,7 @@ from pydantic import Field
 from harness.core.config.suite import Source
 from harness.core.errors import UserError
 from harness.data.sources.base import ImageSource, register_source
-from harness.data.sources.image_folder import FolderStore
+from harness.data.sources.image_folder import FolderReader
 from harness.data.split import Split
 
 
@@ -39,8 +39,8 @@ class SplitFolder(ImageSource):
         return self.data_root / self.config.root
 
     @cached_property
-    def _store(self) -> FolderStore:
-        return FolderStore(self._root)
+    def _store(self) -> FolderReader:
+        return FolderReader(self._root)
 
     def check(self) -> None:
         if not self._root.is_dir():

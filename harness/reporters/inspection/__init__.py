@@ -20,7 +20,7 @@ from harness.reporters.tables.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.reporters.inspection.run_images import OpenedRun
+    from harness.reporters.inspection.run_images import RunImages
 
 
 PROJECTIONS = ("pca", "tsne")
@@ -41,7 +41,7 @@ class Inspection:
     figures: dict[str, tuple[Path, Path]]
 
 
-def inspect_run(opened: OpenedRun, folder: Path, features: str, projection: str) -> Inspection:
+def inspect_run(opened: RunImages, folder: Path, features: str, projection: str) -> Inspection:
     """Compute scores and maps of an opened run and write them into `folder`: coverage.*, features_*.
 
     Raises:
@@ -60,7 +60,7 @@ def inspect_run(opened: OpenedRun, folder: Path, features: str, projection: str)
     return Inspection(table, figures)
 
 
-def _measure(opened: OpenedRun, extract: Any) -> tuple[pd.DataFrame, dict[Any, Any]]:
+def _measure(opened: RunImages, extract: Any) -> tuple[pd.DataFrame, dict[Any, Any]]:
     """Return a row of scores per set and class, and the features of the first classes, for the maps."""
     import pandas as pd
 
@@ -81,7 +81,7 @@ def _measure(opened: OpenedRun, extract: Any) -> tuple[pd.DataFrame, dict[Any, A
     return pd.DataFrame(rows), shown
 
 
-def _table(opened: OpenedRun, scores: pd.DataFrame, features: str) -> Table:
+def _table(opened: RunImages, scores: pd.DataFrame, features: str) -> Table:
     import pandas as pd
 
     scope = next(scopes(opened.rows, by_protocol=False))[0]

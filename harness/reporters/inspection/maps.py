@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-    from harness.reporters.inspection.run_images import MadeSet, OpenedRun
+    from harness.reporters.inspection.run_images import DistilledSetRef, RunImages
 
 
 SHOWN_CLASSES = 10
@@ -31,12 +31,12 @@ SHOWN_REAL = 100
 """Real images of a class on a map, at most, evenly picked."""
 
 
-Place = tuple["MadeSet | None", str]
+Place = tuple["DistilledSetRef | None", str]
 """A set (None: the real images) and a class id."""
 
 
 def map_figures(
-    opened: OpenedRun, features: dict[Place, Tensor], projection: str, network: str
+    opened: RunImages, features: dict[Place, Tensor], projection: str, network: str
 ) -> Iterator[tuple[str, Figure]]:
     """Yield (name, figure): features_PROJECTION_ipcN of every IPC, of the first distillation seed."""
     first = min(made.seed for made in opened.sets)
@@ -47,7 +47,7 @@ def map_figures(
 
 
 def _figure(
-    opened: OpenedRun, sets: list[MadeSet], features: dict[Place, Tensor], projection: str, network: str
+    opened: RunImages, sets: list[DistilledSetRef], features: dict[Place, Tensor], projection: str, network: str
 ) -> Figure:
     classes = opened.context.classes[:SHOWN_CLASSES]
     points: dict[Place, Tensor] = {(None, c.id): _evenly(features[None, c.id]) for c in classes}

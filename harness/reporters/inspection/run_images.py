@@ -23,7 +23,7 @@ from harness.core.suites import SuiteFile, load_suite, suite_names
 from harness.data.sets.folder import load_distilled
 from harness.data.sources.base import open_source
 from harness.jobs.context import JobContext, open_split
-from harness.jobs.services import load_teacher_features
+from harness.jobs.task_resources import load_teacher_features
 from harness.reporters.figures.points import rows_with
 from harness.students.features import FeatureExtractor
 
@@ -35,7 +35,7 @@ TEACHER = "teacher"
 
 
 @dataclass(frozen=True)
-class MadeSet:
+class DistilledSetRef:
     """One distilled set of a run: `label` is its method in tables, `key` that of its artefact."""
 
     label: str
@@ -45,7 +45,7 @@ class MadeSet:
 
 
 @dataclass(frozen=True)
-class OpenedRun:
+class RunImages:
     """A run whose real images are the ones that it was made from.
 
     Attributes:
@@ -65,7 +65,7 @@ class OpenedRun:
         return self.context.store
 
     @cached_property
-    def sets(self) -> tuple[MadeSet, ...]:
+    def sets(self) -> tuple[DistilledSetRef, ...]:
         """The distilled sets that are in the store, each once.
 
         Raises:
@@ -73,7 +73,7 @@ class OpenedRun:
         """
         made = self.rows[self.rows["distilled_key"] != ""].drop_duplicates(["label", "ipc", "distillation_seed"])
         found = tuple(
-            MadeSet(row["label"], int(row["ipc"]), int(row["distillation_seed"]), row["distilled_key"])
+            DistilledSetRef(row["label"], int(row["ipc"]), int(row["distillation_seed"]), row["distilled_key"])
             for _, row in made.iterrows()
             if self.store.has("synthesize", row["distilled_key"])
         )
@@ -114,7 +114,7 @@ class OpenedRun:
         picked = range(num) if num <= most else [i * num // most for i in range(most)]
         return extract(split.load(class_id, picked, size=self.size, crop="adm")).cpu()
 
-    def made_features(self, extract: FeatureExtractor, made: MadeSet, c: ClassInfo) -> Tensor:
+    def made_features(self, extract: FeatureExtractor, made: DistilledSetRef, c: ClassInfo) -> Tensor:
         """Return [M, D] on the CPU: of the first IPC images of a class of a distilled set."""
 
         images, _ = load_distilled(self.store.fetch("synthesize", made.key), [c], self.size, ipc=made.ipc)
@@ -140,7 +140,7 @@ class Named:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def open_run(run: RunFolder, records: pd.DataFrame, store: Store, named: Named) -> OpenedRun:
+def open_run_images(run: RunFolder, records: pd.DataFrame, store: Store, named: Named) -> RunImages:
     """Open a run; the real images must be those that it was made from.
 
     Args:
@@ -179,7 +179,7 @@ def open_run(run: RunFolder, records: pd.DataFrame, store: Store, named: Named) 
     place = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
     context = JobContext(store.uri, source, root, fingerprint, classes, device=place)
     rows = rows_with(records, "distilled_key", "train_key")
-    return OpenedRun(about, suite.suite.image_size, rows, context)
+    return RunImages(about, suite.suite.image_size, rows, context)
 
 
 def _suite(run: RunFolder, named: str | None) -> SuiteFile:

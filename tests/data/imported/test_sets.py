@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.data.imported.base import as_logits
-from harness.data.imported.open import open_given
+from harness.data.imported.open import open_imported
 
 CLASSES = tuple(ClassInfo(str(label), label, str(label)) for label in range(10))
 
@@ -29,8 +29,8 @@ def save(path, **content):
 @pytest.mark.parametrize("ending", [".pt", ".npz", ".safetensors"])
 def test_tensors_and_a_folder_of_the_same_images_are_the_same_set(ending, tensors, write_folder, tmp_path):
     images, labels = tensors
-    found = open_given(save(tmp_path / f"set{ending}", images=images, labels=labels), CLASSES)
-    folder = open_given(write_folder(), CLASSES)
+    found = open_imported(save(tmp_path / f"set{ending}", images=images, labels=labels), CLASSES)
+    folder = open_imported(write_folder(), CLASSES)
     rows = found.first(2)
     assert found.num_per_class == folder.num_per_class == dict.fromkeys(map(str, range(10)), 3)
     assert found.side(rows) == folder.side(rows) == 16
@@ -44,7 +44,7 @@ def test_float_images_are_rounded_to_the_same_levels(tensors, tmp_path):
         save(tmp_path / "a.pt", images=images, labels=labels),
         save(tmp_path / "b.pt", images=(images / 255).astype(np.float32), labels=labels),
     )
-    one, other = (open_given(path, CLASSES) for path in given)
+    one, other = (open_imported(path, CLASSES) for path in given)
     assert one.fingerprint(one.all(), labels=False) == other.fingerprint(other.all(), labels=False)
 
 
@@ -55,12 +55,12 @@ def test_normalised_images_are_denormalised_and_clipping_is_told(tensors, tmp_pa
     values[0, 0, 0, 0] = 99
     path = save(tmp_path / "a.pt", images=values.astype(np.float32), labels=labels)
     with pytest.raises(UserError, match=r"float images span \[.*, 99\]; expected \[0, 1\]: if they were normalised"):
-        open_given(path, CLASSES)
-    found = open_given(path, CLASSES, normalised="0.5,0.4,0.3/0.2,0.3,0.4")
+        open_imported(path, CLASSES)
+    found = open_imported(path, CLASSES, normalised="0.5,0.4,0.3/0.2,0.3,0.4")
     assert "clipped" in found.remarks[0]
     assert torch.equal(found.load("3", [1], 16)[0], torch.from_numpy(images[13]))
     with pytest.raises(UserError, match=r"expected three means and three standard deviations"):
-        open_given(path, CLASSES, normalised="0.5/0.2")
+        open_imported(path, CLASSES, normalised="0.5/0.2")
 
 
 class Hostile:
@@ -82,7 +82,7 @@ def test_a_hostile_pickle_is_refused_and_never_run(tmp_path, tensors):
     np.savez(tmp_path / "c.npz", images=images, labels=tensors[1])
     for name, told in (("a.pt", "would run code"), ("b.pt", "b.pt"), ("c.npz", "cannot be read")):
         with pytest.raises(UserError, match=told):
-            open_given(tmp_path / name, CLASSES)
+            open_imported(tmp_path / name, CLASSES)
     assert not mark.exists()
 
 
@@ -109,7 +109,7 @@ BAD = {
 def test_tensors_that_do_not_fit_are_refused(case, tensors, tmp_path):
     make, told = BAD[case]
     with pytest.raises(UserError, match=told):
-        open_given(save(tmp_path / "bad.npz", **make(*tensors)), CLASSES)
+        open_imported(save(tmp_path / "bad.npz", **make(*tensors)), CLASSES)
 
 
 def test_a_damaged_file_or_another_kind_is_refused(tmp_path):
@@ -121,7 +121,7 @@ def test_a_damaged_file_or_another_kind_is_refused(tmp_path):
         ("none", "does not exist"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=told):
-            open_given(tmp_path / name, CLASSES)
+            open_imported(tmp_path / name, CLASSES)
 
 
 def test_soft_labels_may_be_logits_or_probabilities_in_any_column_order(tensors, tmp_path):
@@ -131,7 +131,7 @@ def test_soft_labels_may_be_logits_or_probabilities_in_any_column_order(tensors,
     order.write_text("\n".join("9876543210"))
     probabilities = torch.from_numpy(logits).softmax(1).numpy()
     path = save(tmp_path / "a.npz", images=images, labels=9 - labels, soft_labels=probabilities[:, ::-1])
-    found = open_given(path, CLASSES, order=str(order))
+    found = open_imported(path, CLASSES, order=str(order))
     kept = found.soft_labels("4", [0, 2])
     torch.testing.assert_close(kept.softmax(1), torch.from_numpy(probabilities[[4, 24]]), rtol=1e-5, atol=1e-6)
     assert torch.equal(as_logits(torch.from_numpy(logits), "x"), torch.from_numpy(logits))
@@ -143,7 +143,7 @@ def test_soft_labels_that_do_not_fit_are_refused(tensors, tmp_path):
         (np.zeros((30, 9), np.float32), r"expected float \[30, 10\]"),
         (np.full((30, 10), 1e6, np.float32), "beyond half precision"),
     ):
-        found = open_given(save(tmp_path / "a.npz", images=images, labels=labels, soft_labels=soft), CLASSES)
+        found = open_imported(save(tmp_path / "a.npz", images=images, labels=labels, soft_labels=soft), CLASSES)
         with pytest.raises(UserError, match=told):
             found.fingerprint(found.all(), labels=True)
 
@@ -151,22 +151,22 @@ def test_soft_labels_that_do_not_fit_are_refused(tensors, tmp_path):
 def test_a_folder_that_does_not_fit_is_refused(write_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no class folders"):
-        open_given(tmp_path / "empty", CLASSES)
+        open_imported(tmp_path / "empty", CLASSES)
     root = write_folder()
     (root / "3" / "2.png").unlink()
     with pytest.raises(UserError, match=r"fewer than 3 images \(--ipc\) in 1 of 10 classes: class 3 has 2"):
-        open_given(root, CLASSES).first(3)
+        open_imported(root, CLASSES).first(3)
     with pytest.raises(UserError, match=r"classes have 2 to 3 images; say how many"):
-        open_given(root, CLASSES).common_ipc()
+        open_imported(root, CLASSES).common_ipc()
     (root / "4" / "1.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"empty file \(0 bytes\)"):
-        open_given(root, CLASSES)
+        open_imported(root, CLASSES)
 
 
 def test_images_of_another_size_are_kept_at_it_and_oblong_ones_have_none(write_folder):
     square, oblong = write_folder(size=(24, 24)), write_folder(where="oblong", size=(24, 20))
-    found = open_given(square, CLASSES)
+    found = open_imported(square, CLASSES)
     assert found.side(found.all()) == 24
-    found = open_given(oblong, CLASSES)
+    found = open_imported(oblong, CLASSES)
     assert found.side(found.all()) is None
     assert found.load("0", [0], 16).shape == (1, 3, 16, 16)

@@ -147,9 +147,9 @@ def test_a_number_that_the_kit_has_not_is_told(tree, line):
 
 def test_a_large_flat_folder_is_listed_once(tree, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", str(tree / "cache"))
-    monkeypatch.setattr("harness.data.sources.folder_store.KEEP_FROM", 2)
+    monkeypatch.setattr("harness.data.sources.folder_reader.KEEP_FROM", 2)
     write_csv(tree)
     os.utime(tree / "flat" / "val", (0, 0))
     before = opened(tree).fingerprint()
-    monkeypatch.setattr("harness.data.sources.folder_store.list_folder", None)
+    monkeypatch.setattr("harness.data.sources.folder_reader.list_folder", None)
     assert opened(tree).fingerprint() == before

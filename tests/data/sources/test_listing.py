@@ -16,7 +16,7 @@ CLASSES = ("n02", "n01")
 def cache(tmp_path, monkeypatch):
     """Keep listings from ten files on, in a folder of the test's own."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("harness.data.sources.folder_store.KEEP_FROM", 10)
+    monkeypatch.setattr("harness.data.sources.folder_reader.KEEP_FROM", 10)
     return tmp_path / "cache"
 
 

@@ -22,7 +22,7 @@ from harness.training.teacher_weights import in_suite_order, read_teacher
 
 
 def make_task(
-    job: Job, context: JobContext, classes: tuple[ClassInfo, ...], report: ProgressCallback, services: JobServices
+    job: Job, context: JobContext, classes: tuple[ClassInfo, ...], report: ProgressCallback, services: JobTaskResources
 ) -> Task:
     """Return what the method is given: the training images of these classes, never the test split."""
     import torch
@@ -46,7 +46,7 @@ def make_task(
     )
 
 
-class JobServices:
+class JobTaskResources:
     """Implements `TaskResources` (harness/core/plugin/resources.py) for one job, from the job's dependencies."""
 
     def __init__(self, job: Job, context: JobContext, clock: Clock) -> None:

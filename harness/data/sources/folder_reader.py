@@ -1,6 +1,6 @@
 """Read images by class from folders: one folder a class, or one flat folder with labels.
 
-In: a folder. Out: an `ImageStore`, and everything that makes it unusable for some classes.
+In: a folder. Out: an `ImageReader`, and everything that makes it unusable for some classes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.core.progress import ProgressCallback, no_progress
 from harness.data.decode import read_files
 from harness.data.sources.flat_labels import find_labels, read_labels
 from harness.data.sources.listing import KEEP_FROM, ClassFolder, KeptListings, list_folder, list_many
-from harness.data.split import Crop, ImageStore
+from harness.data.split import Crop, ImageReader
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ EXTENSIONS = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm",
 _MAX_LISTED = 20
 
 
-class FolderStore(ImageStore):
+class FolderReader(ImageReader):
     """Class folders below `root`; listed once.
 
     Args:
@@ -150,7 +150,7 @@ class FolderStore(ImageStore):
         return f"{self.root} has no folder for {len(absent)} of {num_classes} classes: {_some(absent)}.{hint}"
 
 
-class FlatStore(FolderStore):
+class FlatStore(FolderReader):
     """Images of all classes in one folder; a file tells the class of each.
 
     Args:
@@ -215,7 +215,7 @@ class FlatStore(FolderStore):
 
 def make_test_store(
     root: Path, folder: Path, class_ids: Sequence[str], extensions: tuple[str, ...], labels: str | None
-) -> FolderStore:
+) -> FolderReader:
     """Return the store of a test split: class folders where there are any, else one flat folder with labels.
 
     Raises:
@@ -223,7 +223,7 @@ def make_test_store(
     """
 
     if not folder.is_dir() or any((folder / c).is_dir() for c in class_ids) or not _has_images(folder, extensions):
-        return FolderStore(folder, extensions, keep=True)
+        return FolderReader(folder, extensions, keep=True)
     return FlatStore(folder, extensions, find_labels(root, folder, labels))
 
 
