@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError, did_you_mean
+from harness.core.io import writing
 from harness.core.remote_runs import fetch_run
 from harness.core.run_folder import RunFolder
 from harness.reporters import build_reports, page, reporters
@@ -59,11 +60,9 @@ def save_tables(folder: Path, tables: dict[str, Table]) -> None:
         UserError: its folder of tables is a link, or cannot be written.
     """
     run = RunFolder(folder)
-    try:
+    with writing(run.tables):
         for name, table in tables.items():
             table.save(run.ready(run.tables), name)
-    except OSError as error:
-        raise UserError(f"{run.tables}: cannot be written: {error.strerror or error}.") from None
 
 
 def _agreeing(run: Run | Path | str | Sequence[Run | Path | str] | None, store: str | Path) -> list[Path]:
@@ -133,7 +132,8 @@ def figures(
     records = _merged(folders)
     if to is None:
         folder = RunFolder(first).ready(folder)
-    done = write_figures(records, store_of(first, store), folder, kinds=tuple(kinds), bars=bars, metric=metric)
+    with writing(folder):
+        done = write_figures(records, store_of(first, store), folder, kinds=tuple(kinds), bars=bars, metric=metric)
     if not done:
         names = ", ".join(folder.name for folder in folders)
         if tuple(kinds) == ("published",):

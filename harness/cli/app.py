@@ -221,13 +221,13 @@ def report(
     if form is not None:
         sys.stdout.write(render(tables, form))
         return 0
+    print_tables(tables)  # first: they can be read where nothing can be written
     if len(folders) == 1:  # tables of several runs belong to none of them
         api_report.save_tables(folders[0], tables)
     drawn = {f: api_report.figures(f, store, bars=bars, metric=metric) for f in folders} if figures else {}
     if html:
         for folder in folders:
             api_report.write_page(folder, store, published=published)
-    print_tables(tables)
     for folder, names_of in drawn.items():
         output.print_not_used(folder, store=store)
         output.print_drawn(folder, names_of)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import UserError
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -31,6 +33,19 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one message.
+
+    Raises:
+        UserError: the folder is read-only, somebody else's, or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}.") from None
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
-from harness.core.io import write_text_atomically
+from harness.core.io import write_text_atomically, writing
 from harness.core.paths import is_regular
 from harness.core.run_schema import MOST_RECORDS, check_about, check_records
 from harness.core.text import without_controls
@@ -113,10 +113,8 @@ class RunFolder:
         """
         if folder.is_symlink():
             raise UserError(f"{folder} is a link; nothing is written through it. Remove it, or move the run.")
-        try:
+        with writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{folder} cannot be made: {error.strerror or error}.") from None
         return folder
 
     def write_about(self, about: dict[str, Any]) -> None:
@@ -129,7 +127,8 @@ class RunFolder:
 
     def write_page(self, text: str) -> Path:
         """Write the page and return its path."""
-        write_text_atomically(self.page, text)
+        with writing(self.path):
+            write_text_atomically(self.page, text)
         return self.page
 
     def write_error(self, title: str, trace: str, log: str) -> None:

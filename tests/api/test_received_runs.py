@@ -137,3 +137,14 @@ def test_a_run_that_is_as_it_should_be_is_shown(place, cli):
     assert (code, err) == (0, "")
     assert "Dit" in out
     assert (folder / "index.html").is_file()
+
+
+@pytest.mark.parametrize(("name", "option"), [("tables", "--html"), ("figures", "--figures"), ("index.html", "--html")])
+def test_what_cannot_be_written_is_one_message_below_the_tables(name, option, place, cli):
+    folder = make_plain(place / "received" / "runs" / "full")
+    if name == "index.html":
+        (folder / name).mkdir()
+    else:
+        (folder / name).write_text("in the way")
+    code, out, err = cli("report", folder, option)
+    assert (code, "Leaderboard" in out, err.count("cannot be written")) == (2, True, 1)

@@ -85,7 +85,7 @@ def render(content: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["canonical_json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False)
+    environment.filters["as_json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False)
     text = environment.get_template("page.html").render(
         content, style=Markup(style), scripts=[Markup(script) for script in scripts], policy=_policy(style, scripts)
     )
