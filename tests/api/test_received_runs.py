@@ -58,6 +58,7 @@ def state(place: Path, *but: Path) -> dict[str, str]:
 COMMANDS = (
     ("report", "--html", "--figures"), ("report", "--format", "latex"), ("inspect",),
     ("export", "--method", "dit", "--ipc", "10", "--to", "../to/set"), ("show", "run"), ("list", "runs"),
+    ("evaluate", "--suite", "digits", "--ipc", "1", "--as", "theirs", "--dry-run"),
 )  # fmt: skip
 
 
