@@ -120,3 +120,12 @@ def test_every_test_folder_mirrors_a_package():
     for path in (ROOT / "tests").rglob("test_*.py"):
         folder = path.parent.relative_to(ROOT / "tests")
         assert folder == Path() or folder in packages or folder.parts[0] in {p.name for p in beside}, path
+
+
+def test_jobs_and_inspection_load_a_heavy_library_where_they_need_it():
+    """Each takes a worker seconds; an import at the top of a file would make every job pay."""
+    modules = "harness.jobs.train, harness.jobs.distill, harness.jobs.teacher, harness.jobs.prior, harness.api.inspect"
+    heavy = ("timm", "diffusers", "transformers", "tqdm.auto")
+    code = f"import sys, {modules}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Any timm model as a student, untrained and with its own norms.
+"""Any timm model as a student, untrained and with its own norms. Importing this loads no timm, which takes seconds.
 
 Shapes: B batch, C classes, D features, S image side.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-import timm
 from torch import Tensor, nn
 
 from harness.core.errors import UserError
@@ -41,6 +40,8 @@ def check_name(timm_name: str) -> None:
     Raises:
         UserError: with the closest names that timm has.
     """
+    import timm
+
     if timm.is_model(timm_name):
         return
     close = difflib.get_close_matches(timm_name, timm.list_models(), n=3, cutoff=0.5)
@@ -54,6 +55,8 @@ def build_timm(spec: StudentSpec, num_classes: int, image_size: int) -> TimmStud
     Raises:
         UserError: timm has no such model, or cannot build it for images of that size.
     """
+    import timm
+
     assert spec.timm_name is not None
     check_name(spec.timm_name)
     config = timm.get_pretrained_cfg(spec.timm_name)

@@ -5,6 +5,7 @@ import yaml
 
 import harness
 from harness.core.errors import UserError
+from harness.core.store import Store
 from harness.core.text import parse_bytes
 from harness.planning.request import make_request
 from harness.planning.resolve import resolve
@@ -78,7 +79,9 @@ def test_soft_labels_are_made_on_the_fly_by_the_suites_teacher(soft, shared_stor
     rows = harness.load_results(soft).set_index("method")
     assert set(rows["status"]) == {"done"}
     assert set(rows["protocol"]) == {"rded"}
-    teacher = next((shared_store / "store" / "teacher").glob("*/model.safetensors"))
+    store = Store(shared_store)
+    (key,) = store.manifest("train", rows.loc["full", "train_key"])["deps"]["teacher"]
+    teacher = store.path("teacher", key) / "model.safetensors"
     assert rows["teacher_bytes"].tolist() == [teacher.stat().st_size] * 3
     assert rows.loc["random_real", ["ipc", "budget_bytes"]].tolist() == [2, 16000]
     assert rows.loc["d3m", "storage_bytes"] < 16000 < rows.loc["d3m", "shared_bytes"]

@@ -98,6 +98,6 @@ def test_a_name_that_no_command_line_could_tell_apart_is_refused():
 def test_listing_and_parsing_students_import_no_torch():
     code = (
         "import sys, harness.students as s, harness.training as t; s.catalogue(); s.parse('resnet_ap10_cifar'); "
-        "t.resolve(t.resolve_protocol('idc'), 10, 10); sys.exit('torch' in sys.modules)"
+        "t.make_recipe(t.resolve_protocol('idc'), 10, 10); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
