@@ -26,7 +26,7 @@ demo: .venv/.ready
 	$(BIN)/harness run --methods all --suite digits $(RUN)
 
 test: .venv/.ready
-	$(PYTEST)
+	$(PYTEST) --durations=25
 
 test-fast: .venv/.ready
 	$(PYTEST) -m "not slow"
