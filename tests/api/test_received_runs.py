@@ -69,6 +69,7 @@ OF_STORES = (("report", "--html"), COMMANDS[3])
 TERMINAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_run_gives_a_table_or_a_message_and_nothing_else(name, place, cli, asked):
     folder = place / "received" / "runs" / "theirs"

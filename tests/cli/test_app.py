@@ -202,6 +202,7 @@ def test_a_failing_plugin_exits_with_1_and_says_why(cli, tiny_suite, tmp_path):
     assert "failed" in out
 
 
+@pytest.mark.slow
 def test_a_new_method_runs_on_digits_with_its_test(cli, tmp_path):
     code, out, _ = cli("new", "method", "my_blend", "--to", tmp_path)
     assert code == 0

@@ -40,6 +40,7 @@ def rows(cifar10):
     return harness.load_results(cifar10)
 
 
+@pytest.mark.slow
 def test_every_method_runs_on_the_long_tail(rows):
     assert set(rows["status"]) == {"done"}, rows["error"].unique()
     assert {"full", "random_real", "herding", "k_center", "dit", "minimax", "d3m"} <= set(rows["method"])
@@ -48,12 +49,14 @@ def test_every_method_runs_on_the_long_tail(rows):
     assert rows.query("method == 'full'")["num_images"].item() == sum(long_tail_counts(20, 10, 10))
 
 
+@pytest.mark.slow
 def test_a_class_smaller_than_ipc_is_repeated_and_the_record_says_so(rows):
     found = rows.query("method == 'random_real'").set_index("ipc")["duplicates"]
     short = [4 - n for n in long_tail_counts(20, 10, 10) if n < 4]
     assert (found[1], found[4]) == (0, sum(short))
 
 
+@pytest.mark.slow
 def test_records_hold_head_to_tail_and_every_class(rows):
     for _, row in rows.iterrows():
         by_class = json.loads(row["class_accuracy_last"])
@@ -65,6 +68,7 @@ def test_records_hold_head_to_tail_and_every_class(rows):
         assert row["average_accuracy_last"] == pytest.approx(row["top1_last"]), "equal on a balanced test split only"
 
 
+@pytest.mark.slow
 def test_tables_show_head_to_tail_and_every_class(cifar10):
     shown = pd.read_csv(cifar10.folder / "tables" / "metrics.csv")
     assert shown["tail_accuracy_last_mean_percent"].notna().all()
@@ -73,6 +77,7 @@ def test_tables_show_head_to_tail_and_every_class(cifar10):
     assert set(by_class["class"]) == set(CIFAR10)
 
 
+@pytest.mark.slow
 def test_the_confusion_matrix_lies_beside_the_curve(rows, shared_store):
     row = rows.query("method == 'full'").iloc[0]
     frame = pd.read_csv(shared_store / "store" / "train" / row["train_key"] / "confusion.csv")
@@ -83,6 +88,7 @@ def test_the_confusion_matrix_lies_beside_the_curve(rows, shared_store):
     assert set(frame["evaluation"]) == {"last", "best"}
 
 
+@pytest.mark.slow
 def test_the_factor_is_set_on_the_command_line_too(cifar10, shared_store):
     root = cifar10.folder.parents[0]
     files = cifar10_files(num_train=20)
@@ -95,6 +101,7 @@ def test_the_factor_is_set_on_the_command_line_too(cifar10, shared_store):
     assert "imbalance factor 5, 20 to 4 images" in harness.load_results(run)["source"].item()
 
 
+@pytest.mark.slow
 def test_cifar100_runs_with_its_hundred_classes(tmp_path, shared_store):
     names = [c.id for c in read_class_list(data_folder("datasets") / "classes" / "cifar100.txt")]
     files = cifar100_files(names)

@@ -68,6 +68,7 @@ def suite(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_whole_command_gives_all_tables(suite, data_root, tmp_path, cli):
     store = tmp_path / "store"
     arguments = ("--suite", suite, "--data-root", data_root, "--executor", "local", "--store", store, "--name", "woof")
