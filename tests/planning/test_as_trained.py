@@ -68,10 +68,10 @@ def test_stored_labels_of_a_smaller_set_are_those_that_the_student_learned(tiny_
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_fresh_run_makes_everything_itself(tiny_suite, shared_store, fresh):
-    ran(tiny_suite, shared_store, ipc=[1])
+def test_a_fresh_run_makes_everything_itself(tiny_suite, tmp_path, fresh):
+    ran(tiny_suite, tmp_path, ipc=[1])
     request = make_request(
-        methods=["random_real"], suite=tiny_suite, ipc=[1, 2], store=shared_store, executor="local", fresh=fresh
+        methods=["random_real"], suite=tiny_suite, ipc=[1, 2], store=tmp_path, executor="local", fresh=fresh
     )
     _, plan = prepare(request)
     made = {row.ipc: row.synthesize for row in plan.rows}
