@@ -1,6 +1,7 @@
 """From a request to tables, on real digits with trainings too small to be good: the engine end to end."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -63,6 +64,12 @@ make("leaves", lambda task, ipc: __import__("sys").exit(3))
 make("odd_notes", lambda task, ipc: DistilledSet(images(task, ipc, 3, 16, 16).images, notes=(5,)))
 make("wants_more", lambda task, ipc: task.generator())
 """
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory) -> Path:
+    """A store of this file's own: what other files leave in the common one changes what is run here, and from which set."""
+    return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture(scope="module")
