@@ -104,7 +104,6 @@ def _record(folder: Path, method: str, ipc: int, distill_seed: int | None) -> di
 
 def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
     """Return the files of a set, checked against the store's manifest, with its stored soft labels."""
-
     key = str(record["distilled_key"])
     _check_whole(store, "synthesize", key)
     classes = _classes(RunFolder(folder))

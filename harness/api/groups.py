@@ -52,7 +52,6 @@ def prepare_group(request: RunRequest, suites: tuple[str, ...]) -> dict[str, tup
     Raises:
         UserError: it fits none of the suites.
     """
-
     ready: dict[str, tuple[Resolved, Plan] | UserError] = {}
     for suite in suites:
         name = f"{request.name}-{Path(suite).stem}" if request.name else None
@@ -80,7 +79,6 @@ def run_group(
         console: where progress goes.
         after: told each run as soon as it has ended.
     """
-
     ended = []
     for suite, found in ready.items():
         try:

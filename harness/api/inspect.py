@@ -51,7 +51,6 @@ def inspect(
     Raises:
         UserError: no such run, unknown features or projection, or data, sets or teacher are not there.
     """
-
     opened = RunFolder(find_run(run, store))
     overrides = parse_overrides(settings or {})
     if others := sorted(set(overrides) - {"data"}):

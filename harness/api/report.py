@@ -39,7 +39,6 @@ def report(
         UserError: no such run or layout, runs that do not fit into one table (the message says why), no published number
             for the suite, or no such table in this run.
     """
-
     if layout is not None and layout not in reporters:
         known = reporters.names()
         raise UserError(f"unknown layout {layout!r}.{did_you_mean(layout, known)} Known: {', '.join(known)}.")
@@ -88,7 +87,6 @@ def write_page(run: Run | Path | str | None = None, store: str | Path = "results
     Raises:
         UserError: no such run, it was killed before its records were written, or no number was published for the suite.
     """
-
     folder = find_run(run, store)
     place = store_of(folder, store)
     if folder.parent == place.runs:

@@ -73,7 +73,6 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
 
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
-
     store, fresh = _checked_store(resolved, plan), resolved.request.fresh
 
     def has(job: Job) -> bool:
@@ -218,7 +217,6 @@ def make_run_folder(resolved: Resolved, store: Store) -> Path:
 
 def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
     """Return the provenance of a run: request, suite, protocol, methods' configs, environment."""
-
     given = resolved.plan_input
     return {
         "name": name,
@@ -241,7 +239,6 @@ def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
 
 def _cited(name: str) -> dict[str, Any]:
     """Return version and reference of a method, and the title of given images; nothing for one that is not importable."""
-
     if name not in discovery.methods:
         return {}
     cls = discovery.methods.get(name)

@@ -280,7 +280,6 @@ def list_(
     weights_root: options.WeightsRoot = None,
 ) -> int:
     """List methods, suites, students, protocols or runs."""
-
     if what not in LISTS:
         raise UserError(f"cannot list {what!r}.{did_you_mean(what, list(LISTS))} Known: {', '.join(LISTS)}.")
     print_list(what, stdout(), plugins=[str(p) for p in plugin or ()], places=Places(store, data_root, weights_root))
@@ -298,7 +297,6 @@ def show(
 
     Examples: `harness show method minimax`, `harness show run first`, `harness show job 4f1d0c`, `harness show log 4f1d0c`.
     """
-
     plugins = [str(p) for p in plugin or ()]
     known = {
         "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
@@ -318,7 +316,6 @@ def doctor(
     data_root: options.DataRoot = "data", store: options.Store = "results", weights_root: options.WeightsRoot = None
 ) -> int:
     """Check this machine: devices, versions, Ray, and which suites' data and weights are found."""
-
     return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
 
 
@@ -329,7 +326,6 @@ def new(
     folder: Annotated[Path, typer.Option("--to", help="Folder for the plugin and its test.")] = Path(),
 ) -> int:
     """Write a method plugin that runs on digits, and its test."""
-
     if kind != "method":
         raise UserError(f"cannot make a new {kind!r}. Known: method.")
     plugin, test = write_method(name, folder)

@@ -58,7 +58,6 @@ def check(
 
     Examples: `harness data check digits`, `harness data check imagewoof --set data.root=imagewoof2-320`.
     """
-
     options = _source_options(settings or [])
     with _progress() as report:
         found = check_data(load_suite(suite), Path(data_root), report, options=options, decode_all=decode_all)
@@ -97,7 +96,6 @@ def fetch(
     Examples: `harness data fetch imagewoof --variant 160` (93 MB), `harness data fetch imagenette` (1.6 GB),
     `harness data fetch imagewoof --hub OWNER/NAME` (a data set of the Hugging Face hub, of any origin).
     """
-
     file = load_suite(suite)
     if hub is not None and (variant is not None or archive is not None):
         raise UserError("--hub fetches a data set of the hub; --variant and --archive belong to archives. Give one.")

@@ -148,7 +148,6 @@ def _place(wanted: str, place: str) -> tuple[str, bool]:
 
 def _fit(kind: str, found: GeneratorSpec, file: SuiteFile) -> list[tuple[str, str, bool]]:
     """Return a row where what was found does not fit the suite; nothing where it fits or is not here yet."""
-
     try:
         classes, labels = read_class_list(file.class_list), weights.label_ids(found, file)
         check_generator(kind, found, classes, labels, file.suite.image_size)

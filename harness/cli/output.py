@@ -42,7 +42,6 @@ def stdout() -> Console:
 
 def print_run(folder: Path) -> None:
     """Print the tables of a run and where its files are; of a long table only where it is."""
-
     tables = report.report(folder)
     print_tables({name: table for name, table in tables.items() if not table.long})
     for name, table in tables.items():
@@ -62,7 +61,6 @@ def print_tables(tables: dict[str, Table]) -> None:
 
 def print_paths(folder: Path) -> None:
     """Print where the files of a run are."""
-
     run, console = RunFolder(folder), Console(soft_wrap=True, highlight=False)
     lines = [
         f"records  {run.records_file}",

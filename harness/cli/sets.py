@@ -72,7 +72,6 @@ def evaluate(
     Examples: `harness evaluate exported --suite digits --ipc 10 --as mine`, `harness evaluate theirs.pt --suite digits
     --as theirs --labels own --protocol rded`.
     """
-
     with evaluation(
         images,
         as_name=as_name,
@@ -131,7 +130,6 @@ def export(
     Examples: `harness export first --method random_real --ipc 10 --to exported`, `harness export --method minimax
     --ipc 50 --to shards --format webdataset`.
     """
-
     folder = write(run, method=method, ipc=ipc, to=to, format=format_, distill_seed=distill_seed, store=store)
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(plain(f"wrote {folder} ({format_})"))

@@ -183,7 +183,6 @@ def print_suite(name: str, console: Console) -> None:
 
 def _changes(suite: Suite) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     """Yield a protocol or method with (field, value, default) of what the suite changes in it."""
-
     for name, changes in suite.protocol_overrides.items():
         before: BaseModel = protocols.get(name)
         yield f"protocol {name}", _differences(before, resolve_protocol(name, changes), changes)
@@ -248,7 +247,6 @@ def print_reruns(reasons: list[str], console: Console) -> None:
 
 def print_estimate(resolved: Resolved, plan: Plan, console: Console) -> None:
     """Print what the jobs to come will take on this device, with the sum."""
-
     unit = "device time" if resolved.context.device != "cpu" else "core time"
     lines = estimate(resolved, plan)
     if not lines:

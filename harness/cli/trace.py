@@ -45,7 +45,6 @@ def print_run(run: str, store: str, console: Console) -> None:
     Raises:
         UserError: no such run, or it has no records.
     """
-
     opened = RunFolder(find_run(run, store))
     about, records = opened.about, opened.records
     for name, value in [*facts(about), ("Command", command_line(about["request"], about["methods"]))]:

@@ -45,7 +45,6 @@ def _pinned(name: str, ask_hub: bool) -> str:
 
 def label_ids(spec: GeneratorSpec, file: SuiteFile) -> tuple[str, ...]:
     """Return the class ids of a generator in its own label order; empty where the suite names no list."""
-
     if spec.label_classes is None:
         return ()
     return tuple(c.id for c in read_class_list(file.folder / spec.label_classes))

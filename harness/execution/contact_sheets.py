@@ -21,7 +21,6 @@ SHOWN_CLASSES = 100
 
 def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], folder: Path) -> list[Path]:
     """Write METHOD_ipcN_seedS.png for each distilled set that the records name; return the paths."""
-
     sets = {
         (r["method"], r["ipc"], r["distillation_seed"]): (Path(r["image_folder"]), r["image_size"])
         for r in records

@@ -46,7 +46,6 @@ def run_synthesize(
     job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock
 ) -> dict[str, Any]:
     """Let the method make its images, group by group, check them, and save them as an ordinary image folder."""
-
     with clock.loading():
         method, ipc, store = load_method(job.spec), job.spec["ipc"], context.store
         open_split(context, "train")

@@ -16,7 +16,6 @@ from harness.jobs.task_resources import load_teacher
 
 def run_label(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Let the teacher label each image of a distilled set once, as a student sees it, without augmentation."""
-
     store, num = context.store, len(context.classes)
     images = store.path("synthesize", job.deps["synthesize"][0])
     with clock.loading():

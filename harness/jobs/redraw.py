@@ -54,7 +54,6 @@ class RedrawnImages:
 
     def __call__(self, number: int) -> torch.Tensor:
         """Return draw `number` as uint8 [N, 3, S, S], class after class."""
-
         start = time.perf_counter()
         images: dict[str, torch.Tensor] = {}
         for group, draw in self._drawers:

@@ -71,7 +71,6 @@ class JobTaskResources:
 
     def features(self, name: str) -> FeatureExtractor:
         """Load the suite's teacher as a feature extractor, or a timm model."""
-
         with self.clock.loading():
             if name.startswith("timm:"):
                 return FeatureExtractor.from_timm(name.removeprefix("timm:"), self.context.device)
@@ -92,7 +91,6 @@ def load_generator(context: JobContext, kind: str, prior: Path, report: Progress
 
     `report` is told the progress of a download; None: the hub client draws its own bars.
     """
-
     spec, trained = context.generators[kind], prior / "pipeline"
     place = str(trained) if trained.is_dir() else str(spec.weights)
     labels = context.generator_labels.get(kind, ())
@@ -101,7 +99,6 @@ def load_generator(context: JobContext, kind: str, prior: Path, report: Progress
 
 def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:
     """Open the artefact of a teacher job, its outputs in the suite's order; return it and the side of its images."""
-
     model, about = read_teacher(folder)
     ours = in_suite_order(model, about.classes, context.classes).requires_grad_(False).to(context.device)
     return SoftLabels(ours, about.protocol, (folder / MODEL).stat().st_size, about.side), about.side
@@ -109,6 +106,5 @@ def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:
 
 def load_teacher_features(folder: Path, context: JobContext) -> FeatureExtractor:
     """Open the artefact of a teacher job as a feature extractor."""
-
     labels, side = load_teacher(folder, context)
     return FeatureExtractor.from_student(labels.teacher, labels.protocol, side, context.device)

@@ -23,7 +23,6 @@ def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCal
 
     Either is scored on the hold-out and refused if it has not learned or calls classes by other names.
     """
-
     assert context.teacher is not None
     teacher, side, num_classes = context.teacher, job.spec["side"], len(context.classes)
     protocol = Protocol.model_validate(job.spec["protocol"])

@@ -87,7 +87,6 @@ def _soft_labels(
 
     Those lie in the artefact of a label job, or came with the set. All real images are labelled here and not kept.
     """
-
     if protocol.labels == "hard":
         return None
     store = context.store

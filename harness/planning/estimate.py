@@ -124,7 +124,6 @@ class _History:
 
     def trained_images(self, spec: dict[str, Any]) -> float:
         """Return the images that a training sees, those of its evaluations at their lower cost."""
-
         classes = len(self.resolved.context.classes)
         images = spec["ipc"] * classes if spec["ipc"] else sum(self._num_real().values())
         recipe = make_recipe(Protocol.model_validate(spec["protocol"]), images / classes, classes)
@@ -133,7 +132,6 @@ class _History:
 
     def denoiser_s(self, jobs: list[Job]) -> float | None:
         """Return the device-seconds of the denoiser in jobs of one method; None where the method or the weights do not tell."""
-
         method, total = load_method(jobs[0].spec), 0.0
         for job in jobs:
             real = self.images("fit", job.spec) if job.kind == "fit" else 0

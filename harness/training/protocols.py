@@ -160,7 +160,6 @@ register_protocol(Protocol.model_validate({"name": "rded", **_RDED}))
 
 def variants(protocol: Protocol) -> dict[str, Protocol]:
     """Return the protocols under which more students are trained for the scores of a run under `protocol`."""
-
     found = {NO_AUGMENTATION: without_augmentation(protocol)}
     if protocol.labels != "hard":
         found[HARD_LABELS] = protocol.model_copy(update={"labels": "hard"})

@@ -47,7 +47,6 @@ def labels(teacher: Teacher, file: SuiteFile, classes: tuple[ClassInfo, ...]) ->
     Raises:
         UserError: it has no class list, or lacks a class of the suite.
     """
-
     assert teacher.weights is not None
     if teacher.classes is not None:
         own = tuple(c.id for c in read_class_list(file.folder / teacher.classes))

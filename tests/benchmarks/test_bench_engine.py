@@ -70,11 +70,11 @@ def test_planning_5000_jobs_for_1000_classes(benchmark):
 
 STEP = """
 import sys, time
-from harness import cpu
+from harness.jobs import threads as job_threads
 keep, threads = sys.argv[1] == "keep", int(sys.argv[2])
 if keep:
-    assert cpu.keep_pages()
-cpu.set_threads(threads)
+    assert job_threads.keep_pages()
+job_threads.set_threads(threads)
 import torch
 from torch.nn import functional
 from harness.students.build import build_student

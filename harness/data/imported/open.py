@@ -25,7 +25,6 @@ def open_imported(
     Raises:
         UserError: it does not exist, or does not fit the suite.
     """
-
     place = Path(path)
     if place.is_dir():
         if normalised is not None:

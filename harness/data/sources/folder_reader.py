@@ -221,7 +221,6 @@ def make_test_store(
     Raises:
         UserError: the folder is flat and nothing tells the classes.
     """
-
     if not folder.is_dir() or any((folder / c).is_dir() for c in class_ids) or not _has_images(folder, extensions):
         return FolderReader(folder, extensions, keep=True)
     return FlatStore(folder, extensions, find_labels(root, folder, labels))

@@ -139,7 +139,6 @@ class ImageFolder(ImageSource):
 
     def _short_sides(self) -> list[int]:
         """Return the short sides, in pixels, of some images, spread over classes and splits."""
-
         some = self.class_ids[:: max(1, len(self.class_ids) // _NUM_MEASURED)]
         each = -(-_NUM_MEASURED // len(some))
         return [

@@ -47,7 +47,6 @@ def inspect_run(opened: RunImages, folder: Path, features: str, projection: str)
     Raises:
         UserError: an unknown projection or network, or images cannot be read.
     """
-
     if projection not in PROJECTIONS:
         raise UserError(f"unknown projection {projection!r}; choose from {', '.join(PROJECTIONS)}.")
     extract = opened.extractor(features)

@@ -87,7 +87,6 @@ class RunImages:
         Raises:
             UserError: another name, or no job of the run used a teacher.
         """
-
         if name.startswith("timm:"):
             return FeatureExtractor.from_timm(name, self.context.device)
         if name != TEACHER:
@@ -116,7 +115,6 @@ class RunImages:
 
     def made_features(self, extract: FeatureExtractor, made: DistilledSetRef, c: ClassInfo) -> Tensor:
         """Return [M, D] on the CPU: of the first IPC images of a class of a distilled set."""
-
         images, _ = load_distilled(self.store.fetch("synthesize", made.key), [c], self.size, ipc=made.ipc)
         return extract(images).cpu()
 
