@@ -37,6 +37,8 @@ class Outcome:
         trace: of a failure, the whole traceback.
         log: of a failure, what the job printed.
         cause: key of the job that failed, where this one could not run without it.
+        lost: the system took the job away (its worker or node died, memory ran out): it may be tried again.
+        missing: key of a dependency whose artefact was damaged and set aside: it is made again, and then this job.
     """
 
     key: str
@@ -44,6 +46,8 @@ class Outcome:
     trace: str = ""
     log: str = ""
     cause: str | None = None
+    lost: bool = False
+    missing: str | None = None
 
     @property
     def ok(self) -> bool:
