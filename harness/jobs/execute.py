@@ -28,6 +28,25 @@ MOST_CHARACTERS = 2000
 
 
 @dataclass(frozen=True)
+class Where:
+    """Where and when a job was begun.
+
+    Attributes:
+        host: name of the machine.
+        node: the executor's name of it; empty where there is one machine only.
+        pid: process on that machine.
+        device: "cpu", or the GPU as it calls itself.
+        began: seconds since 1970.
+    """
+
+    host: str
+    node: str
+    pid: int
+    device: str
+    began: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How one job ended.
 
@@ -39,6 +58,7 @@ class Outcome:
         cause: key of the job that failed, where this one could not run without it.
         lost: the system took the job away (its worker or node died, memory ran out): it may be tried again.
         missing: key of a dependency whose artefact was damaged and set aside: it is made again, and then this job.
+        where: where it ran; None where it never began.
     """
 
     key: str
@@ -48,6 +68,7 @@ class Outcome:
     cause: str | None = None
     lost: bool = False
     missing: str | None = None
+    where: Where | None = None
 
     @property
     def ok(self) -> bool:

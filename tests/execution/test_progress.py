@@ -4,7 +4,7 @@ import pytest
 
 from harness.core.config.suite import Resources
 from harness.execution import progress
-from harness.execution.scheduler import Stage
+from harness.execution.executor import Stage
 from harness.jobs.job import Job
 from harness.planning.plan import Plan
 
