@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.execution.executor import Stage
@@ -28,7 +29,7 @@ class Loss:
 class View:
     """Each call may do nothing."""
 
-    def update(self, status: Statuses, stages: dict[str, Stage]) -> None:
+    def update(self, status: Statuses, stages: Mapping[str, Stage]) -> None:
         """How all jobs stand, and what the running ones do; several times a second."""
 
     def started(self, job: Job) -> None:
@@ -47,7 +48,7 @@ class Views(View):
     def __init__(self, *views: View) -> None:
         self.views = views
 
-    def update(self, status: Statuses, stages: dict[str, Stage]) -> None:
+    def update(self, status: Statuses, stages: Mapping[str, Stage]) -> None:
         """Tell each."""
         for view in self.views:
             view.update(status, stages)
