@@ -15,7 +15,7 @@ from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.progress import ProgressCallback
 from harness.core.text import shorten
-from harness.jobs import threads
+from harness.jobs import numerics, threads
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext
@@ -92,6 +92,7 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         if context.fresh:
             FolderCheckpoint(store.scratch(job.key)).clear()
         threads.keep_pages()
+        numerics.set_defaults()
         threads.set_threads(job.resources.cpus)
         store.write(
             job.kind,
