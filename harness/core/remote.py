@@ -150,9 +150,3 @@ class RemoteFolder:
         filesystem, path = self._at(name)
         with contextlib.suppress(FileNotFoundError):
             filesystem.rm_file(path)
-
-    def move(self, name: str, to: str) -> None:
-        """Give a file another name; it may be gone already."""
-        filesystem, path = self._at(name)
-        with contextlib.suppress(FileNotFoundError):
-            filesystem.mv(path, self._at(to)[1])

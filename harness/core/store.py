@@ -154,7 +154,7 @@ class Store:
         """Set a damaged artefact aside, say so, and return the error to raise."""
         aside = integrity.set_aside(self.path(kind, key))
         if self.is_remote:
-            self.remote.move(f"store/{kind}/{key}/{MANIFEST}", f"store/{kind}/{key}/damaged-{MANIFEST}")
+            integrity.withdraw(self.remote, f"store/{kind}/{key}")
             self._listed.get(kind, set()).discard(key)
         where = f"it was set aside as {aside}" if aside else "it could not be set aside: the store may not be written"
         line = f"artefact {kind}/{key} in store {self.uri} is damaged: {told}; {where}"

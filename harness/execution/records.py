@@ -182,6 +182,25 @@ def distilled_fields(ipc: int | None, made: dict[str, Any], fitted: list[dict[st
     }
 
 
+def recorded_fields(
+    record: dict[str, Any], trained: dict[str, Any], made: dict[str, Any] | None, fitted: list[dict[str, Any] | None]
+) -> dict[str, Any]:
+    """Return what the fields of a record must be by the manifests of its training, its set and the fits before that.
+
+    Left out is what cannot be told from them: times of a set that was given or whose fits are not there, and the device.
+    """
+    metrics = [name for name in ("class_accuracy",) if f"{name}_last" in record]
+    classes = list(json.loads(record["class_accuracy_last"])) if metrics else []
+    fields = {**training_fields(trained), **score_fields(trained["result"], metrics, classes, ())}
+    if made is not None:
+        there = [one for one in fitted if one is not None]
+        own = distilled_fields(record["ipc"], made, there)
+        untold = MAKING if record.get("given") or len(there) < len(fitted) else ()
+        fields |= {name: value for name, value in own.items() if name not in untold}
+    fields.pop("device")
+    return fields
+
+
 def synthesis_cost(measured: dict[str, Any], share: float) -> tuple[dict[str, Any], str]:
     """Return what the smaller set of a nested method cost, and how that is known, from what its largest set took.
 
