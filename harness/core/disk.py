@@ -29,7 +29,7 @@ _WORDS = {
 """In texts of libraries that keep no number: safetensors."""
 
 
-CURE = "Make room there, and the same command goes on from there; in another folder, --store DIR, it begins anew."
+CURE = "When that is mended, the same command goes on from there."
 
 
 def refusal(error: BaseException, folder: Path) -> str:
@@ -44,12 +44,18 @@ def refusal(error: BaseException, folder: Path) -> str:
         if isinstance(one, OSError):
             ours = not place or Path(place).absolute().is_relative_to(folder.absolute())
             if one.errno in _ANYWHERE or (one.errno in _OURS and place and ours):
-                return f"{place or folder}: {one.strerror or one}"
+                return f"{_visible(Path(place)) if place else folder}: {one.strerror or one}"
         else:
             for words in _WORDS:
                 if words in str(one):
                     return f"{folder}: {words}"
     return ""
+
+
+def _visible(path: Path) -> Path:
+    """Return the folder that people know, for a hidden one that is gone by then."""
+    hidden = [number for number, part in enumerate(path.parts) if part.startswith(".") and part != ".."]
+    return Path(*path.parts[: hidden[-1]]) if hidden else path
 
 
 @contextmanager

@@ -148,7 +148,7 @@ def test_a_disk_that_is_full_while_a_job_writes_fails_the_job_with_one_line(word
         patch.setattr("harness.jobs.distill.save_distilled", full)
         code, _, err = cli(*words, "--name", "b")
     assert (code, "Traceback" in err) == (1, False)
-    told = f"its results could not be written: {store / 'store'}: No space left on device. Make room"
+    told = f"its results could not be written: {store / 'store'}: No space left on device. When that is mended"
     assert told in " ".join(err.split())
     assert temporary_folders(store) == []
     assert cli(*words, "--name", "c")[0] == 0

@@ -34,6 +34,10 @@ def wrapped():
         (OSError(errno.EFBIG, "File too large"), "results/store: File too large"),
         (OSError(errno.EROFS, "Read-only file system", "results/store/a"), "results/store/a: Read-only file system"),
         (PermissionError(errno.EACCES, "Permission denied", "results/store/a"), "results/store/a: Permission denied"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/home/.u/r/fit/.a-1/x"),
+            "/home/.u/r/fit: Read-only file system",
+        ),
         (raised(wrapped), "results/store: Disk quota exceeded"),
         (ValueError("I/O error: No space left on device (os error 28)"), "results/store: No space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "/data/imagenet/x.jpg"), ""),
@@ -46,10 +50,12 @@ def test_what_was_refused_is_told_with_its_place(error, told):
 
 
 def test_one_message_says_what_where_and_what_is_kept():
-    with pytest.raises(
-        UserError, match=r"no page. results/store: No space left on device. The rest is kept. Make room"
+    with (
+        pytest.raises(
+            UserError, match=r"no page. results/store: No space left on device. The rest is kept. When that is mended"
+        ),
+        disk.one_message("no page", STORE, "The rest is kept."),
     ):
-        with disk.one_message("no page", STORE, "The rest is kept."):
-            raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(KeyError), disk.one_message("no page", STORE, "The rest is kept."):
         raise KeyError("a mistake of ours")

@@ -37,7 +37,10 @@ def store(tmp_path):
 def test_a_flipped_bit_is_noticed_set_aside_and_said(store, tmp_path, caplog):
     flip_bit(store.path("fit", KEY) / "sub" / "a.txt")
     assert store.has("fit", KEY), "sizes alone do not tell"
-    with caplog.at_level(logging.WARNING), pytest.raises(DamagedArtefact, match="sub/a.txt holds other bytes") as error:
+    with (
+        caplog.at_level(logging.WARNING),
+        pytest.raises(DamagedArtefact, match=r"sub/a.txt holds other bytes") as error,
+    ):
         store.fetch("fit", KEY)
     assert (error.value.kind, error.value.key) == ("fit", KEY)
     assert not store.has("fit", KEY)
@@ -83,7 +86,7 @@ def test_a_file_that_vanishes_after_the_first_look_is_noticed(store):
 def test_an_edited_manifest_counts_as_damaged(store, tmp_path):
     edit_json(store.path("fit", KEY) / MANIFEST, top1_last=99.9)
     assert not store.has("fit", KEY)
-    with pytest.raises(DamagedArtefact, match="no artefact .* that is undamaged"):
+    with pytest.raises(DamagedArtefact, match=r"no artefact .* that is undamaged"):
         store.manifest("fit", KEY)
     assert not store.intact("fit", KEY)
     assert "was changed after it was written" in store.damaged[0]
