@@ -99,8 +99,12 @@ class FolderCheckpoint:
         old = self._slots()
         temporary = self.folder / f".{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
-        save_state(temporary, {**state, **self._spent()})
-        temporary.rename(self.folder / f"slot-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}")
+        try:
+            save_state(temporary, {**state, **self._spent()})
+            temporary.rename(self.folder / f"slot-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}")
+        except BaseException:  # such as a full disk
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core import disk
 from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
@@ -88,7 +89,10 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
             for key in keys:  # a remote store is copied here as far as it is needed
-                store.fetch(role if role in KINDS else "prior", key)
+                try:
+                    store.fetch(role if role in KINDS else "prior", key)
+                except FileNotFoundError as error:  # gone, or damaged and set aside
+                    return Outcome(job.key, f"an input cannot be read: {error}", traceback.format_exc(), missing=key)
         if context.fresh:
             FolderCheckpoint(store.scratch(job.key)).clear()
         threads.keep_pages()
@@ -103,9 +107,15 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         FolderCheckpoint(store.scratch(job.key)).clear()
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
-        return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc(), log.text())
+        return Outcome(job.key, shorten(_told(error, context), MOST_CHARACTERS), traceback.format_exc(), log.text())
+
+
+def _told(error: BaseException, context: JobContext) -> str:
+    """Return one line for people."""
+    if refused := disk.refusal(error, context.store.folder):
+        return f"its results could not be written: {refused}. {disk.CURE}"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: {message}"
 
 
 def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) -> dict[str, Any]:
