@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec
-from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Teacher
 from harness.core.progress import ProgressCallback, no_progress
 from harness.core.store import Store
@@ -123,9 +122,9 @@ def real_part(
     return rows, part.row_labels()
 
 
-def test_crop(protocol: Protocol) -> Crop:
-    """Return how a protocol's test images become squares."""
-    return "margin" if protocol.test_margin else "resize"
+def test_crop(margin: bool) -> Crop:
+    """Return how test images become squares under a protocol whose `test_margin` is `margin`."""
+    return "margin" if margin else "resize"
 
 
 def decoded_file(context: JobContext, name: str, side: int, crop: Crop) -> DecodedFile | None:

@@ -36,7 +36,7 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
     protocol, store = Protocol.model_validate(job.spec["protocol"]), context.store
     with clock.loading():
         images: torch.Tensor | ImageRows
-        test_images, test_labels = real_images(context, "test", side, test_crop(protocol), report)
+        test_images, test_labels = real_images(context, "test", side, test_crop(protocol.test_margin), report)
         if ipc is None:
             images, labels = real_images(context, "train", side, report=report)
         else:
