@@ -30,7 +30,7 @@ from harness.data.split import Crop, Split
 if TYPE_CHECKING:
     import torch
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 16 * 2**20
 """Images decoded at once; a few such chunks are the memory that decoding takes."""
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,20 +110,32 @@ class FileRows(ImageRows):
     def batches(self, order: Tensor, size: int) -> Iterator[Tensor]:
         order = order.cpu()
         order = order if self._chosen is None else self._chosen[order]
-        for batch in _one_ahead(self._read, order.split(size)):
-            yield batch.to(self.device, non_blocking=True)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-images") as reader:
+            pending: Future[Tensor] | None = None
+            for rows in order.split(size):
+                following = reader.submit(self._read, rows, self._room(len(rows)))
+                if pending is not None:
+                    yield pending.result().to(self.device, non_blocking=True)
+                pending = following
+            if pending is not None:
+                yield pending.result().to(self.device, non_blocking=True)
 
     def split(self, size: int) -> Iterable[Tensor]:
         import torch
 
         return self.batches(torch.arange(len(self)), size)
 
-    def _read(self, rows: Tensor) -> Tensor:
-        """Return images of the file, on the CPU; pinned where they go to a GPU, so that copying waits for nothing."""
+    def _room(self, num: int) -> Tensor:
+        """Return memory for images; pinned where they go to a GPU, so that copying waits for nothing.
+
+        Not for the reading thread to ask for: each thread's allocator keeps what is freed for itself.
+        """
         import torch
 
-        pinned = self.device.type == "cuda"
-        images = torch.empty((len(rows), *self.shape[1:]), dtype=torch.uint8, pin_memory=pinned)
+        return torch.empty((num, *self.shape[1:]), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+
+    def _read(self, rows: Tensor, images: Tensor) -> Tensor:
+        """Read images of the file into memory of their shape, and return it."""
         places = [self._offset + row * self._row_bytes for row in rows.tolist()]
         if hasattr(os, "posix_fadvise"):  # the disk may serve them in any order, several at once
             for place in places:
@@ -137,16 +149,3 @@ class FileRows(ImageRows):
 def as_rows(images: Tensor | ImageRows, device: torch.device | str) -> ImageRows:
     """Return images to train on or to score: a tensor goes to the device; rows stay what they are."""
     return images if isinstance(images, ImageRows) else ResidentRows(images.to(device))
-
-
-def _one_ahead(read: Callable[[Tensor], Tensor], parts: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield `read(part)` for each part, the next one being read meanwhile."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-images") as pool:
-        pending = None
-        for part in parts:
-            following = pool.submit(read, part)
-            if pending is not None:
-                yield pending.result()
-            pending = following
-        if pending is not None:
-            yield pending.result()

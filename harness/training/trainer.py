@@ -200,11 +200,11 @@ class TrainingRun:
         draws = draw(self.protocol, num, side, self.augment_rng).to(self.device)
         total = torch.zeros((), device=self.device)
         self.model.train()
-        size, start = self.recipe.batch_size, 0
-        for picked, images in zip(order.split(size), self.images.batches(order, size), strict=True):
-            here = slice(start, start := start + len(picked))
-            loss = self._step(self.augment(images, draws[here]), picked)
-            total += loss * len(picked)
+        size = self.recipe.batch_size
+        for start, images in zip(range(0, num, size), self.images.batches(order, size), strict=True):
+            here = slice(start, start + size)
+            loss = self._step(self.augment(images, draws[here]), order[here])
+            total += loss * len(images)
         mean_loss = total.item() / num
         if not math.isfinite(mean_loss):
             raise RuntimeError(
