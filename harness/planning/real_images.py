@@ -37,7 +37,7 @@ def trainings(resolved: Resolved, plan: Plan) -> list[Job]:
     return [
         job
         for job in plan.jobs.values()
-        if (job.kind == "train" or (job.kind == "teacher" and job.spec["teacher"]["student"]))
+        if (job.kind == "train" or (job.kind == "teacher" and job.spec["teacher"]["epochs"]))
         and (fresh or not store.has(job.kind, job.key))
     ]
 
