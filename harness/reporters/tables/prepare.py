@@ -124,24 +124,35 @@ def prepare(records: pd.DataFrame, *, variants: bool = False) -> pd.DataFrame:
     missing = [c for c in needed if c not in records.columns]
     if missing:
         raise UserError(f"records lack the columns {', '.join(missing)}; they come from harness.load_results(run)")
-    frame = pd.DataFrame(index=pd.RangeIndex(len(records)))
-    for column in _TEXT:
-        texts = records[column].tolist() if column in records else [""] * len(records)
-        frame[column] = ["" if pd.isna(text) else str(text) for text in texts]
-    for column in _INT:
-        frame[column] = pd.Series(records[column].tolist(), dtype="Int64")
-    for column in (*METRICS, *CLASS_METRICS, *COSTS, "budget_bytes", "teacher_bytes", "label_bytes"):
-        values: list[Any] = records[column].tolist() if column in records else [None] * len(records)
-        frame[column] = pd.Series(values, dtype="Float64").to_numpy(dtype=float, na_value=float("nan"))
-    for column in ("reference_row", "random_subset"):
-        flags: list[Any] = records[column].tolist() if column in records else [False] * len(records)
-        frame[column] = [value is not pd.NA and bool(value) for value in flags]
+    frame = _typed(records)
     unknown = sorted(set(frame["status"]) - set(_STATUSES))
     if unknown:
         raise UserError(f"records have the status {unknown[0]!r}; known: {', '.join(_STATUSES)}")
     frame["done"] = frame["status"] == "done"
     frame["label"] = _labels(frame)
     return _without_repeats(frame)
+
+
+def _typed(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the known columns with fixed types, rows numbered from 0; in few blocks, for thousands of selections."""
+    absent = pd.Series([None] * len(records), dtype=object)
+    columns: dict[str, Any] = {}
+    for name in _TEXT:
+        given = records.get(name, absent)
+        texts = zip(given.isna().tolist(), given.tolist(), strict=True)
+        columns[name] = pd.Series(["" if missing else str(text) for missing, text in texts], dtype=object)
+    for name in _INT:
+        given = records[name]
+        columns[name] = given.array if given.dtype == "Int64" else pd.array(given.tolist(), dtype="Int64")
+    for name in (*METRICS, *CLASS_METRICS, *COSTS, "budget_bytes", "teacher_bytes", "label_bytes"):
+        given = records.get(name, absent)
+        if given.dtype == object:
+            given = pd.Series(given.tolist(), dtype="Float64")
+        columns[name] = given.to_numpy(dtype=float, na_value=float("nan"))
+    for name in ("reference_row", "random_subset"):
+        given = records.get(name, absent)
+        columns[name] = np.array([value is not pd.NA and bool(value) for value in given.tolist()], dtype=bool)
+    return pd.DataFrame(columns)
 
 
 def scopes(frame: pd.DataFrame, *, by_protocol: bool = True) -> Iterator[tuple[Scope, pd.DataFrame]]:
