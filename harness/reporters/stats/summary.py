@@ -73,9 +73,9 @@ def observations(values: ArrayLike, sets: ArrayLike) -> Floats:
         raise ValueError(f"one distilled set for each value is needed; found {sets_N.shape} for {values_N.shape}")
     if np.isnan(values_N).any():
         raise ValueError("a value is NaN; leave out the runs that did not finish")
-    names = np.unique(sets_N)
-    if len(names) < 2:
+    if not len(sets_N) or (sets_N == sets_N[0]).all():
         return values_N
+    names = np.unique(sets_N)
     return np.array([values_N[sets_N == name].mean() for name in names])
 
 

@@ -32,6 +32,13 @@ LACKING = " A method that lacks a student stands below the others of its IPC, wi
 SHOWN = {"best": "top1_best", "last": "top1_last"}
 
 
+_READ = (
+    "method", "label", "method_version", "reference_row", "ipc", "student", "distillation_seed", "training_seed", "status",
+    "done", "error", *METRICS,
+)  # fmt: skip
+"""Columns that a line is made of; groups of few columns are cut out faster."""
+
+
 @register_reporter("leaderboard")
 def leaderboard(records: pd.DataFrame) -> list[Table]:
     """Return one leaderboard per scope: by IPC, then by mean best accuracy over students; the reference row last.
@@ -44,8 +51,8 @@ def leaderboard(records: pd.DataFrame) -> list[Table]:
 
 def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     names = students(rows)
-    groups = [group for _, group in rows.groupby(["label", "reference_row", "ipc"], sort=False, dropna=False)]
-    lines = [_line(group, names) for group in groups]
+    groups = rows[list(_READ)].groupby(["label", "reference_row", "ipc"], sort=False, dropna=False)
+    lines = [_line(group, names) for _, group in groups]
     _mark_incomplete(lines, names)
     lines.sort(key=_order)
     contests = leaderboard_contests(rows, lines)
@@ -103,9 +110,10 @@ def _line(group: pd.DataFrame, names: list[str]) -> dict[str, Any]:
         "num_distillation_seeds": distillation,
         "num_training_seeds": training,
     }
-    by_student = dict(iter(group.groupby("student", sort=False)))
+    scores = group[["student", "done", *METRICS]]
+    by_student = dict(iter(scores.groupby("student", sort=False)))
     for student in names:
-        own = by_student.get(student, group.iloc[:0])
+        own = by_student.get(student, scores.iloc[:0])
         line[f"{student}_num_runs"] = spread(own, "top1_best")[2]
         for metric in METRICS:
             mean, std, _ = spread(own, metric)

@@ -62,7 +62,8 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
     lines = [(ipc, student) for ipc in sorted(own["ipc"].dropna().unique()) for student in students(rows)]
     if not lines:
         lines = [(pd.NA, student) for student in students(rows)]
-    contests, index = paper_contests(rows, lines, metric), RowIndex(rows)
+    contests = paper_contests(rows, lines, metric)
+    index = RowIndex(rows, ("status", "done", "error", "distillation_seed", metric))
     cells = {
         (line, label): _cell(index, line, label, metric, contests[line], is_full=label in full)
         for line in lines
@@ -93,6 +94,7 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
 def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[Any, Contest]:
     """Return the tests of every row of the table: methods of one IPC and test model, full data apart."""
     scores, means, own = {}, {}, rows[~rows["reference_row"] & rows["ipc"].notna()]
+    own = own[["ipc", "student", "label", "reference_row", "done", "distillation_seed", "training_seed", metric]]
     groups = dict(iter(own.groupby(["ipc", "student"], sort=False)))
     for ipc, student in lines:
         at = groups.get((ipc, student), own.iloc[:0])

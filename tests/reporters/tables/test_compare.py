@@ -92,13 +92,13 @@ def test_a_pair_of_seeds_counts_with_the_mean_over_students_where_all_finished(r
         record("a", 30.0 + 10 * (student == "t") + seed, student=student, training_seed=seed)
         for student in ("s", "t") for seed in (0, 1) if (student, seed) != ("t", 1)
     ]  # fmt: skip
-    found = seed_scores(frame(*rows).assign(label="a"), "top1_best")
+    found = seed_scores(frame(*rows).assign(label="a", done=True), "top1_best")
     assert found["a"].tolist()[0] == 35.0
     assert np.isnan(found["a"].tolist()[1])
 
 
 def test_nothing_done_is_nothing_to_compare(record, frame):
-    found = seed_scores(frame(record(status="failed")).assign(label="a"), "top1_best")
+    found = seed_scores(frame(record(status="failed")).assign(label="a", done=False), "top1_best")
     (own,) = compare({0: found}, {0: {"a": float("nan")}}).values()
     assert (own.pairs, own.ranks) == ((), {"a": None})
 
