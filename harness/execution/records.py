@@ -34,6 +34,7 @@ MAKING = (
 def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, run: str) -> list[dict[str, Any]]:
     """Return one record per row of the plan."""
     manifests: dict[str, dict[str, Any]] = {}
+    sets: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def manifest(key: str) -> dict[str, Any]:
         if key not in manifests:
@@ -48,10 +49,14 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
         record["budget_bytes"] = _budget(resolved, row.ipc)
         if record["status"] == "done":
             assert row.train is not None
-            record |= _trained(resolved, manifest(row.train))
+            # Not kept: a training has one row as a rule, and 50,000 manifests would fill gigabytes.
+            record |= _trained(resolved, store.manifest("train", row.train))
             record["cached"] = scheduler.status[row.train] == "cached"
         if row.synthesize and scheduler.status[row.synthesize] in ("done", "cached"):
-            made = _distilled(row, store, manifest)
+            own = (row.synthesize, row.ipc, row.fits)
+            if own not in sets:
+                sets[own] = _distilled(row, store, manifest)
+            made = sets[own]
             if record["given"]:  # the device is the students'
                 made = {**made, "device": record["device"], **dict.fromkeys(MAKING)}
             record |= made
