@@ -25,7 +25,8 @@ from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
 from harness.execution.progress import LiveView, make_view
 from harness.execution.records import make_records
-from harness.execution.scheduler import Scheduler, Status
+from harness.execution.scheduler import Scheduler, StoreView
+from harness.execution.status import Status
 from harness.jobs.job import Job
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
@@ -37,8 +38,8 @@ from harness.reporters import page
 from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
+    from harness.execution.executor import Executor
     from harness.execution.progress import PlainView
-    from harness.execution.scheduler import Executor
     from harness.reporters.tables.table import Table
 
 
@@ -73,14 +74,10 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
 
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
-    store, fresh = _checked_store(resolved, plan), resolved.request.fresh
-
-    def has(job: Job) -> bool:
-        return not fresh and store.has(job.kind, job.key)
-
+    store = _checked_store(resolved, plan)
     view = make_view(plan, console)
     executor = make_executor(resolved, view)
-    scheduler = Scheduler(plan, has, executor, view)
+    scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, view)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     RunFolder(folder).write_about({**about, "status": "running"})
@@ -114,6 +111,18 @@ def _checked_store(resolved: Resolved, plan: Plan) -> Store:
     store.check_writable()
     store.sweep()
     return store
+
+
+def _store_view(store: Store, fresh: bool) -> StoreView:
+    """Return what the scheduler asks of the store; a fresh run takes nothing from it."""
+
+    def has(job: Job) -> bool:
+        return not fresh and store.has(job.kind, job.key)
+
+    def has_anew(job: Job) -> bool:
+        return store.has(job.kind, job.key, anew=True)
+
+    return StoreView(has, has_anew=has_anew)
 
 
 def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path) -> None:
@@ -247,9 +256,7 @@ def _cited(name: str) -> dict[str, Any]:
 
 
 def _outcome_counts(scheduler: Scheduler) -> dict[str, int]:
-
-    values = list(scheduler.status.values())
-    return {state: values.count(state) for state in get_args(Status)}
+    return {state: scheduler.status.counts[state] for state in get_args(Status)}
 
 
 def _now() -> str:

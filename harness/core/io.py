@@ -64,6 +64,9 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader sees the old text or the new, never a part. Lines end as on Unix."""
+    """Replace a file in one step: a reader sees the old text or the new, never a part. Lines end as on Unix.
+
+    What UTF-8 cannot hold, such as bytes of a file name, is escaped.
+    """
     with replaced(path) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

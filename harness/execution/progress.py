@@ -19,8 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.text import duration, without_controls
-from harness.execution.scheduler import Stage
+from harness.execution.executor import Stage
 from harness.execution.status import Status, Statuses
+from harness.execution.view import Loss, View
+from harness.jobs.execute import Outcome
 from harness.jobs.job import Job
 from harness.planning.plan import Plan
 
@@ -91,6 +93,10 @@ class TimeLeft:
         self.spent[job.kind] = self.spent.get(job.kind, 0.0) + time.monotonic() - begun
         self.ended[job.kind] += 1
 
+    def forget(self, job: Job) -> None:
+        """Drop a job that was lost: its time says nothing of how long one takes."""
+        self._sum_begun -= self._begun.pop(job.key, 0.0)
+
     def seconds(self, status: Statuses) -> float | None:
         """Return the estimate, or None while a kind is to come that has not been timed."""
         left = status.to_come()
@@ -104,7 +110,7 @@ class TimeLeft:
         return worked / (now - self._first) if worked and self._first is not None else 1.0
 
 
-class PlainView:
+class PlainView(View):
     """One line when a job starts or ends, with the counts and the time left: for logs and pipes."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
@@ -120,13 +126,14 @@ class PlainView:
     def __exit__(self, *exc: object) -> None:
         return None
 
-    def update(self, status: dict[str, Status], stages: Mapping[str, Stage]) -> None:
+    def update(self, status: Statuses, stages: Mapping[str, Stage]) -> None:
         """Remember the state for the next line."""
-        self._status = status if isinstance(status, Statuses) else Statuses(self.plan.jobs, status)
+        self._status = status
         self.left.update(self._status, stages)
 
-    def ended(self, job: Job, status: Status, error: str) -> None:
+    def ended(self, job: Job, status: Status, outcome: Outcome) -> None:
         """Print a line for a job that ended."""
+        error = outcome.error
         self.left.end(job)
         counts = summary(self._status)
         left = self.left.seconds(self._status)
@@ -135,6 +142,14 @@ class PlainView:
         total = sum(v for k, v in counts.items() if k != "cached") if counts["cached"] else len(self._status)
         place = f"{counts['done'] + counts['failed']}/{total}"
         self.tell(f"[{clock}] {place} {status}: {job.title}{': ' + error if error else ''}{rest}", bool(error))
+
+    def lost(self, job: Job, loss: Loss, tries_left: int) -> None:
+        """Print a line for a job that was lost and is tried again."""
+        self.left.forget(job)
+        where = f" on {loss.host} after {duration(loss.seconds)}" if loss.host else ""
+        clock = duration(time.monotonic() - self.begun)
+        again = "tried again" + (f", {tries_left} more" if tries_left else ", for the last time")
+        self.tell(f"[{clock}] lost{where}: {job.title}: {loss.reason}; {again}", True)
 
     def tell(self, line: str, is_error: bool) -> None:
         """Print what became of a job."""
@@ -193,16 +208,20 @@ class LiveView(PlainView):
     def __exit__(self, *exc: object) -> None:
         self._live.stop()
 
-    def update(self, status: dict[str, Status], stages: Mapping[str, Stage]) -> None:
+    def update(self, status: Statuses, stages: Mapping[str, Stage]) -> None:
         """Redraw, if the last drawing is old enough."""
         super().update(status, stages)
         self.show_stages(stages)
 
-    def ended(self, job: Job, status: Status, error: str) -> None:
+    def ended(self, job: Job, status: Status, outcome: Outcome) -> None:
         """Failures are printed above the panel at once; the rest shows in the counts."""
         self.left.end(job)
-        if error:
-            self.console.print(Text(without_controls(f"{status}: {job.title}: {error}"), style="red"))
+        if outcome.error:
+            self.tell(f"{status}: {job.title}: {outcome.error}", True)
+
+    def tell(self, line: str, is_error: bool) -> None:
+        """Print above the panel."""
+        self.console.print(Text(without_controls(line), style="red" if is_error else ""))
 
     def show_stages(self, stages: Mapping[str, Stage]) -> None:
         """Redraw the stages while a job runs in this process."""

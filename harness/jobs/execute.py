@@ -15,7 +15,7 @@ from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.progress import ProgressCallback
 from harness.core.text import shorten
-from harness.jobs import threads
+from harness.jobs import numerics, threads
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext
@@ -25,6 +25,25 @@ from harness.jobs.log import JobLog
 
 MOST_CHARACTERS = 2000
 """Of an error in records and tables; its traceback is kept whole."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where and when a job was begun.
+
+    Attributes:
+        host: name of the machine.
+        node: the executor's name of it; empty where there is one machine only.
+        pid: process on that machine.
+        device: "cpu", or the GPU as it calls itself.
+        began: seconds since 1970.
+    """
+
+    host: str
+    node: str
+    pid: int
+    device: str
+    began: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,7 @@ class Outcome:
         cause: key of the job that failed, where this one could not run without it.
         lost: the system took the job away (its worker or node died, memory ran out): it may be tried again.
         missing: key of a dependency whose artefact was damaged and set aside: it is made again, and then this job.
+        where: where it ran; None where it never began.
     """
 
     key: str
@@ -48,6 +68,7 @@ class Outcome:
     cause: str | None = None
     lost: bool = False
     missing: str | None = None
+    where: Where | None = None
 
     @property
     def ok(self) -> bool:
@@ -71,6 +92,7 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         if context.fresh:
             FolderCheckpoint(store.scratch(job.key)).clear()
         threads.keep_pages()
+        numerics.set_defaults()
         threads.set_threads(job.resources.cpus)
         store.write(
             job.kind,

@@ -7,8 +7,9 @@ from rich.console import Console, Group
 
 from harness.core.config.suite import Resources
 from harness.execution import progress
-from harness.execution.scheduler import Stage
+from harness.execution.executor import Stage
 from harness.execution.status import Statuses
+from harness.jobs.execute import Outcome
 from harness.jobs.job import Job
 from harness.planning.plan import Plan
 
@@ -92,7 +93,7 @@ def test_an_event_reads_no_more_than_its_job(view_of):
             view.update(status, {key: STAGE})
             status[key] = "done"
             view.update(status, {})
-            view.ended(jobs[key], "done", "")
+            view.ended(jobs[key], "done", Outcome(key))
     assert count.reads == 0
 
 
@@ -135,7 +136,7 @@ def test_a_notebook_keeps_the_first_failures_and_counts_the_rest(monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda *args, **options: Shown())
     with progress.NotebookView(Plan(JOBS, ()), Console(force_jupyter=True)) as view:
         for _ in range(1000):
-            view.ended(JOBS["a"], "failed", "broke")
+            view.ended(JOBS["a"], "failed", Outcome("a", "broke"))
     assert len(shown[-1].splitlines()) == progress.SHOWN_FAILURES + 1
     assert shown[-1].endswith("... and 980 more failures")
     assert len(shown) < 100
