@@ -99,7 +99,7 @@ def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[A
     for ipc, student in lines:
         at = groups.get((ipc, student), own.iloc[:0])
         scores[ipc, student] = seed_scores(at, metric)
-        means[ipc, student] = {label: spread(own, metric)[0] for label, own in at.groupby("label", sort=False)}
+        means[ipc, student] = {str(label): spread(one, metric)[0] for label, one in at.groupby("label", sort=False)}
     return compare(scores, means)
 
 
