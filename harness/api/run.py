@@ -35,6 +35,7 @@ from harness.planning.plan import Plan
 from harness.planning.planner import make_plan
 from harness.planning.preflight import check_disk, check_weights
 from harness.planning.request import RunRequest, make_request
+from harness.planning.request_file import request_text
 from harness.planning.resolve import Resolved, resolve
 from harness.reporters import page
 from harness.reporters.runs import Run
@@ -52,14 +53,15 @@ def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
 
 
-def run(*, console: Console | None = None, **fields: Any) -> Run:
+def run(*, console: Console | None = None, config: str | Path | None = None, **fields: Any) -> Run:
     """Run a benchmark and return where its results are.
 
     Args:
         console: where progress goes; None: standard error.
+        config: a file with a whole request, such as a run's request.yaml or a tuning's best.yaml; fields given here win.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
             ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, weights_root, name,
-            fresh.
+            fresh, validation (0.2: accuracy on this share of the training split, not on the test split).
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -69,7 +71,7 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
         >>> done = harness.run(methods=["random_real"], suite="digits", ipc=[10])  # doctest: +SKIP
         >>> harness.load_results(done)[["method", "student", "top1_best"]]  # doctest: +SKIP
     """
-    request = make_request(**fields)
+    request = make_request(config=config, **fields)
     resolved, plan = prepare(request)
     return execute_plan(resolved, plan, console or Console(stderr=True))
 
@@ -84,6 +86,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     about = describe_run(resolved, plan, folder.name)
     with _writing(store, folder):
         RunFolder(folder).write_about({**about, "status": "running"})
+        RunFolder(folder).write_request(request_text(resolved.request))
     for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)

@@ -83,6 +83,7 @@ def _say_stopped() -> None:
 
 @app.command()
 def run(
+    context: typer.Context,
     suite: Annotated[
         str,
         typer.Option(
@@ -116,15 +117,18 @@ def run(
     scores: options.Scores = False,
     fresh: options.Fresh = False,
     name: options.RunName = None,
+    config: options.Config = None,
+    validation: options.Validation = None,
+    validation_seed: options.ValidationSeed = 0,
 ) -> int:
     """Distil with each method, train students on each distilled set, and show the leaderboard.
 
     What is in the store is not run again; a run that was killed goes on with the same command.
 
     Examples: `harness run --suite digits` (runs anywhere, minutes), `harness run --suite digits --methods minimax,dit
-    --ipc 10 --seeds 0,1,2,3,4`, `harness run --plugin mine.py --dry-run`.
+    --ipc 10 --seeds 0,1,2,3,4`, `harness run --plugin mine.py --dry-run`, `harness run --config best.yaml --name tuned`.
     """
-    request = make_request(
+    fields = dict(
         suite=suite,
         methods=options.names(methods),
         ipc=options.numbers(ipc, "--ipc", 1),
@@ -145,7 +149,10 @@ def run(
         scores=scores,
         fresh=fresh,
         name=name,
+        validation=validation,
+        validation_seed=validation_seed,
     )
+    request = make_request(config=config, **(options.given(context, fields) if config else fields))
     suites = members(request.suite)
     if suites is not None:
         return _run_group(request, suites, dry_run)

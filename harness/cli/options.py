@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -90,6 +90,26 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, whate
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; default: suite and time.")]
 
 
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="A whole request from a file, such as a run's request.yaml or a tuning's best.yaml; flags given beside it win. "
+        "Plugins that it names are loaded: they are code."
+    ),
+]
+
+
+Validation = Annotated[
+    float | None,
+    typer.Option(
+        help="Score on this share of the training split in place of the test split, such as 0.2; methods see the rest."
+    ),
+]
+
+
+ValidationSeed = Annotated[int, typer.Option(min=0, help="Which images of the training split these are.")]
+
+
 def names(text: str | None) -> tuple[str, ...] | None:
     """Split "a,b" into names."""
     if text is None:
@@ -113,3 +133,15 @@ def numbers(text: str | None, option: str, least: int) -> tuple[int, ...] | None
             raise UserError(f"{option} {text!r}: {number} is too small; at least {least} is needed.")
         numbers.append(number)
     return tuple(numbers)
+
+
+_PARAMETERS = {"bytes": "size", "plugins": "plugin"}
+"""Field of a request -> the name that its option has in the code, where they differ."""
+
+
+def given(context: typer.Context, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields whose options were typed, or stand in the environment; the others are defaults."""
+    from click.core import ParameterSource
+
+    sources = {name: context.get_parameter_source(_PARAMETERS.get(name, name)) for name in fields}
+    return {name: value for name, value in fields.items() if sources[name] != ParameterSource.DEFAULT}

@@ -25,6 +25,10 @@ RUN = "run.json"
 RECORDS = "records.json"
 
 
+REQUEST = "request.yaml"
+"""What `harness run --config` takes. Nothing reads it by itself."""
+
+
 PAGE = "index.html"
 
 
@@ -129,6 +133,10 @@ class RunFolder:
                 raise
             with self.about_file.open("r+b") as handle:
                 handle.write(text.ljust(room))
+
+    def write_request(self, text: str) -> None:
+        """Write request.yaml."""
+        write_text_atomically(self.path / REQUEST, text)
 
     def write_records(self, records: list[dict[str, Any]]) -> None:
         """Write records.json."""

@@ -170,6 +170,8 @@ class _Request(_Known):
     store: Words | None = None
     data_root: Words | None = None
     weights_root: Words | None = None
+    validation: Number | None = None
+    validation_seed: Count = 0
 
 
 class _Suite(_Known):

@@ -11,6 +11,7 @@ from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError
 from harness.core.overrides import parse_overrides
 from harness.planning.budget import as_sizes
+from harness.planning.request_file import beside_file, read_request
 
 
 class RunRequest(ConfigModel):
@@ -40,19 +41,29 @@ class RunRequest(ConfigModel):
     scores: bool = Field(False, description="train the students more that label- and augmentation-robust scores need")
     name: str | None = Field(None, description="name of the run; none: suite and time")
     fresh: bool = Field(False, description="run every job again although the store has its result")
+    validation: float | None = Field(
+        None, gt=0, lt=1, description="share of the training split that accuracy is measured on, not on the test split"
+    )
+    validation_seed: int = Field(0, ge=0, description="which images of the training split these are")
 
 
 _LISTS = ("ipc", "bytes", "seeds", "distill_seeds")
 """Fields of numbers; one number alone is a list of one."""
 
 
-def make_request(**fields: Any) -> RunRequest:
+def make_request(*, config: str | Path | None = None, **fields: Any) -> RunRequest:
     """Build a request from Python or the command line.
+
+    Args:
+        config: a file with a whole request, such as a run's request.yaml; the fields given beside it win.
+        **fields: those of `RunRequest`; None: as if left out.
 
     Raises:
         UserError: an unknown field or a value of the wrong kind.
     """
     fields["settings"] = parse_overrides(fields.get("settings") or {})
+    if config is not None:
+        fields = beside_file(read_request(config), fields)
     for name in ("methods", "students", "plugins", *_LISTS):
         value = fields.get(name)
         if isinstance(value, str | int | Path):

@@ -39,7 +39,7 @@ def resolve_data(request: RunRequest, part: SuitePart) -> Data:
     Raises:
         UserError: they are not there or not as the suite says, or a student or the device cannot be had.
     """
-    source = {**part.suite.source, **request.settings.get("data", {})}
+    source = cut({**part.suite.source, **request.settings.get("data", {})}, request.validation, request.validation_seed)
     opened = open_source(source, tuple(c.id for c in part.classes), Path(request.data_root))
     opened.check()
     fingerprint = opened.fingerprint()
@@ -49,6 +49,11 @@ def resolve_data(request: RunRequest, part: SuitePart) -> Data:
     counts = tuple(opened.split("train").num_per_class.values()) if counted else ()
     root = str(Path(request.data_root).resolve())
     return Data(source, root, fingerprint, opened.describe(), counts, device)
+
+
+def cut(source: dict[str, Any], share: float | None, seed: int) -> dict[str, Any]:
+    """Return a source whose test split is a share of its training split; None: the source itself."""
+    return source if share is None else {"kind": "validation", "of": source, "share": share, "seed": seed}
 
 
 def _check_students(students: tuple[str, ...], num_classes: int, side: int) -> None:

@@ -24,6 +24,7 @@ from harness.data.sets.folder import load_distilled
 from harness.data.sources.base import open_source
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.task_resources import load_teacher_features
+from harness.planning.resolve_data import cut
 from harness.reporters.figures.points import rows_with
 from harness.students.features import FeatureExtractor
 
@@ -165,8 +166,10 @@ def open_run_images(run: RunFolder, records: pd.DataFrame, store: Store, named: 
             "made from with --suite, or run it again."
         )
     # Numbers and switches of the run say which part of the images it took; texts may be paths.
-    own = about["request"].get("settings", {}).get("data", {})
+    request = about["request"]
+    own = request.get("settings", {}).get("data", {})
     source = {**suite.suite.source, **{k: v for k, v in own.items() if isinstance(v, int | float)}, **named.data}
+    source = cut(source, request.get("validation"), request.get("validation_seed", 0))
     root = str(Path(named.data_root).resolve())
     opened = open_source(source, ids, Path(root))
     opened.check()

@@ -18,7 +18,7 @@ _OPTIONS = {
     "protocol": "--protocol", "seeds": "--seeds", "distill_seeds": "--distill-seeds", "executor": "--executor",
     "ray_address": "--ray-address", "workers": "--workers", "device": "--device", "plugins": "--plugin",
     "settings": "--set", "store": "--store", "data_root": "--data-root", "weights_root": "--weights-root",
-    "scores": "--scores", "fresh": "--fresh",
+    "scores": "--scores", "fresh": "--fresh", "validation": "--validation", "validation_seed": "--validation-seed",
 }  # fmt: skip
 """Field of a request -> option. Not `name`: a run of that name exists now."""
 
