@@ -141,7 +141,5 @@ _PARAMETERS = {"bytes": "size", "plugins": "plugin"}
 
 def given(context: typer.Context, fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields whose options were typed, or stand in the environment; the others are defaults."""
-    from click.core import ParameterSource
-
     sources = {name: context.get_parameter_source(_PARAMETERS.get(name, name)) for name in fields}
-    return {name: value for name, value in fields.items() if sources[name] != ParameterSource.DEFAULT}
+    return {name: value for name, value in fields.items() if getattr(sources[name], "name", "") != "DEFAULT"}

@@ -47,8 +47,8 @@ def test_a_flag_beside_the_file_wins(cli, tmp_path, tiny_suite):
     file.write_text(yaml.safe_dump({**TINY, "suite": str(tiny_suite), "store": str(tmp_path / "a")}))
     code, out, err = cli("run", "--config", file, "--methods", "herding", "--dry-run")
     assert code == 0, err
-    assert "Herding" in out
-    assert "Random" not in out
+    assert "synthesize herding ipc 1" in out
+    assert "random_real" not in out
     assert not (tmp_path / "a").exists()
 
 
@@ -63,10 +63,16 @@ def test_a_plugin_that_a_request_names_is_loaded_by_a_run_of_it_only(cli, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("share", "said"), [(0.999, "leaves class 0 empty on one side"), (0, "validation"), (1.5, "validation")]
+    ("share", "said"),
+    [
+        (0.999, "leaves class 8 empty on one side: 0.999 of its 122 training images is all"),
+        (0.0001, "leaves class 8 empty"),
+        (0, "validation"),
+        (1.5, "validation"),
+    ],
 )
 def test_a_share_that_leaves_a_class_empty_is_one_message(cli, tmp_path, tiny_suite, share, said):
-    code, out, err = cli("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--validation", share)
+    code, out, err = cli("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--executor", "local", "--validation", share)
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err

@@ -70,6 +70,7 @@ class Validation(ImageSource):
             UserError: nothing would be left of a class on one side.
         """
         whole = self.whole.split("train")
+        self._check_share(whole)
         _, held = whole.holdout(self.config.share, self.config.seed)
         train, test = {}, {}
         for class_id in whole.class_ids:
@@ -86,6 +87,21 @@ class Validation(ImageSource):
                 )
             train[class_id], test[class_id] = rest, sorted(out)
         return {"train": whole.select(train), "test": whole.select(test)}
+
+    def _check_share(self, whole: Split) -> None:
+        """Refuse a share that, rounded, is none or all of a class.
+
+        Raises:
+            UserError: names the smallest such class.
+        """
+        share = self.config.share
+        empty = {c: n for c, n in whole.num_per_class.items() if round(share * n) in (0, n)}
+        if empty:
+            class_id, num = min(empty.items(), key=lambda item: item[1])
+            raise UserError(
+                f"a validation share of {share:g} leaves class {class_id} empty on one side: {share:g} of its {num} training "
+                f"images is {'all' if round(share * num) else 'none'}. Choose another share, such as 0.2."
+            )
 
     def describe(self) -> str:
         num = {name: len(self.split(name)) for name in ("train", "test")}
