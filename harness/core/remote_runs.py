@@ -10,9 +10,34 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.core.errors import UserError
-from harness.core.paths import below, plain_name
+from harness.core.paths import below, is_regular, plain_name, plain_path
+from harness.core.remote_errors import RemoteError
 from harness.core.run_folder import RECORDS, RUN, RunFolder
 from harness.core.store import Store
+
+
+def upload_run_file(store: Store, folder: Path, name: str) -> bool:
+    """Copy one file of a run to the remote, while the run goes on or after its end; nothing for a local store.
+
+    Returns:
+        Whether it is there. That it is not is no reason to end a run.
+    """
+    try:
+        if store.is_remote:
+            store.remote.put(folder / plain_path(name), f"runs/{folder.name}/{name}")
+    except (RemoteError, FileNotFoundError):
+        return False
+    return True
+
+
+def upload_reports(store: Store, folder: Path) -> bool:
+    """Copy page, tables and figures of a run of a remote store there again, as they are now; return whether they are there."""
+    if not store.is_remote or folder.parent.resolve() != store.runs.resolve():
+        return True
+    own = RunFolder(folder)
+    made = [path for part in (own.tables, own.figures) if not part.is_symlink() for path in part.glob("*")]
+    names = [path.relative_to(folder).as_posix() for path in [*made, own.page] if is_regular(path)]
+    return all([upload_run_file(store, folder, name) for name in names])
 
 
 def upload_run(store: Store, folder: Path) -> None:
@@ -26,13 +51,17 @@ def upload_run(store: Store, folder: Path) -> None:
     found = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
     names = [path.relative_to(folder).as_posix() for path in found]
     try:
-        for name in _records_last(names):
-            store.remote.put(folder / name, f"runs/{folder.name}/{name}")
-    except Exception as error:
+        _put(store, folder, [name for name in names if name != RECORDS])
+        _put(store, folder, [name for name in names if name == RECORDS])
+    except RemoteError as error:
         raise UserError(
-            f"run {folder.name}: its files could not be copied to store {store.uri} ({error}). They lie in {folder}; "
+            f"run {folder.name}: its files could not be copied to store {store.uri} ({error.reason}). They lie in {folder}; "
             "what its jobs made is in the store, so the same `harness run` command makes them again."
         ) from None
+
+
+def _put(store: Store, folder: Path, names: list[str]) -> None:
+    store.remote.for_each(lambda name: store.remote.put(folder / name, f"runs/{folder.name}/{name}"), names)
 
 
 def run_names(store: Store) -> set[str]:
@@ -65,7 +94,7 @@ def _fetch(store: Store, name: str, files: Iterable[str]) -> None:
         target = below(folder, file)
         if not (ended and target.exists()):
             try:
-                store.remote.get(f"runs/{name}/{file}", target)
+                store.remote.get(f"runs/{name}/{file}", target, dated=file in (RUN, RECORDS))
             except FileNotFoundError:  # killed before it had records
                 continue
 

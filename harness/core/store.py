@@ -25,9 +25,7 @@ from harness.core.io import file_sha256
 from harness.core.manifest import parse_manifest
 from harness.core.paths import below, is_regular, leads_elsewhere, plain_name
 from harness.core.remote import RemoteFolder, cache_folder, make_private
-
-MANIFEST = "manifest.json"
-
+from harness.core.remote_artefacts import MANIFEST, RemoteArtefacts
 
 _HOST = platform.node().replace("-", "_") or "localhost"
 
@@ -65,12 +63,14 @@ class Store:
         self.folder = self.root / "store"
         self.runs = self.root / "runs"
 
-        self._listed: dict[str, set[str]] = {}
-
     @cached_property
     def remote(self) -> RemoteFolder:
         """The folder behind the URI."""
         return RemoteFolder(self.uri)
+
+    @cached_property
+    def _remote(self) -> RemoteArtefacts:
+        return RemoteArtefacts(self.remote)
 
     def make_cache(self) -> None:
         """Make the private folder for copies of a remote store; a local store has none.
@@ -114,14 +114,27 @@ class Store:
     def has(self, kind: str, key: str, *, anew: bool = False) -> bool:
         """Return whether the artefact is there; a local one with every file at its full size.
 
-        Of a remote store each kind is listed once, and only the manifest is asked for: nothing is copied. What other
-        machines write after that listing may be overlooked; `anew`, `fetch` and `manifest` ask the remote itself.
+        Of a remote store each kind is listed once: nothing is copied. What other machines write after that listing is
+        overlooked; `anew`, `fetch` and `manifest` ask the remote itself.
         """
         if not self.is_remote:
             return self._is_whole(kind, key)
-        if kind not in self._listed and not anew:
-            self._listed[kind] = self.remote.names(f"store/{kind}")
-        return (anew or key in self._listed[kind]) and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
+        return self._remote.has(kind, key, anew=anew)
+
+    def offer(self, kind: str, key: str) -> bool:
+        """Upload an artefact that lies here whole, with the right sums, and not at the remote: an upload had failed.
+
+        Returns:
+            Whether the remote has it now. What lies here damaged is removed.
+        """
+        if not self.is_remote or not self._is_whole(kind, key):
+            return False
+        manifest, folder = self._read_manifest(kind, key) or {"files": {}}, self.path(kind, key)
+        if any(file_sha256(folder / name) != info["sha256"] for name, info in manifest["files"].items()):
+            shutil.rmtree(folder, ignore_errors=True)
+            return False
+        self._upload(kind, key, replace=False)
+        return True
 
     def fetch(self, kind: str, key: str) -> Path:
         """Return the local folder of an artefact with all its files; those of a remote store are copied here once.
@@ -167,7 +180,7 @@ class Store:
             FileNotFoundError: the artefact does not exist or is damaged.
         """
         if self.is_remote:
-            manifest = parse_manifest(self.remote.read(f"store/{kind}/{key}/{MANIFEST}") or "")
+            manifest = parse_manifest(self._remote.manifest_text(kind, key) or "")
         else:
             manifest = self._read_manifest(kind, key) if self._is_whole(kind, key) else None
         if manifest is None:
@@ -259,21 +272,13 @@ class Store:
 
     def _upload(self, kind: str, key: str, *, replace: bool) -> None:
         """Copy an artefact to the remote, the manifest last; one that another machine put there first stays."""
-        folder, target = self.path(kind, key), f"store/{kind}/{key}"
-        if self.remote.exists(f"{target}/{MANIFEST}"):
-            if not replace:
-                return
-            self.remote.remove(f"{target}/{MANIFEST}")  # it would speak of files that are half replaced
         manifest = self._read_manifest(kind, key)
         assert manifest is not None, "it was just published"
-        for name in manifest["files"]:
-            self.remote.put(folder / name, f"{target}/{name}")
-        self.remote.put(folder / MANIFEST, f"{target}/{MANIFEST}")
-        self._listed.setdefault(kind, set()).add(key)
+        self._remote.put(kind, key, self.path(kind, key), manifest["files"], replace=replace)
 
     def _download(self, kind: str, key: str) -> None:
         """Copy an artefact here unless the copy is that of the remote's manifest; without one there is nothing to copy."""
-        text = self.remote.read(f"store/{kind}/{key}/{MANIFEST}")
+        text = self._remote.manifest_text(kind, key)
         manifest = parse_manifest(text or "")
         if text is None or manifest is None:
             raise FileNotFoundError(self._absent(kind, key))
@@ -286,7 +291,6 @@ class Store:
         if is_copy():
             return
         with self._temporary(kind, key) as folder:
-            for name in manifest["files"]:
-                self.remote.get(f"store/{kind}/{key}/{name}", folder / name)
+            self._remote.get(kind, key, manifest["files"], folder)
             (folder / MANIFEST).write_text(text, encoding="utf-8")
             self._publish(folder, kind, key, is_copy)

@@ -14,6 +14,7 @@ from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.progress import ProgressCallback
+from harness.core.remote_errors import RemoteError
 from harness.core.text import shorten
 from harness.jobs import threads
 from harness.jobs.checkpoint import FolderCheckpoint
@@ -61,15 +62,15 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
     try:
         report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
         store = context.store
-        if not context.fresh and store.has(job.kind, job.key, anew=True):
-            return Outcome(job.key)  # another run made it meanwhile
+        if not context.fresh and (store.has(job.kind, job.key, anew=True) or store.offer(job.kind, job.key)):
+            return Outcome(job.key)  # another run made it meanwhile, or this one could not upload it
         for name, source in context.plugins:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
             for key in keys:  # a remote store is copied here as far as it is needed
                 store.fetch(role if role in KINDS else "prior", key)
         if context.fresh:
-            FolderCheckpoint(store.scratch(job.key)).clear()
+            FolderCheckpoint.of(store, store.scratch(job.key)).clear(look=True)
         threads.keep_pages()
         threads.set_threads(job.resources.cpus)
         store.write(
@@ -78,12 +79,13 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
             lambda folder: log.keep(folder, lambda: _run(job, context, folder, report)),
             replace=context.fresh,
         )
-        FolderCheckpoint(store.scratch(job.key)).clear()
+        FolderCheckpoint.of(store, store.scratch(job.key)).clear()
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
-        return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc(), log.text())
+        text, lost = shorten(kind + message, MOST_CHARACTERS), isinstance(error, RemoteError) and error.lost
+        return Outcome(job.key, text, traceback.format_exc(), log.text(), lost=lost)
 
 
 def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) -> dict[str, Any]:

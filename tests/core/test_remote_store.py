@@ -27,6 +27,7 @@ def fill(folder):
 def _own_temporary_folder(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr("harness.core.remote.WAITS_S", (0.0, 0.0))
 
 
 @pytest.fixture
