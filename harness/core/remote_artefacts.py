@@ -64,9 +64,13 @@ class RemoteArtefacts:
 
     def remove(self, kind: str, key: str) -> None:
         """Make an artefact absent: mark and manifest go, its files are written over by the next."""
+        self.unlist(kind, key)
+        self.remote.remove(f"store/{kind}/{key}/{MANIFEST}")
+
+    def unlist(self, kind: str, key: str) -> None:
+        """Remove the mark of an artefact that is not there, so that the next run makes it."""
         self._listed.get(kind, set()).discard(key)
         self.remote.remove(f"store/whole/{kind}/{key}")
-        self.remote.remove(f"store/{kind}/{key}/{MANIFEST}")
 
     def get(self, kind: str, key: str, files: Iterable[str], folder: Path) -> None:
         """Copy an artefact's files here, into a folder of the caller."""

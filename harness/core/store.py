@@ -281,6 +281,7 @@ class Store:
         text = self._remote.manifest_text(kind, key)
         manifest = parse_manifest(text or "")
         if text is None or manifest is None:
+            self._remote.unlist(kind, key)
             raise FileNotFoundError(self._absent(kind, key))
 
         def is_copy() -> bool:
