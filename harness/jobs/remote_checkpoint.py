@@ -13,12 +13,13 @@ import time
 import uuid
 from pathlib import Path
 
+from harness.core.errors import UserError
 from harness.core.paths import is_plain
 from harness.core.remote import RemoteFolder
 from harness.core.remote_errors import RemoteError
 
-EVERY_S = float(os.environ.get("HARNESS_CHECKPOINT_UPLOAD_S", "30"))
-"""Seconds between two uploads."""
+EVERY_S = 30.0
+"""Between two uploads, unless HARNESS_CHECKPOINT_UPLOAD_S says otherwise."""
 
 
 _SHARE = 10
@@ -30,6 +31,19 @@ _WHOLE = "whole"
 
 _seen: set[tuple[str, str]] = set()
 """Store and folder where this process found states, or wrote some: only there is something to clear."""
+
+
+def _every_s() -> float:
+    """Return the seconds between two uploads.
+
+    Raises:
+        UserError: the environment gives no number.
+    """
+    text = os.environ.get("HARNESS_CHECKPOINT_UPLOAD_S", str(EVERY_S))
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        raise UserError(f"HARNESS_CHECKPOINT_UPLOAD_S is {text!r}; expected a number of seconds, such as 30.") from None
 
 
 class RemoteCheckpoint:
@@ -44,7 +58,8 @@ class RemoteCheckpoint:
         self.remote = remote
         self.name = name
         self._there: set[str] = set()
-        self._next = time.monotonic() + EVERY_S
+        self._every_s = _every_s()
+        self._next = time.monotonic() + self._every_s
 
     def newest(self) -> str | None:
         """Return the name of the newest whole state there: one listing."""
@@ -90,7 +105,7 @@ class RemoteCheckpoint:
         except (RemoteError, FileNotFoundError):  # no connection, or a state that was replaced meanwhile
             self._there |= older
         ended = time.monotonic()
-        self._next = ended + max(EVERY_S, _SHARE * (ended - began))
+        self._next = ended + max(self._every_s, _SHARE * (ended - began))
 
     def _remove(self, files: set[str]) -> None:
         """Remove files, the marks first: what is half removed is not whole."""
