@@ -49,8 +49,9 @@ def store(tmp_path):
     fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
 
 
-def test_seconds_between_uploads_that_are_no_number_are_refused(store, monkeypatch):
+def test_seconds_between_uploads_that_are_no_number_are_refused(monkeypatch):
     monkeypatch.setenv("HARNESS_CHECKPOINT_UPLOAD_S", "often")
+    store = Store("memory://none")
     with pytest.raises(UserError, match="HARNESS_CHECKPOINT_UPLOAD_S is 'often'; expected a number of seconds"):
         FolderCheckpoint.of(store, store.scratch("0" * 32))
 
