@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from harness.api.inspect import inspect
     from harness.api.report import figures, report, write_page
     from harness.api.run import run
+    from harness.api.verify import verify
     from harness.data.sources.base import register_source
     from harness.execution.local import LocalExecutor
     from harness.reporters import register_reporter
@@ -77,6 +78,7 @@ __all__ = [
     "report",
     "report_published",
     "run",
+    "verify",
     "write_page",
 ]
 
@@ -98,6 +100,7 @@ _LAZY = {
     "report": "harness.api.report",
     "report_published": "harness.reporters.tables.published",
     "run": "harness.api.run",
+    "verify": "harness.api.verify",
     "write_page": "harness.api.report",
 }
 

@@ -20,6 +20,7 @@ from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
 from harness.core.remote_runs import upload_reports
@@ -50,6 +51,9 @@ app.command()(evaluate)
 
 
 app.command()(export)
+
+
+app.command()(verify)
 
 
 def main() -> NoReturn:
@@ -272,7 +276,7 @@ def inspect(
     console = stdout()
     console.print(done.table.to_rich(console.width), crop=False)
     output.print_drawn(folder, done.figures)
-    return 0
+    return 1 if done.left_out else 0
 
 
 @app.command("list")

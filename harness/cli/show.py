@@ -27,6 +27,7 @@ from harness.core.text import DASH, byte_size, duration, shorten, without_contro
 from harness.jobs.job import KINDS
 from harness.planning.estimate import estimate
 from harness.planning.plan import Plan
+from harness.planning.real_images import describe_images
 from harness.planning.rerun import rerun_reasons
 from harness.planning.resolve import Resolved
 from harness.students.spec import catalogue
@@ -224,6 +225,8 @@ def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
     if not resolved.request.fresh:
         print_reruns(rerun_reasons(plan, store), console)
     print_estimate(resolved, plan, console)
+    for line in describe_images(resolved, plan):
+        console.print(Text(line), soft_wrap=True)
     console.print(f"{len(plan.jobs)} jobs, {len(plan.rows)} records. Dry run: nothing was run or written.")
 
 

@@ -1,6 +1,6 @@
 """The executors by name: where jobs run. Same plan, same results, whichever runs it.
 
-An executor is a class with the calls of `harness.execution.scheduler.Executor`, made with the run's `JobContext` and
+An executor is a class with the calls of `harness.execution.executor.Executor`, made with the run's `JobContext` and
 `ExecutorOptions`.
 """
 
@@ -29,7 +29,7 @@ class ExecutorOptions:
 
 
 executors: Registry[Callable[..., Any]] = Registry(
-    "executor", {"ray": "harness.execution.ray:RayExecutor", "local": "harness.execution.local:LocalExecutor"}
+    "executor", {"ray": "harness.execution.ray.executor:RayExecutor", "local": "harness.execution.local:LocalExecutor"}
 )
 
 

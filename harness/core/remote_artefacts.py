@@ -11,10 +11,9 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.core.integrity import MANIFEST
 from harness.core.remote import RemoteFolder
 from harness.core.remote_errors import RemoteError
-
-MANIFEST = "manifest.json"
 
 
 class RemoteArtefacts:
@@ -66,6 +65,13 @@ class RemoteArtefacts:
         """Make an artefact absent: mark and manifest go, its files are written over by the next."""
         self.unlist(kind, key)
         self.remote.remove(f"store/{kind}/{key}/{MANIFEST}")
+
+    def withdraw(self, kind: str, key: str) -> None:
+        """Make a damaged artefact absent; its manifest stays beside its files, under another name."""
+        text = self.manifest_text(kind, key)
+        if text is not None:
+            self.remote.write(f"store/{kind}/{key}/damaged-{MANIFEST}", text)
+        self.remove(kind, key)
 
     def unlist(self, kind: str, key: str) -> None:
         """Remove the mark of an artefact that is not there, so that the next run makes it."""

@@ -6,6 +6,7 @@ loaded, no link in it is followed, and texts lose what a terminal would obey.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from functools import cached_property
@@ -118,8 +119,16 @@ class RunFolder:
         return folder
 
     def write_about(self, about: dict[str, Any]) -> None:
-        """Write run.json."""
-        write_text_atomically(self.about_file, json.dumps(about, indent=1))
+        """Write run.json; on a full disk over the old one, which had room for it."""
+        try:
+            write_text_atomically(self.about_file, json.dumps(about, indent=1))
+        except OSError as error:
+            text = json.dumps(about).encode()
+            room = self.about_file.stat().st_size if is_regular(self.about_file) else 0
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or len(text) > room:
+                raise
+            with self.about_file.open("r+b") as handle:
+                handle.write(text.ljust(room))
 
     def write_records(self, records: list[dict[str, Any]]) -> None:
         """Write records.json."""

@@ -122,11 +122,50 @@ class Split:
         Raises:
             UserError: images cannot be read; names them.
         """
+        items = [(c, i) for c in self.class_ids for i in self._indices[c]]
+        return self._store.read(items, size=size, crop=crop, report=report), self.row_labels()
+
+    def row_labels(self) -> torch.Tensor:
+        """Return the labels int64 [N] of `tensors`, without reading an image."""
         import torch
 
-        items = [(c, i) for c in self.class_ids for i in self._indices[c]]
-        labels = torch.tensor([self.labels[c] for c, _ in items], dtype=torch.int64)
-        return self._store.read(items, size=size, crop=crop, report=report), labels
+        counts = self.num_per_class
+        labels = torch.tensor([self.labels[c] for c in self.class_ids], dtype=torch.int64)
+        return labels.repeat_interleave(torch.tensor([counts[c] for c in self.class_ids]))
+
+    def rows(self, start: int, stop: int, *, size: int, crop: Crop) -> torch.Tensor:
+        """Read the rows [start, stop) of `tensors`: uint8 [stop - start, 3, size, size] on the CPU.
+
+        Raises:
+            UserError: images cannot be read; names them.
+        """
+        items, first = [], 0
+        for c in self.class_ids:
+            own = self._indices[c]
+            items += [(c, i) for i in own[max(0, start - first) : max(0, stop - first)]]
+            first += len(own)
+        return self._store.read(items, size=size, crop=crop)
+
+    def rows_of(self, part: Split) -> torch.Tensor:
+        """Return which rows of `tensors` the images of a part of this split are, in the part's order: int64 [M].
+
+        Raises:
+            ValueError: an image of the part is not in this split.
+        """
+        import torch
+
+        places, first = {}, 0
+        for c in self.class_ids:
+            places[c] = first
+            first += len(self._indices[c])
+        rows = []
+        for c in part.class_ids:
+            own = {image: places[c] + k for k, image in enumerate(self._indices[c])}
+            lacking = [i for i in part._indices[c] if i not in own]
+            if lacking:
+                raise ValueError(f"class {c!r}: images {lacking[:5]} are not in the split")
+            rows.append(torch.tensor([own[i] for i in part._indices[c]], dtype=torch.int64))
+        return torch.cat(rows)
 
     def restrict(self, class_ids: Iterable[str]) -> Split:
         """Return the split of these classes only, in the order of the full list; labels stay as they are.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 from harness.core.executors import ExecutorOptions
-from harness.execution.scheduler import Stage
+from harness.execution.executor import Stage, here
 from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
 from harness.jobs.job import Job
@@ -32,11 +35,12 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> None:
         """Run the job to its end."""
+        where = here(self.context.device)
 
         def report(stage: str, done: int, total: int, unit: str) -> None:
-            self.refresh({job.key: Stage(stage, done, total, unit)})
+            self.refresh({job.key: Stage(stage, done, total, unit, where, time.time())})
 
-        self._ended.append(execute(job, self.context, report))
+        self._ended.append(replace(execute(job, self.context, report), where=where))
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Return what has ended; never waits."""

@@ -125,9 +125,13 @@ class FolderCheckpoint:
         old = self._slots()
         temporary = self.folder / f".{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
-        save_state(temporary, {**state, **self._spent()})
         slot = self.folder / f"slot-{self._later_than(old):020d}-{uuid.uuid4().hex[:8]}"
-        temporary.rename(slot)
+        try:
+            save_state(temporary, {**state, **self._spent()})
+            temporary.rename(slot)
+        except BaseException:  # such as a full disk
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
         if self.remote is not None:

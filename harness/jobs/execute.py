@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core import disk
 from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.progress import ProgressCallback
 from harness.core.remote_errors import RemoteError
 from harness.core.text import shorten
-from harness.jobs import threads
+from harness.jobs import numerics, threads
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext
@@ -26,6 +27,25 @@ from harness.jobs.log import JobLog
 
 MOST_CHARACTERS = 2000
 """Of an error in records and tables; its traceback is kept whole."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where and when a job was begun.
+
+    Attributes:
+        host: name of the machine.
+        node: the executor's name of it; empty where there is one machine only.
+        pid: process on that machine.
+        device: "cpu", or the GPU as it calls itself.
+        began: seconds since 1970.
+    """
+
+    host: str
+    node: str
+    pid: int
+    device: str
+    began: float
 
 
 @dataclass(frozen=True)
@@ -40,6 +60,7 @@ class Outcome:
         cause: key of the job that failed, where this one could not run without it.
         lost: the system took the job away (its worker or node died, memory ran out): it may be tried again.
         missing: key of a dependency whose artefact was damaged and set aside: it is made again, and then this job.
+        where: where it ran; None where it never began.
     """
 
     key: str
@@ -49,6 +70,7 @@ class Outcome:
     cause: str | None = None
     lost: bool = False
     missing: str | None = None
+    where: Where | None = None
 
     @property
     def ok(self) -> bool:
@@ -68,10 +90,14 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
             for key in keys:  # a remote store is copied here as far as it is needed
-                store.fetch(role if role in KINDS else "prior", key)
+                try:
+                    store.fetch(role if role in KINDS else "prior", key)
+                except FileNotFoundError as error:  # gone, or damaged and set aside
+                    return Outcome(job.key, f"an input cannot be read: {error}", traceback.format_exc(), missing=key)
         if context.fresh:
             FolderCheckpoint.of(store, store.scratch(job.key)).clear(look=True)
         threads.keep_pages()
+        numerics.set_defaults()
         threads.set_threads(job.resources.cpus)
         store.write(
             job.kind,
@@ -82,10 +108,16 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         FolderCheckpoint.of(store, store.scratch(job.key)).clear()
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
-        text, lost = shorten(kind + message, MOST_CHARACTERS), isinstance(error, RemoteError) and error.lost
+        text, lost = shorten(_told(error, context), MOST_CHARACTERS), isinstance(error, RemoteError) and error.lost
         return Outcome(job.key, text, traceback.format_exc(), log.text(), lost=lost)
+
+
+def _told(error: BaseException, context: JobContext) -> str:
+    """Return one line for people."""
+    if refused := disk.refusal(error, context.store.folder):
+        return f"its results could not be written: {refused}. {disk.CURE}"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: {message}"
 
 
 def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) -> dict[str, Any]:

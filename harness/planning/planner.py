@@ -7,6 +7,7 @@ weights). Out: jobs by key with their dependencies, and one row per record that 
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -32,6 +33,7 @@ class Planner:
         self._data = hashlib.sha256(canonical_json(named).encode()).hexdigest()
         self._variants = {"": given.protocol, **given.variants}
         self._at_ipc: dict[tuple[str, int | None], tuple[Protocol, dict[str, Any], dict[str, Any]]] = {}
+        self._priors: dict[str, str] = {}
         self._groups = {m.name: self._group_size(m) for m in given.methods if not m.skip}
 
     def plan(self) -> Plan:
@@ -78,6 +80,12 @@ class Planner:
         }
 
     def _prior(self, kind: str) -> str:
+        """Return the key of the prior of a kind; all that stands on it shares one job."""
+        if kind not in self._priors:
+            self._priors[kind] = self._add_prior(kind)
+        return self._priors[kind]
+
+    def _add_prior(self, kind: str) -> str:
         spec = self.suite.generators[kind]
         weights = self.given.generator_fingerprints.get(kind)
         training = spec.train.model_dump(mode="json") if spec.train and not weights else None
@@ -96,7 +104,9 @@ class Planner:
             hashed={"train": changed(spec.train)} if spec.train and training else None,
         )
 
+    @cached_property
     def _teacher(self) -> str:
+        """The key of the teacher."""
         teacher, protocol = self.suite.teacher, at_ipc(self.given.teacher_protocol, 1)
         assert teacher is not None
         return self._add(
@@ -120,7 +130,7 @@ class Planner:
             kind: (self._prior(kind),) for kind in self.suite.generators if f"{kind}_generator" in method.cls.needs
         }
         if method.cls.needs & {"features", "teacher"}:
-            deps["teacher"] = (self._teacher(),)
+            deps["teacher"] = (self._teacher,)
         return Inputs.of(deps)
 
     def _fits(self, method: MethodPlan, shared: Inputs, seed: int) -> tuple[str, ...]:
@@ -222,10 +232,10 @@ class Planner:
                 "or take labels: soft."
             )
         if ipc is None:  # all real images: labelled when the training begins, nothing is kept
-            return Inputs.of({"teacher": (self._teacher(),)})
+            return Inputs.of({"teacher": (self._teacher,)})
         if method.build().own_labels():
             return Inputs()
-        job, teacher = self.jobs[inputs.jobs["synthesize"][0]], Inputs.of({"teacher": (self._teacher(),)})
+        job, teacher = self.jobs[inputs.jobs["synthesize"][0]], Inputs.of({"teacher": (self._teacher,)})
         spec = {"method": method.name, "ipc": job.spec["ipc"], "side": self.suite.side, "data": self._data}
         title = job.title.replace("synthesize", "label", 1)
         key = self._add("label", title, spec, Inputs.of({"synthesize": (job.key,)}) | teacher)
@@ -262,7 +272,7 @@ class Planner:
         }
         resources, hashed = self.suite.job_resources("train"), {"protocol": hashed_values}
         if protocol.labels == "soft":
-            inputs |= Inputs.of({"teacher": (self._teacher(),)})
+            inputs |= Inputs.of({"teacher": (self._teacher,)})
         if redraw:
             spec, hashed = spec | {"redraw": redraw.spec}, hashed | {"redraw": redraw.hashed}
             resources = _together(resources, self.suite.job_resources("synthesize"))

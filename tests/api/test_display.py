@@ -9,6 +9,8 @@ import harness
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
 from harness.execution import progress
+from harness.execution.status import Statuses
+from harness.jobs.execute import Outcome
 from harness.jobs.job import Job
 from harness.planning.plan import Plan
 from harness.reporters.runs import Run
@@ -79,8 +81,8 @@ def test_progress_in_a_notebook_is_one_line_and_failures_stay(monkeypatch):
     view = progress.make_view(Plan(jobs, ()), Console(force_jupyter=True))
     with view:
         for key, status, error in (("a", "done", ""), ("b", "failed", "ran out"), ("c", "done", "")):
-            view.update(dict.fromkeys("abc", "done"), {})
-            view.ended(jobs[key], status, error)
+            view.update(Statuses(jobs, dict.fromkeys("abc", "done")), {})
+            view.ended(jobs[key], status, Outcome(key, error))
     assert [text.count("\n") for text in shown.texts] == [0, 0, 1]
     assert "failed: train b: ran out" in shown.texts[-1]
     assert shown.texts[-1].endswith("done: train c")

@@ -10,7 +10,7 @@ import harness
 from harness.api.run import prepare
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
-from harness.execution.ray import RayExecutor
+from harness.execution.ray.executor import RayExecutor
 
 NUMBERS = ["ipc", "top1_best", "top1_last", "top5_last", "num_images", "storage_bytes", "duplicates", "budget_bytes"]
 

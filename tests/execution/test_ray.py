@@ -6,7 +6,8 @@ import pytest
 
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
-from harness.execution.ray import RayExecutor, fits
+from harness.execution.ray.capacity import fits
+from harness.execution.ray.executor import RayExecutor
 from harness.jobs.job import Job
 
 GB = 10**9

@@ -79,11 +79,23 @@ class Teacher(ConfigModel):
 class Resources(ConfigModel):
     """What one job asks of an executor. CPU threads are set to exactly `cpus`, so they belong to the result."""
 
-    cpus: PositiveInt = Field(1, description="CPU threads")
+    cpus: PositiveInt = Field(1, le=1024, description="CPU threads")
     gpus: float = Field(
         0, ge=0, description="GPUs, a fraction where several jobs share one; used when the device is a GPU"
     )
     memory_gb: PositiveFloat = Field(1.0, description="host memory in GB")
+    accelerator: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$",
+        description="model of the GPU, as Ray calls it (H100, A100, ...): the job runs on such a node only",
+    )
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"{gpus} GPUs: a share is below 1, and more than one GPU is a whole number")
+        return gpus
 
 
 Metric = Literal["average_accuracy", "kappa", "head_tail", "class_accuracy"]

@@ -1,0 +1,142 @@
+"""Run jobs as Ray core tasks: on this machine (a local Ray, started and stopped by the run) or on a cluster.
+
+Each task asks Ray for the CPUs, GPUs and memory that its job states. The store must be reachable from every node.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from harness.core.errors import UserError
+from harness.core.executors import ExecutorOptions
+from harness.core.progress import no_progress
+from harness.execution.executor import Stage, here
+from harness.execution.ray import capacity
+from harness.execution.ray.board import ProgressBoard, Reporter
+from harness.execution.ray.join import join
+from harness.jobs.context import JobContext
+from harness.jobs.execute import Outcome, execute
+from harness.jobs.job import Job
+
+
+def run_remote_job(job: Job, context: JobContext, board: Any) -> Outcome:
+    """Run one job in a Ray worker."""
+    import ray
+
+    where = here(context.device, ray.get_runtime_context().get_node_id())
+    report = Reporter(job.key, board, where)
+    try:
+        return replace(execute(job, context, report), where=where)
+    finally:
+        report.end()
+
+
+class RayExecutor:
+    """Ray core tasks with a driver that hands out ready jobs.
+
+    Args:
+        context: what all jobs of the run share.
+        options: `ray_address`, a running cluster ("auto", "host:6379"), or None for a local Ray of this run; `workers`, the
+            CPUs of a local Ray, or None for all cores.
+    """
+
+    def __init__(self, context: JobContext, options: ExecutorOptions | None = None) -> None:
+        options = options or ExecutorOptions()
+        self.context = context
+        self.address = options.ray_address
+        self.num_workers = options.workers
+        self._ray: Any = None
+        self._running: dict[Any, Job] = {}
+        self._ended: list[Outcome] = []
+        self._board: Any = None
+        self._stages: dict[str, Stage] = {}
+        self._stages_read = 0.0
+
+    def start(self, jobs: list[Job]) -> None:
+        """Start or join Ray.
+
+        Args:
+            jobs: those that will be handed over; each must fit the cluster.
+
+        Raises:
+            UserError: no cluster at the address, or a job asks for more than the largest node has.
+        """
+        self._ray = join(self.address, self.num_workers)
+        self.check_fit(jobs)
+        ray = self._ray
+        # Made anew, and empty, on another node when its own is lost; the handles that workers hold stay good.
+        self._board = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
+        self._task = ray.remote(max_retries=0)(run_remote_job)
+        # Peak memory is read from the process, so what it is reported of gets a process of its own.
+        self._measured_task = ray.remote(max_retries=0, max_calls=1)(run_remote_job)
+
+    def check_fit(self, jobs: list[Job]) -> None:
+        """Refuse jobs that no node can hold: such a task would wait for ever.
+
+        Raises:
+            UserError: names the first; Ray is left.
+        """
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if problem := capacity.check_fit(jobs, nodes, self.context.device):
+            self.stop()
+            raise UserError(problem)
+
+    def has_room(self, job: Job) -> bool:
+        """Count CPUs, GPUs and memory of the whole cluster: a job that waits inside Ray cannot be put behind another."""
+        if job.runs_on_driver or not self._running:
+            return True
+        device = self.context.device
+        running = [capacity.needs(other, device) for other in self._running.values()]
+        return capacity.fits(self._ray.cluster_resources(), running, capacity.needs(job, device))
+
+    def submit(self, job: Job) -> None:
+        """Queue the job as a task; one that reads files of this machine runs here and now."""
+        if job.runs_on_driver:
+            where = here("cpu")
+            self._ended.append(replace(execute(job, replace(self.context, device="cpu"), no_progress), where=where))
+            return
+        task = self._measured_task if job.kind in ("fit", "synthesize") else self._task
+        asked = capacity.task_options(job, self.context.device)
+        reference = task.options(name=job.title, **asked).remote(job, self.context, self._board)
+        self._running[reference] = job
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """Collect ended tasks; a worker that died is a failed job."""
+        if self._ended:
+            ended_here, self._ended = self._ended, []
+            return ended_here
+        if not self._running:
+            return []
+        ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
+        outcomes = []
+        for reference in ended:
+            job = self._running.pop(reference)
+            try:
+                outcomes.append(self._ray.get(reference))
+            except Exception as error:
+                outcomes.append(self._lost(job, error))
+        return outcomes
+
+    def _lost(self, job: Job, error: Exception) -> Outcome:
+        """Return how a job ended whose task Ray could not bring to its end."""
+        text = str(error).strip().splitlines()
+        seen = self._stages.get(job.key)
+        reason = f"the worker died: {text[0] if text else error!r}"
+        return Outcome(job.key, reason, str(error), lost=True, where=seen.where if seen else None)
+
+    def stages(self) -> dict[str, Stage]:
+        """Return what the workers report, read at most twice a second; nothing while the board is lost."""
+        if time.monotonic() - self._stages_read > 0.5:
+            try:
+                self._stages = self._ray.get(self._board.snapshot.remote(), timeout=5)
+            except Exception:  # whatever befell the board: progress is never worth a run
+                self._stages = {}
+            self._stages_read = time.monotonic()
+        return self._stages
+
+    def stop(self) -> None:
+        """Shut the local Ray down, or leave the cluster."""
+        if self._ray is not None:
+            self._ray.shutdown()
