@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.classes import ClassInfo
 from harness.core.config.base import AFTER_FIT, UNHASHED
 from harness.core.config.protocol import Protocol
+from harness.core.config.search import search
 from harness.core.errors import UserError
 from harness.core.executors import register_executor
 from harness.core.plugin.discovery import register_method
@@ -78,6 +79,7 @@ __all__ = [
     "report",
     "report_published",
     "run",
+    "search",
     "verify",
     "write_page",
 ]

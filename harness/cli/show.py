@@ -14,6 +14,7 @@ from rich.text import Text
 
 from harness.cli.list_suites import COLUMNS, budget_text, suite_rows
 from harness.core.config.base import checked
+from harness.core.config.search import declared
 from harness.core.config.suite import Suite
 from harness.core.environment import device_name
 from harness.core.errors import UserError
@@ -143,7 +144,9 @@ def _print_fields(model: type[BaseModel], console: Console, prefix: str, values:
         table.add_column(column)
     for name, info in model.model_fields.items():
         default = info.default if values is None else values.get(name, info.default)
-        table.add_row(Text(f"{prefix}{name}"), Text(str(default)), Text(info.description or ""))
+        space = declared(info)
+        what = f"{info.description or ''}{f'; harness tune tries {space}' if space else ''}"
+        table.add_row(Text(f"{prefix}{name}"), Text(str(default)), Text(what))
     console.print(table)
 
 

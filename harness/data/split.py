@@ -6,8 +6,9 @@ the full class list, whatever is left out. Shapes: N images, n of one class, S s
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.core import seeds
@@ -45,6 +46,23 @@ class ImageReader(ABC):
         Raises:
             UserError: images cannot be read; names them.
         """
+
+    def copies(self, class_id: str) -> list[list[int]]:
+        """Return the images of a class that are there more than once: a list of indices for each of them, ascending."""
+        pixels = self.read([(class_id, i) for i in range(len(self.names(class_id)))], size=_COMPARED, crop="resize")
+        return groups_of_equals([hashlib.sha256(image.numpy().tobytes()).digest() for image in pixels])
+
+
+_COMPARED = 32
+"""Side at which images without files are compared, pixels."""
+
+
+def groups_of_equals(values: Sequence[Hashable]) -> list[list[int]]:
+    """Return the positions of each value that occurs more than once, ascending."""
+    found: dict[Hashable, list[int]] = {}
+    for position, value in enumerate(values):
+        found.setdefault(value, []).append(position)
+    return [positions for positions in found.values() if len(positions) > 1]
 
 
 class Split:
@@ -197,6 +215,17 @@ class Split:
             self._check_range(c, wanted)
             chosen[c] = [own[i] for i in wanted]
         return Split(self._store, self.class_ids, indices=chosen, labels=self.labels)
+
+    def copies(self, class_id: str) -> list[list[int]]:
+        """Return which images of a class are the same: positions in `names(class_id)`, a list for each image with copies."""
+        place = {index: position for position, index in enumerate(self._of(class_id))}
+        found = [[place[i] for i in copies if i in place] for copies in self._store.copies(class_id)]
+        return [sorted(positions) for positions in found if len(positions) > 1]
+
+    def positions_in(self, whole: Split, class_id: str) -> list[int]:
+        """Return where the images of a class stand in `whole.names(class_id)`, of a split that this one is a part of."""
+        place = {index: position for position, index in enumerate(whole._of(class_id))}
+        return [place[index] for index in self._of(class_id)]
 
     def holdout(self, fraction: float, seed: int) -> tuple[Split, Split]:
         """Cut every class in two by chance; a class's cut depends on nothing but the seed and its own images.

@@ -16,12 +16,17 @@ from harness.execution.scheduler import Scheduler
 from harness.jobs.execute import Outcome
 from harness.planning.plan import Plan, Row
 
+_KEPT = ("result", "measured")
+
 AGAIN = "the same command makes it again"
 
 
 @dataclass(frozen=True)
 class Found:
-    """An artefact that is there and undamaged; `folder` is that of a distilled set."""
+    """An artefact that is there and undamaged; `folder` is that of a distilled set.
+
+    Of the manifest of a fit or a training only what records need: 50,000 whole ones would fill gigabytes.
+    """
 
     manifest: dict[str, Any]
     folder: Path | None = None
@@ -59,7 +64,8 @@ def _read(kind: str, key: str, store: Store) -> Found:
         UserError: it may not be read.
     """
     folder = store.fetch(kind, key) if kind == "synthesize" or not store.is_remote else None
-    return Found(store.manifest(kind, key), folder)
+    manifest = store.manifest(kind, key)
+    return Found(manifest if kind == "synthesize" else {name: manifest[name] for name in _KEPT}, folder)
 
 
 def _fail(key: str, error: Exception, scheduler: Scheduler) -> None:

@@ -35,6 +35,7 @@ def make_records(
     resolved: Resolved, plan: Plan, scheduler: Scheduler, found: dict[str, Found], run: str
 ) -> list[dict[str, Any]]:
     """Return one record per row of the plan; `found` holds the artefacts that the rows need, by key."""
+    sets: dict[tuple[Any, ...], dict[str, Any]] = {}
     base = _base(resolved, run)
     about = {m.name: _about(m.name, m.config) for m in resolved.plan_input.methods}
     records = []
@@ -46,7 +47,10 @@ def make_records(
             record |= _trained(resolved, found[row.train].manifest)
             record["cached"] = scheduler.status[row.train] == "cached"
         if row.synthesize and all(key in found for key in (row.synthesize, *row.fits)):
-            made = _distilled(row, found)
+            own = (row.synthesize, row.ipc, row.fits)
+            if own not in sets:
+                sets[own] = _distilled(row, found)
+            made = sets[own]
             if record["given"]:  # the device is the students'
                 made = {**made, "device": record["device"], **dict.fromkeys(MAKING)}
             record |= made
