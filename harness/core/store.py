@@ -48,7 +48,6 @@ class Store:
         self.root = cache_folder(self.uri) if self.is_remote else Path(local)
         self.folder = self.root / "store"
         self.runs = self.root / "runs"
-
         self.damaged: list[str] = []
 
     @cached_property
@@ -102,26 +101,21 @@ class Store:
     def has(self, kind: str, key: str, *, anew: bool = False) -> bool:
         """Return whether the artefact is there; a local one with every file at its full size.
 
-        Of a remote store each kind is listed once: nothing is copied. What other machines write after that listing is
-        overlooked; `anew`, `fetch` and `manifest` ask the remote itself.
+        Of a remote store each kind is listed once; what others write later is overlooked. `anew` and `fetch` ask it itself.
         """
         if not self.is_remote:
             return self._is_whole(kind, key)
         return self._remote.has(kind, key, anew=anew)
 
     def offer(self, kind: str, key: str) -> bool:
-        """Upload an artefact that lies here whole, with the right sums, and not at the remote: an upload had failed.
-
-        Returns:
-            Whether the remote has it now. What lies here damaged is removed.
-        """
+        """Upload an artefact that lies here only, because an upload had failed; return whether it is good and there now."""
         if not self.is_remote or not self._is_whole(kind, key):
             return False
-        if integrity.flaw(self.path(kind, key), sums=True):
+        if good := not integrity.flaw(self.path(kind, key), sums=True):
+            self._upload(kind, key, replace=False)
+        else:
             shutil.rmtree(self.path(kind, key), ignore_errors=True)
-            return False
-        self._upload(kind, key, replace=False)
-        return True
+        return good
 
     def fetch(self, kind: str, key: str) -> Path:
         """Return the local folder of an artefact with all its files; those of a remote store are copied here once.
