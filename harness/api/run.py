@@ -15,11 +15,13 @@ from rich.console import Console
 
 from harness.api.report import figures, report, save_tables
 from harness.core import disk
+from harness.core.claims import Claims
 from harness.core.environment import environment
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions, executors
 from harness.core.overrides import without_effect
 from harness.core.plugin import discovery
+from harness.core.remote_errors import RemoteError
 from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
@@ -79,7 +81,9 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     store = _checked_store(resolved, plan)
     view = make_view(plan, console)
     executor = make_executor(resolved, view)
-    scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, view)
+    fresh = resolved.request.fresh
+    claims = None if fresh else Claims(store)  # a fresh run takes nothing that another makes
+    scheduler = Scheduler(plan, _store_view(store, fresh), executor, view, claims=claims)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     with _writing(store, folder):
@@ -91,7 +95,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     try:
         if scheduler.to_run():
             _start(executor, scheduler, store, folder)
-            with view:
+            with view, claims or contextlib.nullcontext():
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
     except Exception as error:
@@ -132,7 +136,9 @@ def _store_view(store: Store, fresh: bool) -> StoreView:
         return store.intact(job.kind, job.key)
 
     def has_anew(job: Job) -> bool:
-        return store.has(job.kind, job.key, anew=True)
+        with contextlib.suppress(RemoteError):  # it is asked again
+            return store.has(job.kind, job.key, anew=True)
+        return False
 
     return StoreView(has, intact, has_anew)
 

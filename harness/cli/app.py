@@ -23,6 +23,7 @@ from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
+from harness.core.remote_runs import upload_reports
 from harness.planning.groups import members
 from harness.planning.request import make_request
 from harness.reporters import runs as ended_runs
@@ -232,6 +233,9 @@ def report(
     if html:
         for folder in folders:
             api_report.write_page(folder, store, published=published)
+    if html or figures:
+        for folder in folders:
+            output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
     for folder, names_of in drawn.items():
         output.print_not_used(folder, store=store)
         output.print_drawn(folder, names_of)

@@ -15,6 +15,7 @@ from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.progress import ProgressCallback
+from harness.core.remote_errors import RemoteError
 from harness.core.text import shorten
 from harness.jobs import numerics, threads
 from harness.jobs.checkpoint import FolderCheckpoint
@@ -83,8 +84,8 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
     try:
         report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
         store = context.store
-        if not context.fresh and store.has(job.kind, job.key, anew=True):
-            return Outcome(job.key)  # another run made it meanwhile
+        if not context.fresh and (store.has(job.kind, job.key, anew=True) or store.offer(job.kind, job.key)):
+            return Outcome(job.key)  # another run made it meanwhile, or this one could not upload it
         for name, source in context.plugins:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
@@ -94,7 +95,7 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
                 except FileNotFoundError as error:  # gone, or damaged and set aside
                     return Outcome(job.key, f"an input cannot be read: {error}", traceback.format_exc(), missing=key)
         if context.fresh:
-            FolderCheckpoint(store.scratch(job.key)).clear()
+            FolderCheckpoint.of(store, store.scratch(job.key)).clear(look=True)
         threads.keep_pages()
         numerics.set_defaults()
         threads.set_threads(job.resources.cpus)
@@ -104,10 +105,11 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
             lambda folder: log.keep(folder, lambda: _run(job, context, folder, report)),
             replace=context.fresh,
         )
-        FolderCheckpoint(store.scratch(job.key)).clear()
+        FolderCheckpoint.of(store, store.scratch(job.key)).clear()
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
-        return Outcome(job.key, shorten(_told(error, context), MOST_CHARACTERS), traceback.format_exc(), log.text())
+        text, lost = shorten(_told(error, context), MOST_CHARACTERS), isinstance(error, RemoteError) and error.lost
+        return Outcome(job.key, text, traceback.format_exc(), log.text(), lost=lost)
 
 
 def _told(error: BaseException, context: JobContext) -> str:
