@@ -93,6 +93,7 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
             FolderCheckpoint(store.scratch(job.key)).clear()
         threads.keep_pages()
         threads.set_threads(job.resources.cpus)
+        log.grows_in(store.scratch(job.key))
         store.write(
             job.kind,
             job.key,
@@ -103,6 +104,7 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
         message = " ".join(str(error).split()) or type(error).__name__
+        log.drop_live()
         kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
         return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc(), log.text())
 
