@@ -7,13 +7,13 @@ import datetime
 import itertools
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 
 from harness.api.report import figures, report, save_tables
+from harness.api.watching import make_monitor
 from harness.core.environment import environment
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions, executors
@@ -23,10 +23,11 @@ from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
-from harness.execution.progress import LiveView, make_view
+from harness.execution.progress import make_view
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
 from harness.execution.status import Status
+from harness.execution.view import View, Views
 from harness.jobs.job import Job
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
@@ -39,7 +40,6 @@ from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
     from harness.execution.executor import Executor
-    from harness.execution.progress import PlainView
     from harness.reporters.tables.table import Table
 
 
@@ -74,20 +74,24 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
 
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
-    store = _checked_store(resolved, plan)
     view = make_view(plan, console)
-    executor = make_executor(resolved, view)
-    scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, view)
+    monitor = make_monitor(resolved, plan, view)
+    views = Views(view, monitor)
+    store = _checked_store(resolved, plan)
+    executor = make_executor(resolved, views)
+    scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, views)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     RunFolder(folder).write_about({**about, "status": "running"})
     for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
-    ended = {"status": "interrupted"}
+    ended: dict[str, Any] = {"status": "interrupted"}
     try:
         if scheduler.to_run():
             _start(executor, scheduler, store, folder)
+        monitor.begin(RunFolder(folder), scheduler.status, executor.machines)
+        if scheduler.to_run():
             with view:
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
@@ -98,7 +102,8 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
         executor.stop()
         if folder.exists():
             about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
-            _leave(resolved, plan, store, scheduler, folder, about)
+            with monitor.leaving(ended["status"]):
+                _leave(resolved, plan, store, scheduler, folder, about)
     return _as_run(plan, scheduler, folder)
 
 
@@ -181,12 +186,10 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def make_executor(resolved: Resolved, view: PlainView) -> Executor:
+def make_executor(resolved: Resolved, view: View) -> Executor:
     """Return the executor that the request names."""
     request = resolved.request
-    options = ExecutorOptions(request.ray_address, request.workers)
-    if isinstance(view, LiveView):
-        options = replace(options, refresh=view.show_stages)
+    options = ExecutorOptions(request.ray_address, request.workers, view.note)
     return executors.get(request.executor)(resolved.context, options)
 
 

@@ -161,11 +161,11 @@ class RunFolder:
     def write_status(self, status: RunStatus) -> None:
         """Write status.json; nothing where the run's folder is gone."""
         if self.path.is_dir():
-            write_text_atomically(self.status_file, status.model_dump_json(exclude_defaults=True))
+            write_text_atomically(self.status_file, status.model_dump_json(indent=1))
 
     def write_jobs(self, jobs: Mapping[str, tuple[str, str]]) -> None:
         """Write jobs.json: (kind, title) by key."""
-        write_text_atomically(self.jobs_file, json.dumps(jobs, indent=0))
+        write_text_atomically(self.jobs_file, json.dumps(jobs))
 
     def write_page(self, text: str) -> Path:
         """Write the page and return its path."""
@@ -184,7 +184,7 @@ class RunFolder:
         write_text_atomically(self.ready(self.errors) / self.error_file(title, ending).name, text)
 
     def error_file(self, title: str, ending: str) -> Path:
-        """Return the file of a failed job: ".txt": its traceback, ".log": what it printed, ".lost1.log": what its lost try did."""
+        """Return a file of a failed job: its traceback (".txt"), its log (".log"), that of its first lost try (".lost1.log")."""
         name = re.sub(r"[/\\\x00-\x1f\x7f]", "-", title.replace(" ", "_"))[:200]
         return self.errors / f"{name}{ending}"
 
