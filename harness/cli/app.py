@@ -16,10 +16,12 @@ from harness.cli import options, output, trace
 from harness.cli import show as show_module
 from harness.cli.data import data_app
 from harness.cli.doctor import print_report
+from harness.cli.logs import logs
 from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.status import status
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
 from harness.planning.groups import members
@@ -49,6 +51,12 @@ app.command()(evaluate)
 
 
 app.command()(export)
+
+
+app.command()(status)
+
+
+app.command()(logs)
 
 
 def main() -> NoReturn:
