@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.api import groups
 from harness.api import report as api_report
 from harness.api import run as api_run
-from harness.cli import options, output, trace
+from harness.cli import options, output, provenance
 from harness.cli import show as show_module
 from harness.cli.data import data_app
 from harness.cli.doctor import print_report
@@ -22,6 +22,7 @@ from harness.cli.output import plain, print_paths, print_summary, print_tables, 
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.status import status
+from harness.cli.trace import trace
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
 from harness.planning.groups import members
@@ -57,6 +58,9 @@ app.command()(status)
 
 
 app.command()(logs)
+
+
+app.command()(trace)
 
 
 def main() -> NoReturn:
@@ -309,9 +313,9 @@ def show(
     known = {
         "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
         "suite": lambda: show_module.print_suite(name, Console()),
-        "run": lambda: trace.print_run(name, store, stdout()),
-        "job": lambda: trace.print_job(name, store, stdout(), plugins=plugins),
-        "log": lambda: trace.print_log(name, store, stdout()),
+        "run": lambda: provenance.print_run(name, store, stdout()),
+        "job": lambda: provenance.print_job(name, store, stdout(), plugins=plugins),
+        "log": lambda: provenance.print_log(name, store, stdout()),
     }
     if kind not in known:
         raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")

@@ -17,8 +17,9 @@ from rich.text import Text
 from harness.cli import options
 from harness.core.errors import UserError
 from harness.core.progress import BYTE
-from harness.core.run_status import EndedTry, RunningJob, RunStatus
+from harness.core.run_status import EndedTry, RunningJob, RunStatus, Use
 from harness.core.text import byte_size, duration, shorten, times, without_controls
+from harness.jobs.job import KINDS
 from harness.reporters.watch import Watched, watch
 
 EVERY_S = 2.0
@@ -81,8 +82,9 @@ def _go_on(found: Watched, run: str | None, store: str) -> None:
 
 def screen(found: Watched, now: float, width: int) -> Text:
     """Return what is shown of a run, in lines of at most `width` characters."""
-    lines = [*_head(found, now), "", *_figures(found.status, now)]
-    if found.status.running and not found.has_ended(now):
+    works = found.status.state == "running" and not found.is_gone(now)
+    lines = [*_head(found, now), "", *_figures(found.status, now, works)]
+    if found.status.running and works:
         lines += ["", *_running(found.status, now, width)]
     if found.status.failures:
         lines += ["", *_failed(found.status)]
@@ -119,7 +121,7 @@ def _state(found: Watched, now: float) -> str:
     return "all jobs have ended; its tables and page are written" if about.state == "finishing" else about.state
 
 
-def _figures(about: RunStatus, now: float) -> Iterator[str]:
+def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     """Yield the lines of numbers: jobs, devices, losses."""
     counts = about.counts
     spared = counts.get("cached", 0) + counts.get("not needed", 0)
@@ -128,11 +130,13 @@ def _figures(about: RunStatus, now: float) -> Iterator[str]:
     parts += [f"{counts[state]:,} {word}" for state, word in words if counts.get(state)]
     if counts.get("cached"):
         parts.append(f"{counts['cached']:,} were in the store")
-    yield f"jobs     {', '.join(parts)}"
+    if counts:
+        yield f"jobs     {', '.join(parts)}"
     kinds = [
         f"{kind} {states.get('done', 0):,}/{number:,}"
-        for kind, states in about.by_kind.items()
-        if (number := sum(states.values()) - states.get("cached", 0) - states.get("not needed", 0))
+        for kind in KINDS
+        if (states := about.by_kind.get(kind))
+        and (number := sum(states.values()) - states.get("cached", 0) - states.get("not needed", 0))
     ]
     if kinds:
         yield f"         {', '.join(kinds)}"
@@ -147,6 +151,11 @@ def _figures(about: RunStatus, now: float) -> Iterator[str]:
     if about.num_losses:
         last = f"; the last: {_ended(about.losses[-1], now)}" if about.losses else ""
         yield f"lost     {times(about.num_losses, 'try').replace('trys', 'tries')}, {duration(about.lost_s)}{last}"
+
+
+def _used(name: str, use: Use, works: bool) -> str:
+    in_use = f"{use.in_use:g} of {use.there:g} {name}s in use" if works else f"{use.there:g} {name}s"
+    return in_use + ("" if use.share is None else f", {'' if works else 'worked '}{use.share:.0%} of the time")
 
 
 def _running(about: RunStatus, now: float, width: int) -> Iterator[str]:

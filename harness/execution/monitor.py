@@ -242,8 +242,7 @@ class Monitor(View):
                     EndedTry(**_named(job), at=now, why=why, host=place["host"], seconds=self._seconds(place, now))
                 )
                 self._tell("failed", **_named(job), **place, why=why, status="failed")
-                if one is not None and not outcome.log:
-                    self._keep_log(job, ".log")
+                self._keep_error(job, outcome)
             else:
                 self._tell("ended", **_named(job), **place, status=status)
 
@@ -279,6 +278,12 @@ class Monitor(View):
 
     def _held(self, job: Job) -> dict[str, float]:
         return {"cpus": float(job.resources.cpus), "gpus": self.around.gpus(job)}
+
+    def _keep_error(self, job: Job, outcome: Outcome) -> None:
+        """Write what a failed job left now: somebody may want to read it while others run."""
+        with contextlib.suppress(Exception):
+            if self._folder is not None:
+                self._folder.write_error(job.title, outcome.trace, outcome.log or self.around.live_log(job))
 
     def _keep_log(self, job: Job, ending: str) -> None:
         with contextlib.suppress(Exception):  # its machine is gone, or the disk is full
