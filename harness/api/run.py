@@ -8,7 +8,7 @@ import itertools
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rich.console import Console
 
@@ -27,6 +27,7 @@ from harness.execution.progress import make_view
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
 from harness.execution.status import Status
+from harness.execution.time_limit import TimeLimit
 from harness.execution.view import View, Views
 from harness.jobs.job import Job
 from harness.planning.as_trained import as_trained
@@ -56,8 +57,8 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
     Args:
         console: where progress goes; None: standard error.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
-            ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, weights_root, name,
-            fresh.
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, job_timeout ("2h"), store, data_root,
+            weights_root, name, fresh.
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -190,7 +191,8 @@ def make_executor(resolved: Resolved, view: View) -> Executor:
     """Return the executor that the request names."""
     request = resolved.request
     options = ExecutorOptions(request.ray_address, request.workers, view.note)
-    return executors.get(request.executor)(resolved.context, options)
+    executor: Executor = executors.get(request.executor)(resolved.context, options)
+    return cast("Executor", TimeLimit(executor, request.job_timeout)) if request.job_timeout else executor
 
 
 def check_name(wanted: str | None) -> None:

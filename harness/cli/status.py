@@ -25,6 +25,9 @@ from harness.reporters.watch import Watched, watch
 EVERY_S = 2.0
 """Seconds between two drawings of `--watch`."""
 
+_PLACE = "in "
+"""Begins the line with a path, which is not cut."""
+
 SHOWN_RUNNING, SHOWN_FAILED = 16, 4
 """Lines; the rest is counted. All of a screen fits 40 lines."""
 
@@ -88,8 +91,8 @@ def screen(found: Watched, now: float, width: int) -> Text:
         lines += ["", *_running(found.status, now, width)]
     if found.status.failures:
         lines += ["", *_failed(found.status)]
-    text = Text("\n").join(Text(_cut(without_controls(line), max(40, width))) for line in lines)
-    return text
+    clean = map(without_controls, lines)
+    return Text("\n").join(Text(line if line.startswith(_PLACE) else _cut(line, max(40, width))) for line in clean)
 
 
 def _cut(line: str, width: int) -> str:
@@ -102,10 +105,10 @@ def _head(found: Watched, now: float) -> Iterator[str]:
     driver = f", driven by process {about.pid} on {about.host}" if about.host else ""
     yield f"suite {about.suite}{driver}"
     if found.is_gone(now):
-        yield f"begun {_clock(about.started, now)}; it was stopped without a word. The same command goes on from there."
+        yield f"begun {_clock(about.started, now)}; stopped without a word: the same command goes on from there"
     elif about.ended is not None:
         yield f"begun {_clock(about.started, now)}, ended {_clock(about.ended, now)}, after {_past(about.started, about.ended)}"
-        yield f"in {found.place}"
+        yield f"{_PLACE}{found.place}"
     else:
         left = f"; about {duration(about.left_s)} left" if about.left_s else ""
         sign = f"last sign of life {_past(about.seen, now)} ago" if found.speaks else "no sign of life yet"
@@ -125,9 +128,10 @@ def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     """Yield the lines of numbers: jobs, devices, losses."""
     counts = about.counts
     spared = counts.get("cached", 0) + counts.get("not needed", 0)
-    words = (("running", "running"), ("waiting", "to do"), ("failed", "failed"), ("blocked", "cannot run without them"))
+    words = {"running": "running" if works else "were running", "waiting": "to do", "failed": "failed"}
+    words["blocked"] = "cannot run without them"
     parts = [f"{counts.get('done', 0)} of {sum(counts.values()) - spared} done"]
-    parts += [f"{counts[state]:,} {word}" for state, word in words if counts.get(state)]
+    parts += [f"{counts[state]:,} {word}" for state, word in words.items() if counts.get(state)]
     if counts.get("cached"):
         parts.append(f"{counts['cached']:,} were in the store")
     if counts:
@@ -140,11 +144,7 @@ def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     ]
     if kinds:
         yield f"         {', '.join(kinds)}"
-    used = [
-        f"{use.in_use:g} of {use.there:g} {name}s in use"
-        + ("" if use.share is None else f", {use.share:.0%} of the time")
-        for name, use in about.use.items()
-    ]
+    used = [_used(name, use, works) for name, use in about.use.items()]
     if used:
         hosts = len({(machine.host, machine.node) for machine in about.machines})
         yield f"devices  {'; '.join(used)}" + (f"; {hosts} machines" if hosts > 1 else "")

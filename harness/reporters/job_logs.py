@@ -5,6 +5,7 @@ In: a run's folder and the store of its artefacts. Out: the file to read.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,8 @@ def _no_log(run: RunFolder, job: RunJob, store: Store) -> str:
     for one in status.running if status else ():
         if one.key == job.key and one.since is None:
             return f"{job.title} waits for a worker; it has no log yet."
+        if one.key == job.key and one.host == platform.node():
+            return f"{job.title} has just begun on this machine, process {one.pid}; its log comes with its first steps."
         if one.key == job.key:
             return (
                 f"{job.title} runs on {one.host}, process {one.pid}; its log lies on that machine until it ends "
