@@ -22,7 +22,7 @@ from harness.cli.output import plain, print_paths, print_summary, print_tables, 
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.status import status
-from harness.cli.trace import trace
+from harness.cli.timeline import trace
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
 from harness.planning.groups import members

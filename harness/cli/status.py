@@ -18,7 +18,7 @@ from harness.cli import options
 from harness.core.errors import UserError
 from harness.core.progress import BYTE
 from harness.core.run_status import EndedTry, RunningJob, RunStatus, Use
-from harness.core.text import byte_size, duration, shorten, times, without_controls
+from harness.core.text import byte_size, duration, shorten, without_controls
 from harness.jobs.job import KINDS
 from harness.reporters.watch import Watched, watch
 
@@ -144,18 +144,19 @@ def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     ]
     if kinds:
         yield f"         {', '.join(kinds)}"
-    used = [_used(name, use, works) for name, use in about.use.items()]
-    if used:
-        hosts = len({(machine.host, machine.node) for machine in about.machines})
-        yield f"devices  {'; '.join(used)}" + (f"; {hosts} machines" if hosts > 1 else "")
+    hosts = len({(machine.host, machine.node) for machine in about.machines})
+    for row, (name, use) in enumerate(about.use.items()):
+        machines = f", on {hosts} machines" if hosts > 1 else ""
+        yield f"{'' if row else 'devices':<8} {_used(name, use, works)}{machines}"
     if about.num_losses:
-        last = f"; the last: {_ended(about.losses[-1], now)}" if about.losses else ""
-        yield f"lost     {times(about.num_losses, 'try').replace('trys', 'tries')}, {duration(about.lost_s)}{last}"
+        tries = "1 try" if about.num_losses == 1 else f"{about.num_losses:,} tries"
+        last = f"; the last {_when(about.losses[-1], now)}: {about.losses[-1].why}" if about.losses else ""
+        yield f"lost     {tries}, {duration(about.lost_s)}{last}"
 
 
 def _used(name: str, use: Use, works: bool) -> str:
     in_use = f"{use.in_use:g} of {use.there:g} {name}s in use" if works else f"{use.there:g} {name}s"
-    return in_use + ("" if use.share is None else f", {'' if works else 'worked '}{use.share:.0%} of the time")
+    return in_use + ("" if use.share is None else f", {'' if works else 'worked '}{100 * use.share:.0f} % of the time")
 
 
 def _running(about: RunStatus, now: float, width: int) -> Iterator[str]:
@@ -196,8 +197,8 @@ def _failed(about: RunStatus) -> Iterator[str]:
     yield f"what one printed: harness logs {about.run} '{about.failures[-1].title}'"
 
 
-def _ended(one: EndedTry, now: float) -> str:
-    return f"{one.title}{f' on {one.host}' if one.host else ''}, {_past(one.at, now)} ago: {one.why}"
+def _when(one: EndedTry, now: float) -> str:
+    return f"{_past(one.at, now)} ago{f' on {one.host}' if one.host else ''}"
 
 
 def _past(since: float, now: float) -> str:

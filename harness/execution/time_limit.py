@@ -24,8 +24,8 @@ LOOK_S = 1.0
 class CanCancel(Executor, Protocol):
     """An executor whose jobs can be ended."""
 
-    def cancel(self, key: str, reason: str) -> None:
-        """End a running job; its outcome comes as of any other."""
+    def cancel(self, key: str, reason: str) -> bool:
+        """End a running job, whose outcome comes as of any other; False where it does not run."""
 
 
 class TimeLimit:

@@ -147,7 +147,8 @@ def _offers(told: list[Event], until: float) -> Iterator[tuple[Machine, float]]:
     seconds: dict[tuple[str, str], float] = {}
     machines: dict[tuple[str, str], Machine] = {}
     changes = [event for event in told if event.event == "machines"]
-    for change, end in zip(changes, [*(c.t for c in changes[1:]), until], strict=True):
+    ends = [*(change.t for change in changes[1:]), until]
+    for change, end in zip(changes, ends, strict=False):
         for machine in change.machines:
             name = (machine.host, machine.node)
             machines[name] = machine
