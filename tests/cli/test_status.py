@@ -30,9 +30,9 @@ def test_a_running_run_fits_a_terminal():
         "         1 of 2 GPUs in use, 50 % of the time, on 2 machines",
         "lost     1 try, 1m 00s; the last 20 s ago on node2: the node died",
         "",
-        "running                                     doing               on         for",
-        "fit minimax seed 0                          fit 30/100 step     node1  1m 35s",
-        "try 2: train minimax ipc 10 set 0 convnet…  waits for a worker           10 s",
+        "running                                        doing               on        for",
+        "fit minimax seed 0                             fit 30/100 step     node1  1m 35s",
+        "try 2: train minimax ipc 10 set 0 convnet3 s…  waits for a worker           10 s",
     ]
 
 
