@@ -7,13 +7,13 @@ import datetime
 import itertools
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rich.console import Console
 
 from harness.api.report import figures, report, save_tables
+from harness.api.watching import make_monitor
 from harness.core import disk
 from harness.core.claims import Claims
 from harness.core.environment import environment
@@ -27,10 +27,12 @@ from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
 from harness.execution.found import Found, find_artefacts
-from harness.execution.progress import LiveView, make_view
+from harness.execution.progress import make_view
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
 from harness.execution.status import Status
+from harness.execution.time_limit import TimeLimit
+from harness.execution.view import View, Views
 from harness.jobs.job import Job
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
@@ -43,7 +45,6 @@ from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
     from harness.execution.executor import Executor
-    from harness.execution.progress import PlainView
     from harness.reporters.tables.table import Table
 
 
@@ -60,8 +61,8 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
     Args:
         console: where progress goes; None: standard error.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
-            ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, weights_root, name,
-            fresh.
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, job_timeout ("2h"), store, data_root,
+            weights_root, name, fresh.
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -78,12 +79,13 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
 
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
-    store = _checked_store(resolved, plan)
     view = make_view(plan, console)
-    executor = make_executor(resolved, view)
-    fresh = resolved.request.fresh
+    monitor = make_monitor(resolved, plan, view)
+    views = Views(view, monitor)
+    store, fresh = _checked_store(resolved, plan), resolved.request.fresh
+    executor = make_executor(resolved, views)
     claims = None if fresh else Claims(store)  # a fresh run takes nothing that another makes
-    scheduler = Scheduler(plan, _store_view(store, fresh), executor, view, claims=claims)
+    scheduler = Scheduler(plan, _store_view(store, fresh), executor, views, claims=claims)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     with _writing(store, folder):
@@ -91,10 +93,13 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
-    ended = {"status": "interrupted"}
+    ended: dict[str, Any] = {"status": "interrupted"}
     try:
         if scheduler.to_run():
             _start(executor, scheduler, store, folder)
+        with _writing(store, folder):
+            monitor.begin(RunFolder(folder), scheduler.status, executor.machines)
+        if scheduler.to_run():
             with view, claims or contextlib.nullcontext():
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
@@ -108,7 +113,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
             if ended["status"] == "done" and scheduler.errors:
                 ended = {"status": "failed"}
             about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
-            with _writing(store, folder):
+            with _writing(store, folder), monitor.leaving(ended["status"]):
                 _leave(resolved, plan, scheduler, found, folder, about)
             upload_run(store, folder)
     return _as_run(plan, scheduler, folder)
@@ -205,13 +210,12 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def make_executor(resolved: Resolved, view: PlainView) -> Executor:
+def make_executor(resolved: Resolved, view: View) -> Executor:
     """Return the executor that the request names."""
     request = resolved.request
-    options = ExecutorOptions(request.ray_address, request.workers)
-    if isinstance(view, LiveView):
-        options = replace(options, refresh=view.show_stages)
-    return executors.get(request.executor)(resolved.context, options)
+    options = ExecutorOptions(request.ray_address, request.workers, view.note)
+    executor: Executor = executors.get(request.executor)(resolved.context, options)
+    return cast("Executor", TimeLimit(executor, request.job_timeout)) if request.job_timeout else executor
 
 
 def check_name(wanted: str | None) -> None:

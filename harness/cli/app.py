@@ -12,14 +12,17 @@ from rich.console import Console
 from harness.api import groups
 from harness.api import report as api_report
 from harness.api import run as api_run
-from harness.cli import options, output, trace
+from harness.cli import options, output, provenance
 from harness.cli import show as show_module
 from harness.cli.data import data_app
 from harness.cli.doctor import print_report
+from harness.cli.logs import logs
 from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.status import status
+from harness.cli.timeline import trace
 from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
@@ -51,6 +54,15 @@ app.command()(evaluate)
 
 
 app.command()(export)
+
+
+app.command()(status)
+
+
+app.command()(logs)
+
+
+app.command()(trace)
 
 
 app.command()(verify)
@@ -107,6 +119,7 @@ def run(
     executor: options.Executor = "ray",
     ray_address: options.RayAddress = None,
     workers: options.Workers = None,
+    job_timeout: options.JobTimeout = None,
     device: options.Device = "auto",
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -137,6 +150,7 @@ def run(
         executor=executor,
         ray_address=ray_address,
         workers=workers,
+        job_timeout=job_timeout,
         device=device,
         settings=settings or [],
         plugins=tuple(str(p) for p in plugin or ()),
@@ -309,9 +323,9 @@ def show(
     known = {
         "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
         "suite": lambda: show_module.print_suite(name, Console()),
-        "run": lambda: trace.print_run(name, store, stdout()),
-        "job": lambda: trace.print_job(name, store, stdout(), plugins=plugins),
-        "log": lambda: trace.print_log(name, store, stdout()),
+        "run": lambda: provenance.print_run(name, store, stdout()),
+        "job": lambda: provenance.print_job(name, store, stdout(), plugins=plugins),
+        "log": lambda: provenance.print_log(name, store, stdout()),
     }
     if kind not in known:
         raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")

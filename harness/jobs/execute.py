@@ -99,6 +99,7 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         threads.keep_pages()
         numerics.set_defaults()
         threads.set_threads(job.resources.cpus)
+        log.grows_in(store.scratch(job.key))
         store.write(
             job.kind,
             job.key,
@@ -109,6 +110,7 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
         text, lost = shorten(_told(error, context), MOST_CHARACTERS), isinstance(error, RemoteError) and error.lost
+        log.drop_live()
         return Outcome(job.key, text, traceback.format_exc(), log.text(), lost=lost)
 
 

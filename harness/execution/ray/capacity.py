@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.core.run_status import Machine
 from harness.jobs.job import Job
 
 GB = 10**9
@@ -37,6 +38,17 @@ def fits(resources: dict[str, float], running: list[dict[str, float]], needs: di
     """
     return all(
         sum(held[name] for held in running) + amount <= resources.get(name, 0) + 1e-6 for name, amount in needs.items()
+    )
+
+
+def machine(node: dict[str, Any]) -> Machine:
+    """Return what a node, as `ray.nodes()` describes it, offers to jobs."""
+    has = node["Resources"]
+    return Machine(
+        host=str(node["NodeManagerHostname"]),
+        node=str(node["NodeID"]),
+        cpus=float(has.get("CPU", 0)),
+        gpus=float(has.get("GPU", 0)),
     )
 
 

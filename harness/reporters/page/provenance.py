@@ -16,7 +16,8 @@ from harness.planning.request import RunRequest
 _OPTIONS = {
     "suite": "--suite", "methods": "--methods", "ipc": "--ipc", "bytes": "--bytes", "students": "--students",
     "protocol": "--protocol", "seeds": "--seeds", "distill_seeds": "--distill-seeds", "executor": "--executor",
-    "ray_address": "--ray-address", "workers": "--workers", "device": "--device", "plugins": "--plugin",
+    "ray_address": "--ray-address", "workers": "--workers", "job_timeout": "--job-timeout", "device": "--device",
+    "plugins": "--plugin",
     "settings": "--set", "store": "--store", "data_root": "--data-root", "weights_root": "--weights-root",
     "scores": "--scores", "fresh": "--fresh",
 }  # fmt: skip
