@@ -42,7 +42,8 @@ def status(
 ) -> int:
     """Say how a run is: what runs where since when, what is done, failed and left, and how the devices are used.
 
-    It works from any machine that sees the store, for runs that have ended too.
+    It works from any machine that sees the store, for runs that have ended too. A run whose driver gives no sign of life is
+    not running any more: the same `harness run` command goes on from there.
 
     Examples: `harness status`, `harness status RUN --watch`, `harness status RUN --json`.
     """

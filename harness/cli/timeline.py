@@ -32,7 +32,7 @@ def trace(
 
     A process is a machine, a row one job at a time on one of its devices; lost tries and waits for a worker are shown.
 
-    Examples: `harness trace`, `harness trace RUN --to run.json`.
+    Examples: `harness trace`, `harness trace RUN --to trace.json`.
     """
     folder = RunFolder(find_run(run or watch(None, store).status.run, store))
     timeline = read_timeline(folder.events())
