@@ -7,7 +7,7 @@ import datetime
 import itertools
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,6 +23,7 @@ from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
+from harness.execution.executor import ExecutorLost
 from harness.execution.progress import LiveView, make_view
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
@@ -56,7 +57,7 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
     Args:
         console: where progress goes; None: standard error.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
-            ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, weights_root, name,
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, retries, store, data_root, weights_root, name,
             fresh.
 
     Raises:
@@ -77,27 +78,33 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     store = _checked_store(resolved, plan)
     view = make_view(plan, console)
     executor = make_executor(resolved, view)
-    scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, view)
+    request = resolved.request
+    scheduler = Scheduler(plan, _store_view(store, request.fresh), executor, view, retries=request.retries)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     RunFolder(folder).write_about({**about, "status": "running"})
-    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+    for line in without_effect(request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
-    ended = {"status": "interrupted"}
+    ended: dict[str, Any] = {"status": "interrupted"}
     try:
         if scheduler.to_run():
             _start(executor, scheduler, store, folder)
             with view:
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
+    except ExecutorLost as error:
+        ended |= {"error": str(error)}
+        raise
     except Exception as error:
         ended = {"status": "failed", "error": _one_line(error)}
         raise
     finally:
+        about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler), "losses": _losses(plan, scheduler)}
+        if folder.exists():
+            RunFolder(folder).write_about(about)  # before anything that takes time: the next signal may be the last
         executor.stop()
         if folder.exists():
-            about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
             _leave(resolved, plan, store, scheduler, folder, about)
     return _as_run(plan, scheduler, folder)
 
@@ -175,6 +182,15 @@ def _there(scheduler: Scheduler) -> str:
     counts = _outcome_counts(scheduler)
     spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""
     return f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
+
+
+def _losses(plan: Plan, scheduler: Scheduler) -> list[dict[str, Any]]:
+    """Return each try of a job that the system ended."""
+    return [
+        {"job": plan.jobs[key].title, "key": key, **asdict(loss)}
+        for key, losses in scheduler.losses.items()
+        for loss in losses
+    ]
 
 
 def _one_line(error: Exception) -> str:

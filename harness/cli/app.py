@@ -20,6 +20,7 @@ from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.stopping import Stopping
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
 from harness.planning.groups import members
@@ -52,15 +53,17 @@ app.command()(export)
 
 
 def main() -> NoReturn:
-    """Entry point: what the user got wrong is one message and exit code 2."""
+    """Entry point: what the user got wrong is one message and exit code 2; a signal ends a run as Ctrl-C does."""
+    stopping = Stopping()
     try:
-        code = app(standalone_mode=False)
+        with stopping:
+            code = app(standalone_mode=False)
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", plain(str(error)))
         sys.exit(2)
     except KeyboardInterrupt:
         _say_stopped()
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
             error.show() if hasattr(error, "show") else print(error.format_message(), file=sys.stderr)
@@ -70,6 +73,7 @@ def main() -> NoReturn:
         raise
     if code == 130:  # Typer turns Ctrl-C into this
         _say_stopped()
+        sys.exit(stopping.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -102,6 +106,7 @@ def run(
     executor: options.Executor = "ray",
     ray_address: options.RayAddress = None,
     workers: options.Workers = None,
+    retries: options.Retries = 2,
     device: options.Device = "auto",
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -132,6 +137,7 @@ def run(
         executor=executor,
         ray_address=ray_address,
         workers=workers,
+        retries=retries,
         device=device,
         settings=settings or [],
         plugins=tuple(str(p) for p in plugin or ()),

@@ -61,6 +61,11 @@ RayAddress = Annotated[
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="CPUs that the local Ray may use; default: all.")]
 
 
+Retries = Annotated[
+    int, typer.Option("--retries", min=0, help="How often a job is tried again whose worker or node was lost.")
+]
+
+
 Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from harness.core.class_groups import score_fields
 from harness.core.plugin import discovery
 from harness.core.store import Store
+from harness.execution.attempts import attempt_fields
 from harness.execution.scheduler import Scheduler
 from harness.planning.plan import Plan, Row
 from harness.planning.resolve import Resolved
@@ -40,11 +41,17 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
             manifests[key] = store.manifest(plan.jobs[key].kind, key)
         return manifests[key]
 
+    def resumed_s(key: str) -> float:
+        there = scheduler.status[key] in ("done", "cached")
+        return float(manifest(key)["measured"].get("resumed_s", 0.0)) if there else 0.0
+
+    given_up = {key for key, outcome in scheduler.errors.items() if outcome.lost and outcome.cause is None}
     base = _base(resolved, run)
     about = {m.name: _about(m.name, m.config) for m in resolved.plan_input.methods}
     records = []
     for row in plan.rows:
         record = {**base, **about[row.method], **_identity(row), **_status(row, plan, scheduler)}
+        record |= attempt_fields(row, scheduler.losses, given_up, resumed_s)
         record["budget_bytes"] = _budget(resolved, row.ipc)
         if record["status"] == "done":
             assert row.train is not None
@@ -71,6 +78,7 @@ def _base(resolved: Resolved, run: str) -> dict[str, Any]:
         "protocol_version": protocol.version,
         "labels": protocol.labels,
         "device": "",
+        "host": "",
         "metrics": ", ".join(resolved.suite.metrics),
     }
 
@@ -82,6 +90,7 @@ def _trained(resolved: Resolved, trained: dict[str, Any]) -> dict[str, Any]:
         **{name: result[name] for name in SCORES},
         **score_fields(result, resolved.suite.metrics, class_ids, resolved.class_counts),
         "device": trained["measured"]["device_name"],
+        "host": trained["measured"].get("host", ""),  # of older artefacts it is not known
         "train_wall_s": trained["measured"]["wall_s"],
         **{name: result[name] for name in ("num_images", "teacher_bytes", *REDRAW)},
         "label_bytes": result.get("label_bytes"),
@@ -124,7 +133,7 @@ def _identity(row: Row) -> dict[str, Any]:
 
 
 def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
-    """Return how a row ended, why, and the title of the job that failed."""
+    """Return how a row ended, why, and the title of the job that failed with its machine."""
     if row.train is None:
         return {"status": "skipped", "error": row.skip, "cause": ""}
     state = scheduler.status[row.train]
@@ -132,7 +141,8 @@ def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
         return {"status": "done", "error": "", "cause": ""}
     if state in ("failed", "blocked"):
         ended = scheduler.errors[row.train]
-        return {"status": "failed", "error": ended.error, "cause": plan.jobs[ended.cause or row.train].title}
+        failed = {"status": "failed", "error": ended.error, "cause": plan.jobs[ended.cause or row.train].title}
+        return {**failed, "host": ended.where.host if ended.where else ""}
     error = "the run was stopped before this job; the same command goes on"
     return {"status": "interrupted", "error": error, "cause": ""}
 

@@ -32,6 +32,7 @@ class RunRequest(ConfigModel):
     executor: str = Field("ray", description="ray, or local: in this process")
     ray_address: str | None = Field(None, description="a running Ray cluster; none: a local one for this run")
     workers: int | None = Field(None, ge=1, description="CPUs that a local Ray may use; none: all")
+    retries: int = Field(2, ge=0, description="how often a job is tried again that the system lost")
     store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
     data_root: str = Field("data", description="folder under which image folders lie")
     weights_root: str | None = Field(

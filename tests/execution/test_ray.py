@@ -6,6 +6,7 @@ import pytest
 
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
+from harness.execution.ray.board import BoardView
 from harness.execution.ray.capacity import fits
 from harness.execution.ray.executor import RayExecutor
 from harness.jobs.job import Job
@@ -29,6 +30,9 @@ class Cluster:
 
     def shutdown(self):
         self.stopped = True
+
+    def wait(self, references, num_returns=1, timeout=None):
+        return references, []
 
     def get(self, reference, timeout=None):
         raise RuntimeError("ActorUnavailableError: the node of the board is gone")
@@ -86,5 +90,5 @@ def test_only_jobs_that_will_run_must_fit_the_cluster():
 
 def test_a_lost_board_ends_no_run():
     executor = executor_on(NODE)
-    executor._board = SimpleNamespace(snapshot=SimpleNamespace(remote=lambda: None))
+    executor._seen = BoardView(executor._ray, SimpleNamespace(snapshot=SimpleNamespace(remote=lambda: None)))
     assert executor.stages() == {}

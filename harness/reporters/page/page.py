@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.core.run_folder import RunFolder
 from harness.reporters.page.cite import bibtex
-from harness.reporters.page.failures import error_texts, failures, summarise
+from harness.reporters.page.failures import error_texts, failures, lost, summarise
 from harness.reporters.page.images import read_figures, read_sheets
 from harness.reporters.page.provenance import command_line, facts
 from harness.reporters.page.tables import make_page_table
@@ -65,6 +65,7 @@ def gather(folder: RunFolder, tables: Mapping[str, Table]) -> dict[str, Any]:
         "bibtex": bibtex(methods, run),
         "tables": [make_page_table(name, table) for name, table in tables.items()],
         "failures": failures(records),
+        "lost": lost(run.get("losses", [])),
         "errors": error_texts(folder.errors),
         "figures": read_figures(folder.figures),
         "sheets": read_sheets(folder.images, titles),
