@@ -37,4 +37,6 @@ def attempt_fields(
 
 def _lost_s(keys: Iterable[str], losses: Mapping[str, list[Loss]], resumed_s: Callable[[str], float]) -> float:
     """Return the seconds of lost tries, less what the last try took over from them."""
-    return sum(max(0.0, sum(loss.seconds for loss in losses[key]) - resumed_s(key)) for key in keys if losses.get(key))
+    return 0.0 + sum(
+        max(0.0, sum(loss.seconds for loss in losses[key]) - resumed_s(key)) for key in keys if losses.get(key)
+    )

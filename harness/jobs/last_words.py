@@ -11,7 +11,7 @@ import faulthandler
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from harness.core.store import Store
 
@@ -26,27 +26,34 @@ def last_words_file(store: Store, key: str) -> Path:
 
 @contextlib.contextmanager
 def leaving_last_words(path: Path) -> Iterator[None]:
-    """Let this process write why it dies into `path`, while the job inside runs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Let this process write why it dies into `path`, while the job inside runs; where it cannot be written, do nothing."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # the job will meet the same error and say it better
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.callback(path.unlink, missing_ok=True)
+            stack.enter_context(_noting(stack.enter_context(path.open("w", encoding="utf-8"))))
+        yield
+
+
+@contextlib.contextmanager
+def _noting(file: TextIO) -> Iterator[None]:
     was_on, exit_now = faulthandler.is_enabled(), os._exit
-    with path.open("w", encoding="utf-8") as file:
 
-        def noted_exit(code: int) -> NoReturn:
-            with contextlib.suppress(OSError, ValueError):
-                print(f"os._exit({code}) was called", file=file, flush=True)
-            exit_now(code)
+    def noted_exit(code: int) -> NoReturn:
+        with contextlib.suppress(OSError, ValueError):
+            print(f"os._exit({code}) was called", file=file, flush=True)
+        exit_now(code)
 
-        setattr(os, "_exit", noted_exit)  # noqa: B010
-        faulthandler.enable(file)
-        try:
-            yield
-        finally:
-            faulthandler.disable()
-            setattr(os, "_exit", exit_now)  # noqa: B010
-            with contextlib.suppress(Exception):  # as Ray had set it, where standard error is a file
-                if was_on:
-                    faulthandler.enable(all_threads=False)
-    path.unlink(missing_ok=True)
+    setattr(os, "_exit", noted_exit)  # noqa: B010
+    faulthandler.enable(file)
+    try:
+        yield
+    finally:
+        faulthandler.disable()
+        setattr(os, "_exit", exit_now)  # noqa: B010
+        with contextlib.suppress(Exception):  # as Ray had set it, where standard error is a file
+            if was_on:
+                faulthandler.enable(all_threads=False)
 
 
 def read_last_words(path: Path) -> tuple[str, str]:

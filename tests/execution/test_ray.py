@@ -1,14 +1,20 @@
 """What the Ray executor hands out, and what it refuses, with a made-up cluster in place of Ray."""
 
+import socket
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
+from harness.execution.executor import ExecutorLost, Stage
+from harness.execution.ray import board
+from harness.execution.ray import cluster as cluster_module
 from harness.execution.ray.board import BoardView
 from harness.execution.ray.capacity import fits
 from harness.execution.ray.executor import RayExecutor
+from harness.jobs.execute import Where
 from harness.jobs.job import Job
 
 GB = 10**9
@@ -92,3 +98,117 @@ def test_a_lost_board_ends_no_run():
     executor = executor_on(NODE)
     executor._seen = BoardView(executor._ray, SimpleNamespace(snapshot=SimpleNamespace(remote=lambda: None)))
     assert executor.stages() == {}
+
+
+class Later:
+    """A Ray whose calls are answered when the test says so: references are lists that become full."""
+
+    def __init__(self):
+        self.asked = []
+        self.snapshot = SimpleNamespace(remote=self._ask)
+        self.put = SimpleNamespace(remote=lambda key, stage: self.asked.append((key, stage)))
+
+    def _ask(self):
+        self.asked.append([])
+        return self.asked[-1]
+
+    def wait(self, references, timeout):
+        return [r for r in references if r], []
+
+    def get(self, reference):
+        if isinstance(reference[0], Exception):
+            raise reference[0]
+        return reference[0]
+
+
+def stage(pid):
+    return Stage("fit", 1, 2, "step", Where("alpha", "a", pid, "cpu", 0.0), 0.0)
+
+
+def test_reading_the_board_never_waits_and_a_dead_worker_is_taken_from_it(monkeypatch):
+    monkeypatch.setattr(board, "READ_S", -1.0)
+    ray = Later()
+    view = BoardView(ray, ray)
+    assert view.stages() == {}
+    assert len(ray.asked) == 1
+    assert view.stages() == {}
+    assert len(ray.asked) == 1, "it still waits for the first answer"
+    ray.asked[0].append({"k": stage(7)})
+    assert view.stages() == {"k": stage(7)}
+    assert view.where("k").pid == 7
+
+    view.forget("k")
+    assert ("k", None) in ray.asked
+    view.stages()
+    ray.asked[-1].append({"k": stage(7)})
+    assert view.stages() == {}, "that of the dead worker was on its way"
+    assert view.where("k") is None
+    view.stages()
+    ray.asked[-1].append({"k": stage(8)})
+    assert view.stages() == {"k": stage(8)}
+
+    view.stages()
+    ray.asked[-1].append(RuntimeError("the board is lost"))
+    assert view.stages() == {}
+    assert view.where("k").pid == 8, "where it runs is remembered"
+
+
+class Head:
+    """As much of Ray as tells whether the head answers."""
+
+    def __init__(self, port):
+        context = SimpleNamespace(gcs_address=f"127.0.0.1:{port}", get_node_id=lambda: "here")
+        self.get_runtime_context = lambda: context
+        self.table = [{"NodeID": "here", "NodeManagerHostname": "alpha", "Alive": True, "Resources": {}}]
+
+    def nodes(self):
+        return self.table
+
+
+def test_a_head_that_answers_no_more_is_one_message(monkeypatch):
+    monkeypatch.setattr(cluster_module, "ASK_S", -1.0)
+    monkeypatch.setenv("HARNESS_HEAD_TIMEOUT_S", "0.2")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        head = Head(server.getsockname()[1])
+        cluster = cluster_module.Cluster(head, "the cluster at x")
+        time.sleep(0.3)
+        cluster.check()
+        assert cluster.nodes["here"].alive
+    cluster.check()
+    time.sleep(0.3)
+    with pytest.raises(ExecutorLost, match=r"the cluster at x is gone: .* the same command goes on"):
+        cluster.check()
+    assert cluster.nodes["here"].alive, "as it was known last"
+
+
+def test_another_head_at_the_same_address_is_not_ours(monkeypatch):
+    monkeypatch.setattr(cluster_module, "ASK_S", -1.0)
+    monkeypatch.setenv("HARNESS_HEAD_TIMEOUT_S", "0.2")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        head = Head(server.getsockname()[1])
+        cluster = cluster_module.Cluster(head, "the cluster at x")
+        head.table = [{**head.table[0], "NodeID": "another"}]
+        time.sleep(0.3)
+        with pytest.raises(ExecutorLost):
+            cluster.check()
+
+
+def test_a_job_that_was_lost_asks_for_another_free_node_and_else_for_any():
+    executor = executor_on(NODE)
+    assert executor._elsewhere(job("k"), {"num_cpus": 1}) == {"num_cpus": 1}
+    executor._lost_on["k"] = {"b", "a"}
+    asked = executor._elsewhere(job("k"), {"num_cpus": 1, "label_selector": {"ray.io/accelerator-type": "H100"}})
+    assert asked["label_selector"] == {"ray.io/accelerator-type": "H100", "ray.io/node-id": "!in(a, b)"}
+    assert asked["fallback_strategy"] == [{"label_selector": {"ray.io/accelerator-type": "H100"}}]
+
+
+def test_a_job_that_no_node_holds_any_more_is_named():
+    executor = executor_on(NODE, device="cpu")
+    executor._cluster = SimpleNamespace(table=[{"Alive": True, "Resources": {"CPU": 2.0, "memory": 64.0 * GB}}])
+    executor._running = {1: job("small", cpus=1), 2: job("large", cpus=4)}
+    assert executor.waits_for() == (
+        "train large waits: none of the 1 node of the cluster can hold it; the run goes on when one comes that can"
+    )
+    executor._compared = 0.0
+    executor._cluster.table.append({"Alive": True, "Resources": NODE})
+    assert executor.waits_for() == ""

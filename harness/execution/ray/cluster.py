@@ -17,8 +17,8 @@ from harness.execution.ray.losses import Node, read_nodes
 ASK_S = 2.0
 """Seconds between two looks."""
 
-PATIENCE_S = float(os.environ.get("HARNESS_HEAD_TIMEOUT_S", "30"))
-"""Seconds without an answer after which the cluster counts as gone."""
+PATIENCE_S = 30.0
+"""Seconds without an answer after which the cluster counts as gone; the variable HARNESS_HEAD_TIMEOUT_S says otherwise."""
 
 
 class Cluster:
@@ -31,6 +31,7 @@ class Cluster:
 
     def __init__(self, ray: Any, name: str) -> None:
         self.name = name
+        self.patience_s = float(os.environ.get("HARNESS_HEAD_TIMEOUT_S") or PATIENCE_S)
         self._ray = ray
         context = ray.get_runtime_context()
         host, _, port = context.gcs_address.rpartition(":")
@@ -65,7 +66,7 @@ class Cluster:
             return
         self.look()
         silent = time.monotonic() - self._answered
-        if silent > PATIENCE_S:
+        if silent > self.patience_s:
             raise ExecutorLost(
                 f"{self.name} is gone: its head has not answered for {silent:.0f} s. What was finished is kept; the same "
                 "command goes on from there, on any cluster."

@@ -9,7 +9,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +54,17 @@ def own_handlers() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def mute(ray: Any) -> Callable[[], None]:
+    """Keep Ray from printing forty lines for each lost worker, of which the view says one; return what undoes it.
+
+    Ray 2.60 has no option for it: `log_to_driver` is about what workers print.
+    """
+    module = ray._private.worker
+    printer = getattr(module, "print_to_stdstream", None)
+    module.print_to_stdstream = lambda *args, **kwargs: None
+    return lambda: setattr(module, "print_to_stdstream", printer)
+
+
 class RayExecutor:
     """Ray core tasks with a driver that hands out ready jobs.
 
@@ -69,6 +80,7 @@ class RayExecutor:
         self.address = options.ray_address
         self.num_workers = options.workers
         self._ray: Any = None
+        self._unmute: Callable[[], None] = lambda: None
         self._cluster: Cluster | None = None
         self._running: dict[Any, Job] = {}
         self._ended: list[Outcome] = []
@@ -88,6 +100,7 @@ class RayExecutor:
         """
         with own_handlers():
             self._ray = join(self.address, self.num_workers)
+        self._unmute = mute(self._ray)
         self.check_fit(jobs)
         ray = self._ray
         self._cluster = Cluster(ray, f"the cluster at {self.address}" if self.address else "the local Ray of this run")
@@ -203,4 +216,5 @@ class RayExecutor:
     def stop(self) -> None:
         """Shut the local Ray down, or leave the cluster."""
         if self._ray is not None:
+            self._unmute()
             self._ray.shutdown()

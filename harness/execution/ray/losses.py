@@ -93,11 +93,11 @@ def _reason(error: Exception, where: Where | None, nodes: Mapping[str, Node], la
     if isinstance(error, ray.ObjectLostError):
         return f"Ray lost what it had been given ({type(error).__name__})"
     if isinstance(error, ray.WorkerCrashedError):
-        return f"worker died: {last_words}" if last_words else _KILLED
+        return f"worker died: {last_words}" if last_words else KILLED
     return f"{type(error).__name__}: {shorten(' '.join(str(error).split()), 200)}"
 
 
-_KILLED = "worker died without a word: killed (signal 9, as when memory runs out), or its connections were closed"
+KILLED = "worker died: killed by signal 9 (by hand, or for memory), or its connections were closed"
 
 
 def _left(error: Exception, where: Where | None, nodes: Mapping[str, Node]) -> str | None:
@@ -112,4 +112,4 @@ def _left(error: Exception, where: Where | None, nodes: Mapping[str, Node]) -> s
         return None
     host = node.host if node else where.host if where else ""
     why = f" ({shorten(node.why, 100)})" if node and node.why else ""
-    return f"node {host or id_[:12]} left the cluster{why}"
+    return f"node {host or id_[:12] or 'unknown'} left the cluster{why}"
