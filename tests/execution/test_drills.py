@@ -116,7 +116,7 @@ def undisturbed(tmp_path_factory):
 
 
 def test_a_node_that_is_lost_costs_only_the_work_since_the_last_checkpoint(undisturbed, tmp_path):
-    """One goes in the middle of a fit, with the board on it; another in the middle of four trainings."""
+    """One goes in the middle of a fit; another, the only one that is left, in the middle of four trainings."""
     plan, store = Plan(tmp_path), tmp_path / "s"
     with Raylets(**plan.env) as cluster:
         first = cluster.add(num_cpus=4)
@@ -125,9 +125,11 @@ def test_a_node_that_is_lost_costs_only_the_work_since_the_last_checkpoint(undis
         second = cluster.add(num_cpus=4)
         cluster.remove(first)
         wait_for(lambda: len(training_now(store)) == 4, process, plan.log)
-        cluster.add(num_cpus=4)
         cluster.remove(second)
+        wait_for(lambda: "no node of the cluster can hold it" in plan.log.read_text(), process, plan.log)
+        cluster.add(num_cpus=4)
         assert finish(process) == 0, plan.log.read_text()
+    assert "it goes on" in plan.log.read_text()
     pd.testing.assert_frame_equal(comparable("r", store), undisturbed)
     losses = json.loads((store / "runs" / "r" / "run.json").read_text())["losses"]
     assert [loss["job"].split()[0] for loss in losses] == ["fit", *["train"] * 4]

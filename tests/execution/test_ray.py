@@ -1,20 +1,25 @@
 """What the Ray executor hands out, and what it refuses, with a made-up cluster in place of Ray."""
 
+import os
+import signal
 import socket
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import TaskCancelledError
 
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
+from harness.core.store import Store
 from harness.execution.executor import ExecutorLost, Stage
 from harness.execution.ray import board
 from harness.execution.ray import cluster as cluster_module
 from harness.execution.ray.board import BoardView
 from harness.execution.ray.capacity import fits
-from harness.execution.ray.executor import RayExecutor
-from harness.jobs.execute import Where
+from harness.execution.ray.executor import RayExecutor, own_handlers
+from harness.jobs.execute import Outcome, Where
 from harness.jobs.job import Job
 
 GB = 10**9
@@ -207,8 +212,55 @@ def test_a_job_that_no_node_holds_any_more_is_named():
     executor._cluster = SimpleNamespace(table=[{"Alive": True, "Resources": {"CPU": 2.0, "memory": 64.0 * GB}}])
     executor._running = {1: job("small", cpus=1), 2: job("large", cpus=4)}
     assert executor.waits_for() == (
-        "train large waits: none of the 1 node of the cluster can hold it; the run goes on when one comes that can"
+        "train large waits: no node of the cluster can hold it (1 node left); the run goes on when one comes that can"
     )
     executor._compared = 0.0
     executor._cluster.table.append({"Alive": True, "Resources": NODE})
     assert executor.waits_for() == ""
+
+
+class Cancelling(Cluster):
+    """A Ray that ends a task when it is cancelled, unless it had ended before."""
+
+    def __init__(self, *nodes, ended=None):
+        super().__init__(*nodes)
+        self.ended = ended
+
+    def cancel(self, reference, force):
+        assert force
+
+    def get(self, reference, timeout=None):
+        if self.ended is not None:
+            return self.ended
+        raise TaskCancelledError
+
+
+@pytest.mark.parametrize("ended", [None, Outcome("k")])
+def test_a_job_that_is_cancelled_is_lost_for_the_reason_given_unless_it_ended_before(ended, tmp_path):
+    executor = executor_on(NODE)
+    executor._ray = Cancelling(NODE, ended=ended)
+    executor.context = SimpleNamespace(store=Store(tmp_path))
+    executor._running["task"] = job("k")
+    assert executor.cancel("k", "no sign of life for 10 minutes")
+    assert not executor.cancel("another", "no reason")
+    (outcome,) = executor.wait(0.0)
+    assert (outcome.lost, outcome.error) == ((False, "") if ended else (True, "no sign of life for 10 minutes"))
+
+
+def test_a_sigterm_while_ray_starts_is_seen_by_our_own_handler():
+    """Ray's handler, which is there until it has started, ends the process with the number as exit code."""
+    seen = []
+
+    @own_handlers()
+    def start():
+        signal.signal(signal.SIGTERM, lambda *at: sys.exit(at[0]))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda *at: seen.append(at))
+    try:
+        with pytest.raises(SystemExit):
+            start()
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(seen) == 2

@@ -49,9 +49,15 @@ def own_handlers() -> Iterator[None]:
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
-    yield
-    if callable(before):
-        signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    except SystemExit as ended:  # what Ray's own handler makes of it
+        if callable(before) and ended.code == signal.SIGTERM:
+            before(signal.SIGTERM, None)
+        raise
+    finally:
+        if callable(before):
+            signal.signal(signal.SIGTERM, before)
 
 
 def mute(ray: Any) -> Callable[[], None]:
@@ -205,8 +211,8 @@ class RayExecutor:
         alive = [node["Resources"] for node in cluster.table if node["Alive"]]
         for job in self._running.values():
             if self._seen.where(job.key) is None and capacity.check_fit([job], alive, self.context.device):
-                left = f"none of the {times(len(alive), 'node')} of the cluster can hold it"
-                return f"{job.title} waits: {left}; the run goes on when one comes that can"
+                there = f"no node of the cluster can hold it ({times(len(alive), 'node')} left)"
+                return f"{job.title} waits: {there}; the run goes on when one comes that can"
         return ""
 
     def stages(self) -> dict[str, Stage]:
