@@ -7,6 +7,7 @@ import datetime
 import itertools
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -26,6 +27,7 @@ from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
+from harness.execution.executor import ExecutorLost
 from harness.execution.found import Found, find_artefacts
 from harness.execution.progress import make_view
 from harness.execution.records import make_records
@@ -61,7 +63,7 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
     Args:
         console: where progress goes; None: standard error.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
-            ({"protocol.lr": 0.02}), plugins, device, executor, workers, job_timeout ("2h"), store, data_root,
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, retries, job_timeout ("2h"), store, data_root,
             weights_root, name, fresh.
 
     Raises:
@@ -81,16 +83,17 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
     view = make_view(plan, console)
     monitor = make_monitor(resolved, plan, view)
-    views = Views(view, monitor)
-    store, fresh = _checked_store(resolved, plan), resolved.request.fresh
+    views, request = Views(view, monitor), resolved.request
+    store = _checked_store(resolved, plan)
     executor = make_executor(resolved, views)
-    claims = None if fresh else Claims(store)  # a fresh run takes nothing that another makes
-    scheduler = Scheduler(plan, _store_view(store, fresh), executor, views, claims=claims)
+    claims = None if request.fresh else Claims(store)  # a fresh run takes nothing that another makes
+    stored = _store_view(store, request.fresh)
+    scheduler = Scheduler(plan, stored, executor, views, claims=claims, retries=request.retries)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     with _writing(store, folder):
         RunFolder(folder).write_about({**about, "status": "running"})
-    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+    for line in without_effect(request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
     ended: dict[str, Any] = {"status": "interrupted"}
@@ -103,16 +106,23 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
             with view, claims or contextlib.nullcontext():
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
+    except ExecutorLost as error:
+        ended |= {"error": str(error)}
+        raise
     except Exception as error:
         ended = {"status": "failed", "error": _one_line(error)}
         raise
     finally:
+        about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler), "losses": _losses(plan, scheduler)}
+        if folder.exists():
+            with _writing(store, folder):  # before anything that takes time: the next signal may be the last
+                RunFolder(folder).write_about(about)
         executor.stop()
         if folder.exists():
             found = find_artefacts(plan, store, scheduler)
             if ended["status"] == "done" and scheduler.errors:
                 ended = {"status": "failed"}
-            about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
+            about |= {**ended, "jobs": _outcome_counts(scheduler)}
             with _writing(store, folder), monitor.leaving(ended["status"]):
                 _leave(resolved, plan, scheduler, found, folder, about)
             upload_run(store, folder)
@@ -204,6 +214,15 @@ def _there(scheduler: Scheduler) -> str:
     counts = _outcome_counts(scheduler)
     spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""
     return f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
+
+
+def _losses(plan: Plan, scheduler: Scheduler) -> list[dict[str, Any]]:
+    """Return each try of a job that the system ended."""
+    return [
+        {"job": plan.jobs[key].title, "key": key, **asdict(loss)}
+        for key, losses in scheduler.losses.items()
+        for loss in losses
+    ]
 
 
 def _one_line(error: Exception) -> str:

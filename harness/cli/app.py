@@ -22,6 +22,7 @@ from harness.cli.output import plain, print_paths, print_summary, print_tables, 
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.status import status
+from harness.cli.stopping import Stopping
 from harness.cli.timeline import trace
 from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
@@ -69,15 +70,17 @@ app.command()(verify)
 
 
 def main() -> NoReturn:
-    """Entry point: what the user got wrong is one message and exit code 2."""
+    """Entry point: what the user got wrong is one message and exit code 2; a signal ends a run as Ctrl-C does."""
+    stopping = Stopping()
     try:
-        code = app(standalone_mode=False)
+        with stopping:
+            code = app(standalone_mode=False)
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", plain(str(error)))
         sys.exit(2)
     except KeyboardInterrupt:
         _say_stopped()
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
             error.show() if hasattr(error, "show") else print(error.format_message(), file=sys.stderr)
@@ -87,6 +90,7 @@ def main() -> NoReturn:
         raise
     if code == 130:  # Typer turns Ctrl-C into this
         _say_stopped()
+        sys.exit(stopping.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -120,6 +124,7 @@ def run(
     ray_address: options.RayAddress = None,
     workers: options.Workers = None,
     job_timeout: options.JobTimeout = None,
+    retries: options.Retries = 2,
     device: options.Device = "auto",
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -151,6 +156,7 @@ def run(
         ray_address=ray_address,
         workers=workers,
         job_timeout=job_timeout,
+        retries=retries,
         device=device,
         settings=settings or [],
         plugins=tuple(str(p) for p in plugin or ()),

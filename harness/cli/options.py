@@ -71,6 +71,11 @@ JobTimeout = Annotated[
 ]
 
 
+Retries = Annotated[
+    int, typer.Option("--retries", min=0, help="How often a job is tried again whose worker or node was lost.")
+]
+
+
 Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")]
 
 

@@ -50,6 +50,14 @@ class LocalExecutor:
         ended, self._ended = self._ended, []
         return ended
 
+    def cancel(self, key: str, reason: str) -> bool:
+        """Return False: a job of this process ends by itself, or with the process."""
+        return False
+
+    def waits_for(self) -> str:
+        """Nothing waits."""
+        return ""
+
     def stages(self) -> dict[str, Stage]:
         """Nothing runs between two submits."""
         return {}

@@ -155,6 +155,10 @@ class PlainView(View):
         again = "tried again" + (f", {tries_left} more" if tries_left else ", for the last time")
         self.tell(f"[{clock}] lost{where}: {job.title}: {loss.reason}; {again}", True)
 
+    def waits(self, text: str) -> None:
+        """Print what the run waits for."""
+        self.tell(f"[{duration(time.monotonic() - self.begun)}] {text or 'it goes on'}", bool(text))
+
     def tell(self, line: str, is_error: bool) -> None:
         """Print what became of a job."""
         self.console.print(Text(without_controls(line)), soft_wrap=True)

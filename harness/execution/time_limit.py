@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any
 
-from harness.core.errors import UserError
 from harness.core.text import duration
 from harness.execution.executor import Executor, Stage
 from harness.execution.progress import Pace
@@ -21,28 +20,16 @@ LOOK_S = 1.0
 """Seconds between two looks at the clock."""
 
 
-class CanCancel(Executor, Protocol):
-    """An executor whose jobs can be ended."""
-
-    def cancel(self, key: str, reason: str) -> bool:
-        """End a running job, whose outcome comes as of any other; False where it does not run."""
-
-
 class TimeLimit:
     """An executor whose jobs end after `limit_s` seconds.
 
     Args:
         executor: where jobs run.
         limit_s: for each try of a job.
-
-    Raises:
-        UserError: its jobs cannot be ended.
     """
 
     def __init__(self, executor: Executor, limit_s: float) -> None:
-        if not hasattr(executor, "cancel"):
-            raise UserError("--job-timeout: this executor cannot end a job; it has no `cancel`. Use --executor ray.")
-        self.executor = cast(CanCancel, executor)
+        self.executor = executor
         self.limit_s = limit_s
         self._running: dict[str, float | None] = {}
         self._late: dict[str, str] = {}

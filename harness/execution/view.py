@@ -44,6 +44,9 @@ class View:
     def lost(self, job: Job, loss: Loss, tries_left: int) -> None:
         """A job was lost and is tried again."""
 
+    def waits(self, text: str) -> None:
+        """A job that was handed over cannot begin, in one line; empty: it can again."""
+
 
 class Views(View):
     """Several views as one."""
@@ -75,3 +78,8 @@ class Views(View):
         """Tell each."""
         for view in self.views:
             view.lost(job, loss, tries_left)
+
+    def waits(self, text: str) -> None:
+        """Tell each."""
+        for view in self.views:
+            view.waits(text)

@@ -5,6 +5,7 @@ A job is run the same way by every executor, in the main thread of some process.
 
 from __future__ import annotations
 
+import platform
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,5 +140,10 @@ def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) 
         "spec": job.spec,
         "deps": job.deps,
         "result": result,
-        "measured": {**clock.result, "device": context.device, "device_name": device_name(context.device)},
+        "measured": {
+            **clock.result,
+            "device": context.device,
+            "device_name": device_name(context.device),
+            "host": platform.node(),
+        },
     }

@@ -36,6 +36,7 @@ class RunRequest(ConfigModel):
     job_timeout: float | None = Field(
         None, gt=0, description="seconds after which a job is ended and has failed ('2h', '90m'); none: no limit"
     )
+    retries: int = Field(2, ge=0, description="how often a job is tried again that the system lost")
     store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
     data_root: str = Field("data", description="folder under which image folders lie")
     weights_root: str | None = Field(

@@ -3,7 +3,6 @@
 import pytest
 
 from harness.core.config.suite import Resources
-from harness.core.errors import UserError
 from harness.execution import progress, time_limit
 from harness.execution.executor import Stage
 from harness.execution.scheduler import Scheduler, StoreView
@@ -42,6 +41,9 @@ class Slow:
         self.cancelled.append(key)
         self._ended.append(Outcome(key, reason, lost=True))
         return True
+
+    def waits_for(self):
+        return ""
 
     def machines(self):
         return ["a machine"]
@@ -88,8 +90,3 @@ def test_a_job_that_was_done_just_before_is_done(clock):
 
 def test_all_else_is_the_executors(clock):
     assert TimeLimit(Slow(clock), 60.0).machines() == ["a machine"]
-
-
-def test_an_executor_that_cannot_end_a_job_is_refused():
-    with pytest.raises(UserError, match="--job-timeout: this executor cannot end a job"):
-        TimeLimit(object(), 60.0)

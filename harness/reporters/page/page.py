@@ -17,7 +17,7 @@ from typing import Any
 from harness.core.run_folder import RunFolder
 from harness.reporters.page.cite import bibtex
 from harness.reporters.page.devices import device_rows, draw
-from harness.reporters.page.failures import error_texts, failures, summarise
+from harness.reporters.page.failures import error_texts, failures, lost, summarise
 from harness.reporters.page.images import read_figures, read_sheets
 from harness.reporters.page.provenance import command_line, facts
 from harness.reporters.page.tables import make_page_table
@@ -70,6 +70,7 @@ def gather(folder: RunFolder, tables: Mapping[str, Table]) -> dict[str, Any]:
         "devices": device_rows(timeline),
         "picture": draw(timeline),
         "failures": failures(records),
+        "lost": lost(run.get("losses", [])),
         "errors": error_texts(folder.errors),
         "figures": read_figures(folder.figures),
         "sheets": read_sheets(folder.images, titles),
