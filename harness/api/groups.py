@@ -53,10 +53,11 @@ def prepare_group(request: RunRequest, suites: tuple[str, ...]) -> dict[str, tup
         UserError: it fits none of the suites.
     """
     ready: dict[str, tuple[Resolved, Plan] | UserError] = {}
+    device = api_run.choose_device(request)
     for suite in suites:
         name = f"{request.name}-{Path(suite).stem}" if request.name else None
         try:
-            ready[suite] = api_run.prepare(request.model_copy(update={"suite": suite, "name": name}))
+            ready[suite] = api_run.prepare(request.model_copy(update={"suite": suite, "name": name}), device)
         except UserError as error:
             ready[suite] = error
     reasons = [str(found) for found in ready.values() if isinstance(found, UserError)]

@@ -24,6 +24,7 @@ from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
 from harness.execution.progress import LiveView, make_view
+from harness.execution.ray.join import cluster_device
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
 from harness.execution.status import Status
@@ -34,6 +35,7 @@ from harness.planning.planner import make_plan
 from harness.planning.preflight import check_disk, check_weights
 from harness.planning.request import RunRequest, make_request
 from harness.planning.resolve import Resolved, resolve
+from harness.planning.resolve_data import local_device
 from harness.reporters import page
 from harness.reporters.runs import Run
 
@@ -43,11 +45,27 @@ if TYPE_CHECKING:
     from harness.reporters.tables.table import Table
 
 
-def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
-    """Check a request and plan it, on the sets that the store has of it; nothing is written."""
-    resolved = resolve(request)
+def prepare(request: RunRequest, device: str | None = None) -> tuple[Resolved, Plan]:
+    """Check a request and plan it, on the sets that the store has of it; nothing is written.
+
+    Args:
+        request: what to run.
+        device: where jobs compute; None: `choose_device` says.
+    """
+    resolved = resolve(request, device or choose_device(request))
     plan = make_plan(resolved.plan_input)
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
+
+
+def choose_device(request: RunRequest) -> str:
+    """Return "cpu" or "cuda", as the machines have it that will run the jobs: a cluster's, or this one.
+
+    Raises:
+        UserError: the cluster cannot be joined, or there is no such device.
+    """
+    if request.ray_address is None:
+        return local_device(request.device)
+    return cluster_device(request.ray_address, request.device, may_grow=request.wait_for_nodes > 0)
 
 
 def run(*, console: Console | None = None, **fields: Any) -> Run:
@@ -76,7 +94,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
     store = _checked_store(resolved, plan)
     view = make_view(plan, console)
-    executor = make_executor(resolved, view)
+    executor = make_executor(resolved, view, console)
     scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, view)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
@@ -181,10 +199,14 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def make_executor(resolved: Resolved, view: PlainView) -> Executor:
+def make_executor(resolved: Resolved, view: PlainView, console: Console) -> Executor:
     """Return the executor that the request names."""
     request = resolved.request
-    options = ExecutorOptions(request.ray_address, request.workers)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    options = ExecutorOptions(request.ray_address, request.workers, request.wait_for_nodes, say=say)
     if isinstance(view, LiveView):
         options = replace(options, refresh=view.show_stages)
     return executors.get(request.executor)(resolved.context, options)

@@ -32,6 +32,7 @@ class RunRequest(ConfigModel):
     executor: str = Field("ray", description="ray, or local: in this process")
     ray_address: str | None = Field(None, description="a running Ray cluster; none: a local one for this run")
     workers: int | None = Field(None, ge=1, description="CPUs that a local Ray may use; none: all")
+    wait_for_nodes: float = Field(0, ge=0, description="seconds to wait for a node of a cluster that fits a job")
     store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
     data_root: str = Field("data", description="folder under which image folders lie")
     weights_root: str | None = Field(
@@ -70,6 +71,8 @@ def make_request(**fields: Any) -> RunRequest:
         if name in given:
             given[name] = str(given[name])
     request: RunRequest = checked(RunRequest, given, "request")
+    if request.wait_for_nodes and not request.ray_address:
+        raise UserError("--wait-for-nodes: only a cluster gets more nodes; name it with --ray-address.")
     if request.executor == "local" and (request.ray_address or request.workers):
         raise UserError(
             "--ray-address and --workers belong to --executor ray; the local executor runs one job at a time."

@@ -9,12 +9,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions
 from harness.core.progress import no_progress
 from harness.execution.executor import Stage, here
 from harness.execution.ray import capacity
 from harness.execution.ray.board import ProgressBoard, Reporter
+from harness.execution.ray.cluster import Cluster
 from harness.execution.ray.join import join
 from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
@@ -45,9 +45,9 @@ class RayExecutor:
     def __init__(self, context: JobContext, options: ExecutorOptions | None = None) -> None:
         options = options or ExecutorOptions()
         self.context = context
-        self.address = options.ray_address
-        self.num_workers = options.workers
+        self.options = options
         self._ray: Any = None
+        self._cluster: Any = None
         self._running: dict[Any, Job] = {}
         self._ended: list[Outcome] = []
         self._board: Any = None
@@ -61,35 +61,26 @@ class RayExecutor:
             jobs: those that will be handed over; each must fit the cluster.
 
         Raises:
-            UserError: no cluster at the address, or a job asks for more than the largest node has.
+            UserError: no cluster at the address, a job asks for more than the largest node has, or a node lacks something.
         """
-        self._ray = join(self.address, self.num_workers)
-        self.check_fit(jobs)
-        ray = self._ray
+        ray = self._ray = join(self.options.ray_address, self.options.workers)
+        self._cluster = Cluster(ray, self.context.device, self.options)
+        try:
+            self._cluster.admit(jobs)
+            if self.options.ray_address is not None:
+                self._cluster.check(jobs, self.context)
+        except BaseException:
+            self.stop()
+            raise
         # Made anew, and empty, on another node when its own is lost; the handles that workers hold stay good.
         self._board = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
         self._task = ray.remote(max_retries=0)(run_remote_job)
         # Peak memory is read from the process, so what it is reported of gets a process of its own.
         self._measured_task = ray.remote(max_retries=0, max_calls=1)(run_remote_job)
 
-    def check_fit(self, jobs: list[Job]) -> None:
-        """Refuse jobs that no node can hold: such a task would wait for ever.
-
-        Raises:
-            UserError: names the first; Ray is left.
-        """
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if problem := capacity.check_fit(jobs, nodes, self.context.device):
-            self.stop()
-            raise UserError(problem)
-
     def has_room(self, job: Job) -> bool:
-        """Count CPUs, GPUs and memory of the whole cluster: a job that waits inside Ray cannot be put behind another."""
-        if job.runs_on_driver or not self._running:
-            return True
-        device = self.context.device
-        running = [capacity.needs(other, device) for other in self._running.values()]
-        return capacity.fits(self._ray.cluster_resources(), running, capacity.needs(job, device))
+        """Return whether a node has room; `Cluster` counts."""
+        return job.runs_on_driver or not self._running or bool(self._cluster.has_room(job))
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task; one that reads files of this machine runs here and now."""
@@ -101,6 +92,7 @@ class RayExecutor:
         asked = capacity.task_options(job, self.context.device)
         reference = task.options(name=job.title, **asked).remote(job, self.context, self._board)
         self._running[reference] = job
+        self._cluster.place(job)
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Collect ended tasks; a worker that died is a failed job."""
@@ -113,6 +105,7 @@ class RayExecutor:
         outcomes = []
         for reference in ended:
             job = self._running.pop(reference)
+            self._cluster.release(job.key)
             try:
                 outcomes.append(self._ray.get(reference))
             except Exception as error:
@@ -131,6 +124,7 @@ class RayExecutor:
         if time.monotonic() - self._stages_read > 0.5:
             try:
                 self._stages = self._ray.get(self._board.snapshot.remote(), timeout=5)
+                self._cluster.follow(self._stages)
             except Exception:  # whatever befell the board: progress is never worth a run
                 self._stages = {}
             self._stages_read = time.monotonic()
@@ -139,4 +133,5 @@ class RayExecutor:
     def stop(self) -> None:
         """Shut the local Ray down, or leave the cluster."""
         if self._ray is not None:
+            self._cluster.leave()
             self._ray.shutdown()
