@@ -92,6 +92,7 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
 
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
+    absent = _absent(resolved.context.store)
     store = _checked_store(resolved, plan)
     view = make_view(plan, console)
     executor = make_executor(resolved, view, console)
@@ -105,7 +106,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     ended = {"status": "interrupted"}
     try:
         if scheduler.to_run():
-            _start(executor, scheduler, store, folder)
+            _start(executor, scheduler, store, folder, absent)
             with view:
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
@@ -143,8 +144,20 @@ def _store_view(store: Store, fresh: bool) -> StoreView:
     return StoreView(has, has_anew=has_anew)
 
 
-def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path) -> None:
-    """Start the executor; where it cannot run these jobs nothing was begun, and no run is left.
+def _absent(store: Store) -> list[Path]:
+    """Return the folders of a store that are not there yet, the innermost first."""
+    return [path for path in (store.runs, store.folder, store.root, *store.root.parents) if not path.exists()]
+
+
+def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path, absent: list[Path]) -> None:
+    """Start the executor; where it cannot run these jobs nothing was begun, and nothing is left.
+
+    Args:
+        executor: where jobs run.
+        scheduler: of the run.
+        store: of the run.
+        folder: of the run.
+        absent: folders that were not there before it.
 
     Raises:
         UserError: it cannot.
@@ -153,6 +166,9 @@ def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path)
         executor.start(scheduler.to_run())
     except UserError:
         shutil.rmtree(folder)
+        for path in absent:
+            with contextlib.suppress(OSError):  # something else was put there meanwhile
+                path.rmdir()
         raise
     upload_run(store, folder)  # the name is taken, for other machines too
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.api import groups
 from harness.api import report as api_report
 from harness.api import run as api_run
-from harness.cli import options, output, trace
+from harness.cli import cluster, options, output, trace
 from harness.cli import show as show_module
 from harness.cli.data import data_app
 from harness.cli.doctor import print_report
@@ -315,9 +315,27 @@ def show(
 
 @app.command()
 def doctor(
-    data_root: options.DataRoot = "data", store: options.Store = "results", weights_root: options.WeightsRoot = None
+    data_root: options.DataRoot = "data",
+    store: options.Store = "results",
+    weights_root: options.WeightsRoot = None,
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", help="Look at every node of this Ray cluster instead.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="With --ray-address: the suite whose images each node must have.")
+    ] = None,
+    plugin: options.Plugins = None,
 ) -> int:
-    """Check this machine: devices, versions, Ray, and which suites' data and weights are found."""
+    """Check this machine: devices, versions, Ray, and which suites' data and weights are found. Or each node of a cluster.
+
+    Examples: `harness doctor`, `harness doctor --ray-address auto --suite digits --store /shared/results`.
+    """
+    if ray_address is not None:
+        plugins = [str(path) for path in plugin or ()]
+        places = cluster.Places(store, data_root)
+        return cluster.print_nodes(Console(), ray_address, suite=suite, places=places, plugins=plugins)
+    if suite is not None or plugin:
+        raise UserError("--suite and --plugin are for the nodes of a cluster; add --ray-address, or leave them out.")
     return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
 
 

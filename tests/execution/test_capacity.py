@@ -171,7 +171,8 @@ def test_a_run_does_not_wait_for_a_node_unless_told():
         Cluster(FakeRay(row(CPU=0.0)), "cpu", ExecutorOptions()).admit([job()])
 
 
-def test_a_job_whose_only_node_was_lost_is_told():
+def test_a_job_whose_only_node_was_lost_is_told(monkeypatch):
+    monkeypatch.setattr(cluster_module, "ASK_AGAIN_S", 0.0)
     ray, said = FakeRay(row("a", CPU=4.0), row("b", CPU=1.0)), []
     cluster = Cluster(ray, "cpu", ExecutorOptions(say=said.append))
     large = job(cpus=4)

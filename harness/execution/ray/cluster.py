@@ -84,24 +84,23 @@ class Cluster:
         A job that waits inside Ray cannot be put behind another. Only where the cluster grows some wait there, at most as
         many as run: an autoscaler adds nodes for what waits.
         """
-        if time.monotonic() - self._asked > ASK_AGAIN_S:
-            self._refresh()
+        self._refresh()
         if self._capacity.has_room(capacity.needs(job, self._device)):
             return True
         return self._options.wait_for_nodes > 0 and self._capacity.num_waiting < max(1, self._capacity.num_placed)
 
     def place(self, job: Job) -> None:
         """Count a job that was handed to Ray; say so where no node can hold it any more."""
+        self._refresh()
         self._capacity.place(job.key, capacity.needs(job, self._device))
-        if self._capacity.num_waiting:
-            self._refresh()
-            if problem := capacity.check_fit([job], self._rows, self._device):
-                self._say(f"waiting for such a node: {problem}")
+        if self._capacity.num_waiting and (problem := capacity.check_fit([job], self._rows, self._device)):
+            self._say(f"waiting for such a node: {problem}")
 
     def _refresh(self) -> None:
-        self._rows = self._ray.nodes()
-        self._asked = time.monotonic()
-        self._capacity.refresh(self._rows)
+        if time.monotonic() - self._asked >= ASK_AGAIN_S:
+            self._rows = self._ray.nodes()
+            self._asked = time.monotonic()
+            self._capacity.refresh(self._rows)
 
     def _say(self, line: str) -> None:
         """Tell people, once."""

@@ -102,7 +102,7 @@ def _connect(address: str, options: dict[str, Any]) -> None:
     import ray
 
     place = _locate(address)
-    named = place if place == address else f"{place} ({address})"
+    named = f"{place} (auto)" if address == "auto" else address
     _check_answer(place, named)
     before = os.environ.get(_TRIES)
     os.environ[_TRIES] = "1"
