@@ -115,7 +115,8 @@ def test_a_model_of_gpu_that_no_node_has_is_refused(address, tmp_path, cli):
 
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({**tiny_suite_values(), "resources": {"train": {"accelerator": "H100"}}}))
-    told = refused(cli, tmp_path, "--suite", suite, "--ray-address", address)
+    told = refused(cli, tmp_path, "--suite", suite, "--ray-address", address, "--wait-for-nodes", "1")
+    assert "waiting at most 1 s for such a node: job 'train random_real" in told
     assert "asks for 1 CPUs, 1 GPUs of model H100 and 1.0 GB" in told
     assert "no node of this Ray has that model (3 nodes; models of GPUs: A100)" in told
 
