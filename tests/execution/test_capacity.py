@@ -136,15 +136,16 @@ def test_the_nodes_are_asked_for_at_most_once_a_second(monkeypatch):
 def test_only_jobs_that_will_run_must_fit_a_node():
     rows = [row("a", CPU=2.0, GPU=0.0, memory=8.0 * GB), row("b", CPU=1.0, GPU=0.0, memory=9.0 * GB)]
     small, large = job("small"), job("large", cpus=64)
-    assert check_fit([small, job("on this machine", runs_on_driver=True, cpus=64)], rows, "cpu") == ""
-    told = check_fit([small, large, job("larger", cpus=65)], rows, "cpu")
+    assert check_fit([small, job("on this machine", runs_on_driver=True, cpus=64)], rows, "cpu") is None
+    told = str(check_fit([small, large, job("larger", cpus=65)], rows, "cpu"))
     assert "'train large' asks for 64 CPUs, 0 GPUs and 1.0 GB" in told
     assert "2 nodes; the nearest to it, host-a, has 2 CPUs, 0 GPUs and 8.0 GB); 1 more job cannot start" in told
     assert "what is in the store was made with the old number and will be made again" in told
 
 
 def test_a_model_of_gpu_that_no_node_has_is_named_with_those_that_there_are():
-    told = check_fit([job(accelerator="B300")], [row("a", model="A100"), row("b", model="H100"), row("c")], "cuda")
+    rows = [row("a", model="A100"), row("b", model="H100"), row("c")]
+    told = str(check_fit([job(accelerator="B300")], rows, "cuda"))
     assert "asks for 1 CPUs, 1 GPUs of model B300" in told
     assert "no node of this Ray has that model (3 nodes; models of GPUs: A100, H100)" in told
 

@@ -190,8 +190,24 @@ class Capacity:
                 self.place(other, wanted)
 
 
-def check_fit(jobs: Iterable[Job], rows: Iterable[Mapping[str, Any]], device: str) -> str:
-    """Return why jobs among these can never start on any of the nodes; empty where all can.
+@dataclass(frozen=True)
+class Misfit:
+    """A job that no node can hold.
+
+    Attributes:
+        why: what it asks for, and what the nodes have.
+        cure: what to do.
+    """
+
+    why: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.why}. {self.cure}"
+
+
+def check_fit(jobs: Iterable[Job], rows: Iterable[Mapping[str, Any]], device: str) -> Misfit | None:
+    """Return the first job among these that can never start on any of the nodes; None where all can.
 
     Args:
         jobs: those that will run.
@@ -203,10 +219,10 @@ def check_fit(jobs: Iterable[Job], rows: Iterable[Mapping[str, Any]], device: st
     possible = {asked: any(node.fits(asked) for node in nodes) for asked in {asked for _, asked in wanted}}
     too_large = [(job, asked) for job, asked in wanted if not possible[asked]]
     if not too_large:
-        return ""
+        return None
     job, asked = too_large[0]
     others = f"; {times(len(too_large) - 1, 'more job')} cannot start" if len(too_large) > 1 else ""
-    return f"job {job.title!r} asks for {asked}; {_best(asked, nodes)}{others}. {_cure(job, asked, nodes)}"
+    return Misfit(f"job {job.title!r} asks for {asked}; {_best(asked, nodes)}{others}", _cure(job, asked, nodes))
 
 
 def _best(asked: Needs, nodes: list[Node]) -> str:

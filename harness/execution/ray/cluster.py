@@ -47,8 +47,8 @@ class Cluster:
         end = time.monotonic() + patience
         while problem := capacity.check_fit(jobs, self._ray.nodes(), self._device):
             if time.monotonic() >= end:
-                raise UserError(problem)
-            self._say(f"waiting at most {patience:g} s for such a node: {problem}")
+                raise UserError(str(problem))
+            self._say(f"waiting at most {patience:g} s for such a node: {problem.why}")
             self._grow(jobs)
             time.sleep(ASK_AGAIN_S)
 
@@ -94,7 +94,7 @@ class Cluster:
         self._refresh()
         self._capacity.place(job.key, capacity.needs(job, self._device))
         if self._capacity.num_waiting and (problem := capacity.check_fit([job], self._rows, self._device)):
-            self._say(f"waiting for such a node: {problem}")
+            self._say(f"waiting for such a node: {problem.why}")
 
     def _refresh(self) -> None:
         if time.monotonic() - self._asked >= ASK_AGAIN_S:
