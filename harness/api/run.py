@@ -23,8 +23,8 @@ from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
+from harness.execution.device import choose_device
 from harness.execution.progress import LiveView, make_view
-from harness.execution.ray.join import cluster_device
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
 from harness.execution.status import Status
@@ -35,7 +35,6 @@ from harness.planning.planner import make_plan
 from harness.planning.preflight import check_disk, check_weights
 from harness.planning.request import RunRequest, make_request
 from harness.planning.resolve import Resolved, resolve
-from harness.planning.resolve_data import local_device
 from harness.reporters import page
 from harness.reporters.runs import Run
 
@@ -46,26 +45,10 @@ if TYPE_CHECKING:
 
 
 def prepare(request: RunRequest, device: str | None = None) -> tuple[Resolved, Plan]:
-    """Check a request and plan it, on the sets that the store has of it; nothing is written.
-
-    Args:
-        request: what to run.
-        device: where jobs compute; None: `choose_device` says.
-    """
+    """Check a request and plan it for a device (None: `choose_device` says), on the sets that the store has; writes nothing."""
     resolved = resolve(request, device or choose_device(request))
     plan = make_plan(resolved.plan_input)
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
-
-
-def choose_device(request: RunRequest) -> str:
-    """Return "cpu" or "cuda", as the machines have it that will run the jobs: a cluster's, or this one.
-
-    Raises:
-        UserError: the cluster cannot be joined, or there is no such device.
-    """
-    if request.ray_address is None:
-        return local_device(request.device)
-    return cluster_device(request.ray_address, request.device, may_grow=request.wait_for_nodes > 0)
 
 
 def run(*, console: Console | None = None, **fields: Any) -> Run:
@@ -153,10 +136,7 @@ def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path,
     """Start the executor; where it cannot run these jobs nothing was begun, and nothing is left.
 
     Args:
-        executor: where jobs run.
-        scheduler: of the run.
-        store: of the run.
-        folder: of the run.
+        executor, scheduler, store, folder: of the run.
         absent: folders that were not there before it.
 
     Raises:

@@ -12,10 +12,10 @@ from rich.console import Console
 from harness.api import groups
 from harness.api import report as api_report
 from harness.api import run as api_run
-from harness.cli import cluster, options, output, trace
+from harness.cli import options, output, trace
 from harness.cli import show as show_module
 from harness.cli.data import data_app
-from harness.cli.doctor import print_report
+from harness.cli.doctor import doctor
 from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
@@ -49,6 +49,9 @@ app.command()(evaluate)
 
 
 app.command()(export)
+
+
+app.command()(doctor)
 
 
 def main() -> NoReturn:
@@ -311,32 +314,6 @@ def show(
         raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")
     known[kind]()
     return 0
-
-
-@app.command()
-def doctor(
-    data_root: options.DataRoot = "data",
-    store: options.Store = "results",
-    weights_root: options.WeightsRoot = None,
-    ray_address: Annotated[
-        str | None, typer.Option("--ray-address", help="Look at every node of this Ray cluster instead.")
-    ] = None,
-    suite: Annotated[
-        str | None, typer.Option(help="With --ray-address: the suite whose images each node must have.")
-    ] = None,
-    plugin: options.Plugins = None,
-) -> int:
-    """Check this machine: devices, versions, Ray, and which suites' data and weights are found. Or each node of a cluster.
-
-    Examples: `harness doctor`, `harness doctor --ray-address auto --suite digits --store /shared/results`.
-    """
-    if ray_address is not None:
-        plugins = [str(path) for path in plugin or ()]
-        places = cluster.Places(store, data_root)
-        return cluster.print_nodes(Console(), ray_address, suite=suite, places=places, plugins=plugins)
-    if suite is not None or plugin:
-        raise UserError("--suite and --plugin are for the nodes of a cluster; add --ray-address, or leave them out.")
-    return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
 
 
 @app.command()

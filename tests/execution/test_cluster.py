@@ -9,6 +9,7 @@ import pytest
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions
+from harness.execution.ray import nodes
 from harness.execution.ray.executor import RayExecutor
 from harness.execution.ray.join import cluster_device, join, joined
 from harness.execution.ray.nodes import expected_of, look_at_nodes
@@ -141,7 +142,7 @@ def test_doctor_prints_a_row_for_each_node(address, tmp_path, cli):
     assert not list(tmp_path.glob(".probe*"))
 
 
-def test_what_a_node_lacks_is_named(address, context):
+def test_what_a_node_lacks_is_named(address, context, monkeypatch):
     """Other images, a store that it cannot write: the node says so itself; nobody waits for a node that is gone."""
     (context.store.root / "store").mkdir(parents=True)
     with joined(address) as ray:
@@ -156,6 +157,9 @@ def test_what_a_node_lacks_is_named(address, context):
         assert "the suite's images cannot be read below" in report.problems["data"]
         (report,) = look_at_nodes(ray, [{**rows[0], "NodeID": "0" * 56}], fine)
         assert "answer" in report.problems
+        monkeypatch.setattr(nodes, "ANSWER_S", 0.0)
+        (report,) = look_at_nodes(ray, rows, fine)
+        assert report.problems["answer"].startswith("gave no answer within 0 s")
     assert not list(context.store.root.glob(".probe*"))
 
 
