@@ -37,7 +37,10 @@ def listener():
                 with contextlib.suppress(OSError):
                     while True:
                         connection, _ = server.accept()
-                        connection.sendall(answer)
+                        with connection:
+                            connection.sendall(answer)
+                            while connection.recv(1024):
+                                pass
 
             threading.Thread(target=serve, daemon=True).start()
             return server.getsockname()[1]
