@@ -27,6 +27,7 @@ from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
+from harness.execution.device import choose_device
 from harness.execution.executor import ExecutorLost
 from harness.execution.found import Found, find_artefacts
 from harness.execution.progress import make_view
@@ -50,9 +51,9 @@ if TYPE_CHECKING:
     from harness.reporters.tables.table import Table
 
 
-def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
-    """Check a request and plan it, on the sets that the store has of it; nothing is written."""
-    resolved = resolve(request)
+def prepare(request: RunRequest, device: str | None = None) -> tuple[Resolved, Plan]:
+    """Check a request and plan it for a device (None: `choose_device` says), on the sets that the store has; writes nothing."""
+    resolved = resolve(request, device or choose_device(request))
     plan = make_plan(resolved.plan_input)
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
 
@@ -84,8 +85,9 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     view = make_view(plan, console)
     monitor = make_monitor(resolved, plan, view)
     views, request = Views(view, monitor), resolved.request
+    absent = _absent(resolved.context.store)
     store = _checked_store(resolved, plan)
-    executor = make_executor(resolved, views)
+    executor = make_executor(resolved, views, console)
     claims = None if request.fresh else Claims(store)  # a fresh run takes nothing that another makes
     stored = _store_view(store, request.fresh)
     scheduler = Scheduler(plan, stored, executor, views, claims=claims, retries=request.retries)
@@ -99,7 +101,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     ended: dict[str, Any] = {"status": "interrupted"}
     try:
         if scheduler.to_run():
-            _start(executor, scheduler, store, folder)
+            _start(executor, scheduler, store, folder, absent)
         with _writing(store, folder):
             monitor.begin(RunFolder(folder), scheduler.status, executor.machines)
         if scheduler.to_run():
@@ -158,8 +160,17 @@ def _store_view(store: Store, fresh: bool) -> StoreView:
     return StoreView(has, intact, has_anew)
 
 
-def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path) -> None:
-    """Start the executor; where it cannot run these jobs nothing was begun, and no run is left.
+def _absent(store: Store) -> list[Path]:
+    """Return the folders of a store that are not there yet, the innermost first."""
+    return [path for path in (store.runs, store.folder, store.root, *store.root.parents) if not path.exists()]
+
+
+def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path, absent: list[Path]) -> None:
+    """Start the executor; where it cannot run these jobs nothing was begun, and nothing is left.
+
+    Args:
+        executor, scheduler, store, folder: of the run.
+        absent: folders that were not there before it.
 
     Raises:
         UserError: it cannot.
@@ -168,6 +179,9 @@ def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path)
         executor.start(scheduler.to_run())
     except UserError:
         shutil.rmtree(folder)
+        for path in absent:
+            with contextlib.suppress(OSError):  # something else was put there meanwhile
+                path.rmdir()
         raise
     upload_run(store, folder)  # the name is taken, for other machines too
 
@@ -229,10 +243,14 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def make_executor(resolved: Resolved, view: View) -> Executor:
+def make_executor(resolved: Resolved, view: View, console: Console) -> Executor:
     """Return the executor that the request names."""
     request = resolved.request
-    options = ExecutorOptions(request.ray_address, request.workers, view.note)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    options = ExecutorOptions(request.ray_address, request.workers, request.wait_for_nodes, view.note, say)
     executor: Executor = executors.get(request.executor)(resolved.context, options)
     return cast("Executor", TimeLimit(executor, request.job_timeout)) if request.job_timeout else executor
 

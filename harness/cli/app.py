@@ -15,7 +15,7 @@ from harness.api import run as api_run
 from harness.cli import options, output, provenance
 from harness.cli import show as show_module
 from harness.cli.data import data_app
-from harness.cli.doctor import print_report
+from harness.cli.doctor import doctor
 from harness.cli.logs import logs
 from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
@@ -67,6 +67,9 @@ app.command()(trace)
 
 
 app.command()(verify)
+
+
+app.command()(doctor)
 
 
 def main() -> NoReturn:
@@ -122,6 +125,7 @@ def run(
     distill_seeds: options.DistillSeeds = None,
     executor: options.Executor = "ray",
     ray_address: options.RayAddress = None,
+    wait_for_nodes: options.WaitForNodes = 0.0,
     workers: options.Workers = None,
     job_timeout: options.JobTimeout = None,
     retries: options.Retries = 2,
@@ -154,6 +158,7 @@ def run(
         distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
         executor=executor,
         ray_address=ray_address,
+        wait_for_nodes=wait_for_nodes,
         workers=workers,
         job_timeout=job_timeout,
         retries=retries,
@@ -337,14 +342,6 @@ def show(
         raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")
     known[kind]()
     return 0
-
-
-@app.command()
-def doctor(
-    data_root: options.DataRoot = "data", store: options.Store = "results", weights_root: options.WeightsRoot = None
-) -> int:
-    """Check this machine: devices, versions, Ray, and which suites' data and weights are found."""
-    return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
 
 
 @app.command()

@@ -58,6 +58,17 @@ RayAddress = Annotated[
 ]
 
 
+WaitForNodes = Annotated[
+    float,
+    typer.Option(
+        "--wait-for-nodes",
+        min=0,
+        metavar="SECONDS",
+        help="Where a cluster grows: wait so long for a node that fits a job, in place of refusing the job at once.",
+    ),
+]
+
+
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="CPUs that the local Ray may use; default: all.")]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core.config.protocol import Protocol
-from harness.core.environment import device_name
+from harness.core.environment import device_name, has_cuda
 from harness.core.plugin.discovery import load_method
 from harness.core.store import Store
 from harness.core.text import shorten, times
@@ -84,6 +84,7 @@ class _History:
         self.resolved, self.plan = resolved, plan
         self._denoisers: dict[str, tuple[float, float] | None] = {}
         self.device = device_name(resolved.context.device)
+        self.device_is_elsewhere = resolved.context.device != "cpu" and not has_cuda()
         self._rates: dict[tuple[str, str], list[tuple[float, float, dict[str, Any]]]] = defaultdict(list)
         for manifest in store.local_manifests(KINDS):
             if not {"measured", "spec", "result"} <= set(manifest):
@@ -182,6 +183,8 @@ def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expe
     if stage == "synthesize":
         pool = history.resolved.plan_input.pool_sizes()[jobs[0].spec["method"]]
         disk = round(pool * images * history.resolved.suite.image_bytes)
+    if history.device_is_elsewhere:
+        return Expected(stage, what, len(jobs), None, disk, "no such device here to try it on")
     try:
         seconds, how = _tried(history, stage, jobs, images)
     except Exception as error:  # no driver, no memory, a loss that is NaN: the run itself will say more

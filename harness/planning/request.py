@@ -37,6 +37,7 @@ class RunRequest(ConfigModel):
         None, gt=0, description="seconds after which a job is ended and has failed ('2h', '90m'); none: no limit"
     )
     retries: int = Field(2, ge=0, description="how often a job is tried again that the system lost")
+    wait_for_nodes: float = Field(0, ge=0, description="seconds to wait for a node of a cluster that fits a job")
     store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
     data_root: str = Field("data", description="folder under which image folders lie")
     weights_root: str | None = Field(
@@ -77,6 +78,8 @@ def make_request(**fields: Any) -> RunRequest:
         if name in given:
             given[name] = str(given[name])
     request: RunRequest = checked(RunRequest, given, "request")
+    if request.wait_for_nodes and not request.ray_address:
+        raise UserError("--wait-for-nodes: only a cluster gets more nodes; name it with --ray-address.")
     if request.executor == "local" and (request.ray_address or request.workers):
         raise UserError(
             "--ray-address and --workers belong to --executor ray; the local executor runs one job at a time."

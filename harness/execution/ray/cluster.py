@@ -1,80 +1,135 @@
-"""Whether the cluster still answers, and what its nodes are: asked now and then, and never of a head that is gone.
-
-In: Ray. Out: nodes by id, or an error for people. A call of Ray's to a head that does not answer waits for forty seconds, so
-its port is tried first.
-"""
+"""The cluster as the executor sees it: may these jobs run here, and is there room for one more now?"""
 
 from __future__ import annotations
 
-import os
-import socket
+import contextlib
 import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from harness.execution.executor import ExecutorLost
-from harness.execution.ray.losses import Node, read_nodes
+from harness.core.errors import UserError
+from harness.core.executors import ExecutorOptions
+from harness.execution.executor import Stage
+from harness.execution.ray import capacity
+from harness.execution.ray.capacity import Capacity, Needs, Node
+from harness.execution.ray.nodes import check_nodes, expected_of
+from harness.jobs.context import JobContext
+from harness.jobs.job import Job
 
-ASK_S = 2.0
-"""Seconds between two looks."""
-
-PATIENCE_S = 30.0
-"""Seconds without an answer after which the cluster counts as gone; the variable HARNESS_HEAD_TIMEOUT_S says otherwise."""
+ASK_AGAIN_S = 1.0
+"""How often Ray is asked for its nodes."""
 
 
 class Cluster:
-    """The cluster that this process belongs to.
+    """The nodes that this process is connected to.
 
     Args:
-        ray: the module, connected.
-        name: the cluster's name for people, such as "the cluster at head:6379".
+        ray: the connected module.
+        device: "cpu" or "cuda", where jobs compute.
+        options: how long to wait for nodes, and whom to tell.
+        rows: returns what `ray.nodes()` does; None: that itself.
     """
 
-    def __init__(self, ray: Any, name: str) -> None:
-        self.name = name
-        self.patience_s = float(os.environ.get("HARNESS_HEAD_TIMEOUT_S") or PATIENCE_S)
-        self._ray = ray
-        context = ray.get_runtime_context()
-        host, _, port = context.gcs_address.rpartition(":")
-        self._head = (host.strip("[]"), int(port))
-        self._here = context.get_node_id()
-        self._answered = self._looked = time.monotonic()
-        self.nodes: dict[str, Node] = {}
-        self.table: list[dict[str, Any]] = []
-        self.look()
+    def __init__(
+        self, ray: Any, device: str, options: ExecutorOptions, rows: Callable[[], list[dict[str, Any]]] | None = None
+    ) -> None:
+        self._ray, self._device, self._options = ray, device, options
+        self._read_rows = rows or ray.nodes
+        self._capacity = Capacity()
+        self._rows: list[dict[str, Any]] = []
+        self._asked = float("-inf")
+        self._grown = False
+        self._told: set[str] = set()
 
-    def look(self) -> None:
-        """Read the nodes anew; they stay as they were where nobody answers."""
-        self._looked = time.monotonic()
-        if not self._listens():
-            return
-        try:
-            table = self._ray.nodes()
-        except Exception:  # whatever Ray raises for a head that has just gone
-            return
-        nodes = read_nodes(table)
-        if self._here in nodes and nodes[self._here].alive:  # else another head has taken the address
-            self.table, self.nodes = table, nodes
-            self._answered = time.monotonic()
-
-    def check(self) -> None:
-        """Look if it is time.
+    def admit(self, jobs: list[Job]) -> None:
+        """Make sure that each job fits a node: such a task would wait inside Ray for ever.
 
         Raises:
-            ExecutorLost: the cluster has not answered for too long.
+            UserError: names the first, and the node that comes nearest.
         """
-        if time.monotonic() - self._looked < ASK_S:
-            return
-        self.look()
-        silent = time.monotonic() - self._answered
-        if silent > self.patience_s:
-            raise ExecutorLost(
-                f"{self.name} is gone: its head has not answered for {silent:.0f} s. What was finished is kept; the same "
-                "command goes on from there, on any cluster."
-            )
+        patience = self._options.wait_for_nodes
+        end = time.monotonic() + patience
+        while problem := capacity.check_fit(jobs, self._read_rows(), self._device):
+            if time.monotonic() >= end:
+                raise UserError(str(problem))
+            self._say(f"waiting at most {patience:g} s for such a node: {problem.why}")
+            self._grow(jobs)
+            time.sleep(ASK_AGAIN_S)
 
-    def _listens(self) -> bool:
-        try:
-            with socket.create_connection(self._head, timeout=2.0):
-                return True
-        except OSError:
-            return False
+    def _grow(self, jobs: list[Job]) -> None:
+        """Ask the autoscaler, where there is one, for a node for each kind of demand."""
+        from ray.autoscaler.sdk import request_resources
+
+        if self._grown:
+            return
+        self._grown = True
+        asked = self._demands(jobs)
+        bundles = [{"CPU": one.cpus, "GPU": one.gpus, "memory": one.memory} for one in asked]
+        selectors = [{capacity.ACCELERATOR: one.accelerator} if one.accelerator else {} for one in asked]
+        request_resources(bundles=bundles, bundle_label_selectors=selectors)
+
+    def check(self, jobs: list[Job], context: JobContext) -> None:
+        """Look at each node that can run one of the jobs.
+
+        Raises:
+            UserError: names those that lack something.
+        """
+        demands = self._demands(jobs)
+        rows = [row for row in self._read_rows() if row["Alive"] and any(map(Node.read(row).fits, demands))]
+        if rows:
+            check_nodes(self._ray, rows, expected_of(context))
+
+    def _demands(self, jobs: Iterable[Job]) -> set[Needs]:
+        return {capacity.needs(job, self._device) for job in jobs if not job.runs_on_driver}
+
+    def has_room(self, job: Job) -> bool:
+        """Return whether a job fits a node beside those of this run; Ray is asked for its nodes at most once a second.
+
+        A job that waits inside Ray cannot be put behind another. Only where the cluster grows some wait there, at most as
+        many as run: an autoscaler adds nodes for what waits.
+        """
+        self._refresh()
+        if self._capacity.has_room(capacity.needs(job, self._device)):
+            return True
+        return self._options.wait_for_nodes > 0 and self._capacity.num_waiting < max(1, self._capacity.num_placed)
+
+    def place(self, job: Job) -> None:
+        """Count a job that was handed to Ray."""
+        self._refresh()
+        self._capacity.place(job.key, capacity.needs(job, self._device))
+
+    def stuck(self, jobs: Iterable[Job]) -> str:
+        """Return why the first of these jobs cannot begin on any node that is left; empty where each can."""
+        self._refresh()
+        problem = capacity.check_fit(jobs, self._rows, self._device)
+        return problem.why if problem else ""
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._asked >= ASK_AGAIN_S:
+            self._rows = self._read_rows()
+            self._asked = time.monotonic()
+            self._capacity.refresh(self._rows)
+
+    def _say(self, line: str) -> None:
+        """Tell people, once."""
+        if line not in self._told:
+            self._told.add(line)
+            self._options.say(line)
+
+    def release(self, key: str) -> None:
+        """Count a job no longer."""
+        self._capacity.release(key)
+
+    def follow(self, stages: Mapping[str, Stage]) -> None:
+        """Count jobs where their workers say that they are."""
+        for key, stage in stages.items():
+            if stage.where is not None:
+                self._capacity.move(key, stage.where.node)
+
+    def leave(self) -> None:
+        """Take back what was asked of the autoscaler."""
+        if self._grown:
+            from ray.autoscaler.sdk import request_resources
+
+            with contextlib.suppress(Exception):  # the cluster may be gone
+                request_resources(bundles=[])

@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions
 from harness.core.progress import no_progress
 from harness.core.run_status import Machine
-from harness.core.text import times
 from harness.execution.executor import Stage, here
 from harness.execution.ray import capacity
 from harness.execution.ray.board import BoardView, ProgressBoard, Reporter
-from harness.execution.ray.cluster import ASK_S, Cluster
+from harness.execution.ray.cluster import Cluster
+from harness.execution.ray.head import ASK_S, Head
 from harness.execution.ray.join import join
 from harness.execution.ray.losses import as_outcome
 from harness.jobs.context import JobContext
@@ -84,11 +83,11 @@ class RayExecutor:
     def __init__(self, context: JobContext, options: ExecutorOptions | None = None) -> None:
         options = options or ExecutorOptions()
         self.context = context
-        self.address = options.ray_address
-        self.num_workers = options.workers
+        self.options = options
         self._ray: Any = None
         self._unmute: Callable[[], None] = lambda: None
-        self._cluster: Cluster | None = None
+        self._head: Any = None
+        self._cluster: Any = None
         self._running: dict[Any, Job] = {}
         self._ended: list[Outcome] = []
         self._cancelled: dict[str, str] = {}
@@ -103,38 +102,30 @@ class RayExecutor:
             jobs: those that will be handed over; each must fit the cluster.
 
         Raises:
-            UserError: no cluster at the address, or a job asks for more than the largest node has.
+            UserError: no cluster at the address, a job asks for more than the largest node has, or a node lacks something.
         """
+        address = self.options.ray_address
         with own_handlers():
-            self._ray = join(self.address, self.num_workers)
-        self._unmute = mute(self._ray)
-        self.check_fit(jobs)
-        ray = self._ray
-        self._cluster = Cluster(ray, f"the cluster at {self.address}" if self.address else "the local Ray of this run")
+            ray = self._ray = join(address, self.options.workers)
+        self._unmute = mute(ray)
+        self._head = Head(ray, f"the cluster at {address}" if address else "the local Ray of this run")
+        self._cluster = Cluster(ray, self.context.device, self.options, self._head.rows)
+        try:
+            self._cluster.admit(jobs)
+            if address is not None:
+                self._cluster.check(jobs, self.context)
+        except BaseException:
+            self.stop()
+            raise
         # Made anew, and empty, on another node when its own is lost; the handles that workers hold stay good.
         self._seen = BoardView(ray, ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote())
         self._task = ray.remote(max_retries=0)(run_remote_job)
         # Peak memory is read from the process, so what it is reported of gets a process of its own.
         self._measured_task = ray.remote(max_retries=0, max_calls=1)(run_remote_job)
 
-    def check_fit(self, jobs: list[Job]) -> None:
-        """Refuse jobs that no node can hold: such a task would wait for ever.
-
-        Raises:
-            UserError: names the first; Ray is left.
-        """
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if problem := capacity.check_fit(jobs, nodes, self.context.device):
-            self.stop()
-            raise UserError(problem)
-
     def has_room(self, job: Job) -> bool:
-        """Count CPUs, GPUs and memory of the whole cluster: a job that waits inside Ray cannot be put behind another."""
-        if job.runs_on_driver or not self._running:
-            return True
-        device = self.context.device
-        running = [capacity.needs(other, device) for other in self._running.values()]
-        return capacity.fits(self._ray.cluster_resources(), running, capacity.needs(job, device))
+        """Return whether a node has room; `Cluster` counts."""
+        return job.runs_on_driver or not self._running or bool(self._cluster.has_room(job))
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task; one that reads files of this machine runs here and now."""
@@ -146,6 +137,7 @@ class RayExecutor:
         asked = self._elsewhere(job, capacity.task_options(job, self.context.device))
         reference = task.options(name=job.title, **asked).remote(job, self.context, self._seen.board)
         self._running[reference] = job
+        self._cluster.place(job)
 
     def _elsewhere(self, job: Job, asked: dict[str, Any]) -> dict[str, Any]:
         """Return what a job asks for; one that was lost before asks for a free node other than those where it was, if any."""
@@ -166,13 +158,13 @@ class RayExecutor:
             return ended_here
         if not self._running:
             return []
-        if self._cluster is not None:
-            self._cluster.check()
+        self._head.check()
         ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
         return [self._outcome(reference) for reference in ended]
 
     def _outcome(self, reference: Any) -> Outcome:
         job = self._running.pop(reference)
+        self._cluster.release(job.key)
         cancelled = self._cancelled.pop(job.key, "")
         try:
             outcome: Outcome = self._ray.get(reference)
@@ -187,11 +179,9 @@ class RayExecutor:
 
     def _explain(self, job: Job, error: Exception) -> Outcome:
         """Return how a job ended whose task raised."""
-        if self._cluster is not None:
-            self._cluster.look()
-        nodes = self._cluster.nodes if self._cluster else {}
+        self._head.look()
         words = read_last_words(last_words_file(self.context.store, job.key))
-        return as_outcome(job.key, error, self._seen.where(job.key, patience_s=2.0), nodes, words)
+        return as_outcome(job.key, error, self._seen.where(job.key, patience_s=2.0), self._head.nodes, words)
 
     def cancel(self, key: str, reason: str) -> bool:
         """End a running job's worker; `wait` returns it as lost for that reason. False where it does not run."""
@@ -204,28 +194,27 @@ class RayExecutor:
 
     def waits_for(self) -> str:
         """Return which job waits inside Ray because no node of the cluster can hold it; empty where there is none."""
-        if self._cluster is not None and time.monotonic() - self._compared > ASK_S:
-            self._compared, self._held_up = time.monotonic(), self._without_node(self._cluster)
+        if self._running and time.monotonic() - self._compared > ASK_S:
+            self._compared = time.monotonic()
+            stuck = self._cluster.stuck(job for job in self._running.values() if self._seen.where(job.key) is None)
+            self._held_up = stuck and f"{stuck}; the run goes on when such a node comes"
         return self._held_up
-
-    def _without_node(self, cluster: Cluster) -> str:
-        alive = [node["Resources"] for node in cluster.table if node["Alive"]]
-        for job in self._running.values():
-            if self._seen.where(job.key) is None and capacity.check_fit([job], alive, self.context.device):
-                there = f"no node of the cluster can hold it ({times(len(alive), 'node')} left)"
-                return f"{job.title} waits: {there}; the run goes on when one comes that can"
-        return ""
 
     def stages(self) -> dict[str, Stage]:
         """Return what the workers report, read at most twice a second; nothing while the board is lost."""
-        return self._seen.stages()
+        stages = self._seen.stages()
+        if stages:
+            self._cluster.follow(stages)
+        return stages
 
     def machines(self) -> list[Machine]:
         """Return the nodes that live."""
-        return [capacity.machine(node) for node in self._ray.nodes() if node["Alive"]]
+        return [capacity.Node.read(row).machine() for row in self._head.table if row["Alive"]]
 
     def stop(self) -> None:
         """Shut the local Ray down, or leave the cluster."""
         if self._ray is not None:
             self._unmute()
+            if self._cluster is not None:
+                self._cluster.leave()
             self._ray.shutdown()
