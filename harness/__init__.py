@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.classes import ClassInfo
 from harness.core.config.base import AFTER_FIT, UNHASHED
 from harness.core.config.protocol import Protocol
+from harness.core.config.search import search
 from harness.core.errors import UserError
 from harness.core.executors import register_executor
 from harness.core.plugin.discovery import register_method
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from harness.api.inspect import inspect
     from harness.api.report import figures, report, write_page
     from harness.api.run import run
+    from harness.api.verify import verify
     from harness.data.sources.base import register_source
     from harness.execution.local import LocalExecutor
     from harness.reporters import register_reporter
@@ -77,6 +79,8 @@ __all__ = [
     "report",
     "report_published",
     "run",
+    "search",
+    "verify",
     "write_page",
 ]
 
@@ -98,6 +102,7 @@ _LAZY = {
     "report": "harness.api.report",
     "report_published": "harness.reporters.tables.published",
     "run": "harness.api.run",
+    "verify": "harness.api.verify",
     "write_page": "harness.api.report",
 }
 

@@ -22,6 +22,7 @@ from harness import (
     Task,
     UserError,
     register_method,
+    search,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ class D3M(Method):
         """Options. The paper leaves most of them open; docs/methods/d3m.md says what we chose and why."""
 
         tokens_per_class: int = Field(
-            1, ge=1, le=16, description="learned embeddings per class; 1: one category, one prompt"
+            1,
+            ge=1,
+            le=16,
+            description="learned embeddings per class; 1: one category, one prompt",
+            json_schema_extra=search(
+                "integers", 1, 4
+            ),  # more hold more of a class; beyond four the prompt is mostly token
         )
         initializer: str = Field(
             "object",
@@ -72,7 +79,12 @@ class D3M(Method):
             3000, ge=1, description="optimiser steps of one fit; the classes of a group share each batch"
         )
         batch: int = Field(10, ge=1, description="images a step, the classes of the group in turn")
-        lr: float = Field(5e-3, gt=0, description="AdamW learning rate, constant; 5e-3 as in Gal et al., ICLR 2023")
+        lr: float = Field(
+            5e-3,
+            gt=0,
+            description="AdamW learning rate, constant; 5e-3 as in Gal et al., ICLR 2023",
+            json_schema_extra=search("log", 5e-4, 5e-2),  # a decade to each side of the published value
+        )
         weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay of the tokens")
         flips: bool = Field(True, description="random horizontal flips of the real images")
         group_size: int = Field(
@@ -86,7 +98,7 @@ class D3M(Method):
             7.5,
             ge=1.0,
             description="classifier-free guidance scale; 7.5 as in Stable Diffusion",
-            json_schema_extra=AFTER_FIT,
+            json_schema_extra=AFTER_FIT | search("log", 1.0, 12.0),  # clear images against varied ones
         )
         sampler: Literal["ddim", "dpmsolver++", "ddpm"] = Field(
             "ddim", description="how images are drawn", json_schema_extra=AFTER_FIT

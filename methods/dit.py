@@ -6,14 +6,19 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness import UNHASHED, ClassConditionalGenerator, DistilledSet, Method, Task, register_method
+from harness import UNHASHED, ClassConditionalGenerator, DistilledSet, Method, Task, register_method, search
 
 
 class Sampling(Method.Config):
     """How images are drawn from a class-conditional generator."""
 
     sampling_steps: int = Field(50, ge=2, le=1000, description="denoising steps; 50 as in Minimax Diffusion, CVPR 2024")
-    guidance: float = Field(4.0, ge=1.0, description="classifier-free guidance scale; 4.0 as in DiT's samples")
+    guidance: float = Field(
+        4.0,
+        ge=1.0,
+        description="classifier-free guidance scale; 4.0 as in DiT's samples",
+        json_schema_extra=search("log", 1.0, 8.0),  # clear images against varied ones: the one choice of plain sampling
+    )
     sampler: Literal["ddpm", "ddim", "dpmsolver++"] = Field("ddpm", description="ddpm: ancestral, as in the paper")
     sampling_batch: int = Field(
         100,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from harness import UNHASHED, DistilledSet, Method, State, Task, UserError, register_method, repeat_to
+from harness import UNHASHED, DistilledSet, Method, State, Task, UserError, register_method, repeat_to, search
 from methods._siamese import Operation, draw_augmentation
 
 if TYPE_CHECKING:
@@ -49,9 +49,20 @@ class DM(Method):
             None,
             gt=0,
             description="learning rate of normalised pixels; null: 1 up to IPC 50, 10 above (authors, CIFAR-10; 1 for CIFAR-100)",
+            json_schema_extra=search("log", 0.1, 10.0),  # spans both published values
         )
-        momentum: float = Field(0.5, ge=0, lt=1, description="SGD momentum of the pixels")
-        start: Literal["real", "noise"] = Field("real", description="real: random real images of the class; or noise")
+        momentum: float = Field(
+            0.5,
+            ge=0,
+            lt=1,
+            description="SGD momentum of the pixels",
+            json_schema_extra=search("linear", 0.0, 0.95),  # none up to what networks are trained with
+        )
+        start: Literal["real", "noise"] = Field(
+            "real",
+            description="real: random real images of the class; or noise",
+            json_schema_extra=search("choice", "real", "noise"),  # the paper compares both
+        )
         augmentations: tuple[Operation, ...] = Field(
             ("color", "crop", "cutout", "flip", "scale", "rotate"),
             description="operations of which a class draws one in each step; none: []",

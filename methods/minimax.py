@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from harness import UNHASHED, DistilledSet, Method, State, Task, register_method
+from harness import UNHASHED, DistilledSet, Method, State, Task, register_method, search
 from methods.dit import Sampling, draw, open_generator, passes
 
 if TYPE_CHECKING:
@@ -37,12 +37,29 @@ class Minimax(Method):
 
         epochs: int = Field(8, ge=1, description="passes over the real images of the group; 8 as published")
         batch: int = Field(8, ge=1, description="real latents a step; 8 as published")
-        lr: float = Field(1e-3, gt=0, description="AdamW learning rate, constant")
+        lr: float = Field(
+            1e-3,
+            gt=0,
+            description="AdamW learning rate, constant",
+            json_schema_extra=search("log", 1e-4, 1e-2),  # a decade to each side of the published value
+        )
         weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
         ema_decay: float = Field(0.9999, ge=0, lt=1, description="EMA whose weights sample")
         label_dropout: float = Field(0.1, ge=0, lt=1, description="share of labels replaced by the null class")
-        lambda_r: float = Field(0.002, ge=0, description="weight of representativeness")
-        lambda_d: float = Field(0.008, ge=0, description="weight of diversity")
+        lambda_r: float = Field(
+            0.002,
+            ge=0,
+            description="weight of representativeness",
+            json_schema_extra=search(
+                "log", 2e-4, 2e-1
+            ),  # the paper's own ablation spans a decade; shorter fits need more
+        )
+        lambda_d: float = Field(
+            0.008,
+            ge=0,
+            description="weight of diversity",
+            json_schema_extra=search("log", 8e-4, 8e-1),  # as lambda_r, four times it as published
+        )
         memory: int = Field(64, ge=1, description="latents kept per class in each of the two memories")
         flips: bool = Field(True, description="random horizontal flips of the real images")
         trainable: Literal["difffit", "bias", "full"] = Field("difffit", description="which parameters train")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from harness import ClassInfo, DistilledSet, Method, Task, UserError, register_method, repeat_to
+from harness import ClassInfo, DistilledSet, Method, Task, UserError, register_method, repeat_to, search
 
 if TYPE_CHECKING:
     import torch
@@ -45,11 +45,17 @@ class RDED(Method):
             None,
             ge=1,
             description="f: an image is made of f x f patches; null: 1 up to 64 pixels, 2 above, as in the authors' scripts",
+            json_schema_extra=search("choice", 1, 2),  # the two of the authors' scripts
         )
         images_per_class: int = Field(
             300, ge=1, description="real images to crop, drawn at random (authors: mipc); more where IPC x f^2 is more"
         )
-        num_crops: int = Field(5, ge=1, description="random crops of each image, of which the best is kept")
+        num_crops: int = Field(
+            5,
+            ge=1,
+            description="random crops of each image, of which the best is kept",
+            json_schema_extra=search("integers", 1, 10),  # 1 chooses among images only; twice the published number
+        )
         crop_scale: tuple[float, float] = Field(
             (0.08, 1.0), description="area range of a crop, as a share of the image"
         )

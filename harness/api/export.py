@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError, did_you_mean
+from harness.core.integrity import DamagedArtefact
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.data.sets.export import ExportedSet, known_format, numbered
@@ -148,16 +149,13 @@ def _classes(run: RunFolder) -> tuple[ClassInfo, ...]:
 
 def _check_whole(store: Store, kind: str, key: str) -> None:
     try:
-        damaged = store.damaged_files(kind, key)
+        store.fetch(kind, key)
+    except DamagedArtefact as error:
+        raise UserError(f"{error}. The same `harness run` command makes it again.") from None
     except FileNotFoundError:
         raise UserError(
             f"store {store.uri} no longer holds the set (artefact {kind}/{key}). The same `harness run` command makes it."
         ) from None
-    if damaged:
-        raise UserError(
-            f"store {store.uri}: {len(damaged)} files of artefact {kind}/{key} are damaged, the first is {damaged[0]}. "
-            "Run the same `harness run` command with --fresh."
-        )
 
 
 def _plain(value: Any) -> Any:

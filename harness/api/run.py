@@ -7,27 +7,33 @@ import datetime
 import itertools
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rich.console import Console
 
 from harness.api.report import figures, report, save_tables
+from harness.api.watching import make_monitor
+from harness.core import disk
+from harness.core.claims import Claims
 from harness.core.environment import environment
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions, executors
 from harness.core.overrides import without_effect
 from harness.core.plugin import discovery
+from harness.core.remote_errors import RemoteError
 from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
 from harness.execution.device import choose_device
-from harness.execution.progress import LiveView, make_view
+from harness.execution.found import Found, find_artefacts
+from harness.execution.progress import make_view
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
 from harness.execution.status import Status
+from harness.execution.time_limit import TimeLimit
+from harness.execution.view import View, Views
 from harness.jobs.job import Job
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
@@ -40,7 +46,6 @@ from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
     from harness.execution.executor import Executor
-    from harness.execution.progress import PlainView
     from harness.reporters.tables.table import Table
 
 
@@ -57,8 +62,8 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
     Args:
         console: where progress goes; None: standard error.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
-            ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, weights_root, name,
-            fresh.
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, job_timeout ("2h"), store, data_root,
+            weights_root, name, fresh.
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -76,21 +81,28 @@ def run(*, console: Console | None = None, **fields: Any) -> Run:
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
     absent = _absent(resolved.context.store)
-    store = _checked_store(resolved, plan)
     view = make_view(plan, console)
-    executor = make_executor(resolved, view, console)
-    scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, view)
+    monitor = make_monitor(resolved, plan, view)
+    views = Views(view, monitor)
+    store, fresh = _checked_store(resolved, plan), resolved.request.fresh
+    executor = make_executor(resolved, views, console)
+    claims = None if fresh else Claims(store)  # a fresh run takes nothing that another makes
+    scheduler = Scheduler(plan, _store_view(store, fresh), executor, views, claims=claims)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
-    RunFolder(folder).write_about({**about, "status": "running"})
+    with _writing(store, folder):
+        RunFolder(folder).write_about({**about, "status": "running"})
     for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
-    ended = {"status": "interrupted"}
+    ended: dict[str, Any] = {"status": "interrupted"}
     try:
         if scheduler.to_run():
             _start(executor, scheduler, store, folder, absent)
-            with view:
+        with _writing(store, folder):
+            monitor.begin(RunFolder(folder), scheduler.status, executor.machines)
+        if scheduler.to_run():
+            with view, claims or contextlib.nullcontext():
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
     except Exception as error:
@@ -99,8 +111,13 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     finally:
         executor.stop()
         if folder.exists():
+            found = find_artefacts(plan, store, scheduler)
+            if ended["status"] == "done" and scheduler.errors:
+                ended = {"status": "failed"}
             about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
-            _leave(resolved, plan, store, scheduler, folder, about)
+            with _writing(store, folder), monitor.leaving(ended["status"]):
+                _leave(resolved, plan, scheduler, found, folder, about)
+            upload_run(store, folder)
     return _as_run(plan, scheduler, folder)
 
 
@@ -119,12 +136,18 @@ def _store_view(store: Store, fresh: bool) -> StoreView:
     """Return what the scheduler asks of the store; a fresh run takes nothing from it."""
 
     def has(job: Job) -> bool:
-        return not fresh and store.has(job.kind, job.key)
+        # `intact` sets aside what is there and not whole, so that this run says so and makes it again.
+        return not fresh and (store.has(job.kind, job.key) or intact(job))
+
+    def intact(job: Job) -> bool:
+        return store.intact(job.kind, job.key)
 
     def has_anew(job: Job) -> bool:
-        return store.has(job.kind, job.key, anew=True)
+        with contextlib.suppress(RemoteError):  # it is asked again
+            return store.has(job.kind, job.key, anew=True)
+        return False
 
-    return StoreView(has, has_anew=has_anew)
+    return StoreView(has, intact, has_anew)
 
 
 def _absent(store: Store) -> list[Path]:
@@ -153,24 +176,30 @@ def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path,
     upload_run(store, folder)  # the name is taken, for other machines too
 
 
+def _writing(store: Store, folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Turn a full disk, and whatever else refuses a run's files, into one message."""
+    kept = f"What its jobs made is kept in {store.folder}, and what was written before in {folder}."
+    return disk.one_message(f"run {folder.name}: its files could not be written", folder, kept)
+
+
 def _leave(
-    resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path, about: dict[str, Any]
+    resolved: Resolved, plan: Plan, scheduler: Scheduler, found: dict[str, Found], folder: Path, about: dict[str, Any]
 ) -> None:
     """Write all files of a run that has ended; where that fails, its description says so."""
-    RunFolder(folder).write_about(about)
     try:
-        tables = finish(resolved, plan, store, scheduler, folder)
+        RunFolder(folder).write_about(about)
+        tables = finish(resolved, plan, scheduler, found, folder)
         if about["status"] != "interrupted" and _num_done(plan, scheduler):
             with contextlib.suppress(UserError):  # only the full data are done: there is nothing to draw
                 figures(folder, kinds=("accuracy",))
         page.write_page(folder, tables)
     except Exception as error:
         failed = {"status": "failed", "error": f"while its files were written: {_one_line(error)}"}
-        RunFolder(folder).write_about(about | failed)
-        with contextlib.suppress(UserError):  # the error that came first says more
-            upload_run(store, folder)
+        with contextlib.suppress(OSError):  # the error that came first says more
+            RunFolder(folder).write_about(about | failed)
+        with contextlib.suppress(UserError):
+            upload_run(resolved.context.store, folder)
         raise
-    upload_run(store, folder)
 
 
 def _as_run(plan: Plan, scheduler: Scheduler, folder: Path) -> Run:
@@ -195,17 +224,16 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def make_executor(resolved: Resolved, view: PlainView, console: Console) -> Executor:
+def make_executor(resolved: Resolved, view: View, console: Console) -> Executor:
     """Return the executor that the request names."""
     request = resolved.request
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    options = ExecutorOptions(request.ray_address, request.workers, request.wait_for_nodes, say=say)
-    if isinstance(view, LiveView):
-        options = replace(options, refresh=view.show_stages)
-    return executors.get(request.executor)(resolved.context, options)
+    options = ExecutorOptions(request.ray_address, request.workers, request.wait_for_nodes, view.note, say)
+    executor: Executor = executors.get(request.executor)(resolved.context, options)
+    return cast("Executor", TimeLimit(executor, request.job_timeout)) if request.job_timeout else executor
 
 
 def check_name(wanted: str | None) -> None:
@@ -281,18 +309,20 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def finish(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, folder: Path) -> dict[str, Table]:
+def finish(
+    resolved: Resolved, plan: Plan, scheduler: Scheduler, found: dict[str, Found], folder: Path
+) -> dict[str, Table]:
     """Write what a run leaves, but for figures and page: records, contact sheets, traceback and log of each failed job, tables.
 
     Returns:
         The tables by name.
     """
     own = RunFolder(folder)
+    records = make_records(resolved, plan, scheduler, found, folder.name)
+    own.write_records(records)  # first: whatever happens to the rest, `harness report` works
     for key, outcome in scheduler.errors.items():
         if scheduler.status[key] == "failed":
             own.write_error(plan.jobs[key].title, outcome.trace, outcome.log)
-    records = make_records(resolved, plan, store, scheduler, folder.name)
-    own.write_records(records)
     write_sheets(records, resolved.context.classes, own.images)
     tables = report(folder)
     save_tables(folder, tables)

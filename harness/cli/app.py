@@ -12,16 +12,21 @@ from rich.console import Console
 from harness.api import groups
 from harness.api import report as api_report
 from harness.api import run as api_run
-from harness.cli import options, output, trace
+from harness.cli import options, output, provenance
 from harness.cli import show as show_module
 from harness.cli.data import data_app
 from harness.cli.doctor import doctor
+from harness.cli.logs import logs
 from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.status import status
+from harness.cli.timeline import trace
+from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
+from harness.core.remote_runs import upload_reports
 from harness.planning.groups import members
 from harness.planning.request import make_request
 from harness.reporters import runs as ended_runs
@@ -52,6 +57,18 @@ app.command()(export)
 
 
 app.command()(doctor)
+
+
+app.command()(status)
+
+
+app.command()(logs)
+
+
+app.command()(trace)
+
+
+app.command()(verify)
 
 
 def main() -> NoReturn:
@@ -106,6 +123,7 @@ def run(
     ray_address: options.RayAddress = None,
     wait_for_nodes: options.WaitForNodes = 0.0,
     workers: options.Workers = None,
+    job_timeout: options.JobTimeout = None,
     device: options.Device = "auto",
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -137,6 +155,7 @@ def run(
         ray_address=ray_address,
         wait_for_nodes=wait_for_nodes,
         workers=workers,
+        job_timeout=job_timeout,
         device=device,
         settings=settings or [],
         plugins=tuple(str(p) for p in plugin or ()),
@@ -233,6 +252,9 @@ def report(
     if html:
         for folder in folders:
             api_report.write_page(folder, store, published=published)
+    if html or figures:
+        for folder in folders:
+            output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
     for folder, names_of in drawn.items():
         output.print_not_used(folder, store=store)
         output.print_drawn(folder, names_of)
@@ -273,7 +295,7 @@ def inspect(
     console = stdout()
     console.print(done.table.to_rich(console.width), crop=False)
     output.print_drawn(folder, done.figures)
-    return 0
+    return 1 if done.left_out else 0
 
 
 @app.command("list")
@@ -306,9 +328,9 @@ def show(
     known = {
         "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
         "suite": lambda: show_module.print_suite(name, Console()),
-        "run": lambda: trace.print_run(name, store, stdout()),
-        "job": lambda: trace.print_job(name, store, stdout(), plugins=plugins),
-        "log": lambda: trace.print_log(name, store, stdout()),
+        "run": lambda: provenance.print_run(name, store, stdout()),
+        "job": lambda: provenance.print_job(name, store, stdout(), plugins=plugins),
+        "log": lambda: provenance.print_log(name, store, stdout()),
     }
     if kind not in known:
         raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")

@@ -72,6 +72,16 @@ WaitForNodes = Annotated[
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="CPUs that the local Ray may use; default: all.")]
 
 
+JobTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--job-timeout",
+        metavar="DURATION",
+        help="End a job that runs longer, such as `2h` or `90m`; it has failed and is not tried again. Default: no limit.",
+    ),
+]
+
+
 Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")]
 
 

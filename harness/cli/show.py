@@ -14,6 +14,7 @@ from rich.text import Text
 
 from harness.cli.list_suites import COLUMNS, budget_text, suite_rows
 from harness.core.config.base import checked
+from harness.core.config.search import declared
 from harness.core.config.suite import Suite
 from harness.core.environment import device_name
 from harness.core.errors import UserError
@@ -27,6 +28,7 @@ from harness.core.text import DASH, byte_size, duration, shorten, without_contro
 from harness.jobs.job import KINDS
 from harness.planning.estimate import estimate
 from harness.planning.plan import Plan
+from harness.planning.real_images import describe_images
 from harness.planning.rerun import rerun_reasons
 from harness.planning.resolve import Resolved
 from harness.students.spec import catalogue
@@ -142,7 +144,9 @@ def _print_fields(model: type[BaseModel], console: Console, prefix: str, values:
         table.add_column(column)
     for name, info in model.model_fields.items():
         default = info.default if values is None else values.get(name, info.default)
-        table.add_row(Text(f"{prefix}{name}"), Text(str(default)), Text(info.description or ""))
+        space = declared(info)
+        what = f"{info.description or ''}{f'; harness tune tries {space}' if space else ''}"
+        table.add_row(Text(f"{prefix}{name}"), Text(str(default)), Text(what))
     console.print(table)
 
 
@@ -224,6 +228,8 @@ def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
     if not resolved.request.fresh:
         print_reruns(rerun_reasons(plan, store), console)
     print_estimate(resolved, plan, console)
+    for line in describe_images(resolved, plan):
+        console.print(Text(line), soft_wrap=True)
     console.print(f"{len(plan.jobs)} jobs, {len(plan.rows)} records. Dry run: nothing was run or written.")
 
 

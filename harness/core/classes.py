@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import UserError
+from harness.core.text import shorten
+
+MOST_BYTES = 200
+"""Of a class id; file systems allow names of 255."""
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 
@@ -34,8 +38,11 @@ def read_class_list(path: Path | str) -> tuple[ClassInfo, ...]:
         if not line:
             continue
         class_id, name = _parse(line)
-        if class_id in {".", ".."} or "/" in class_id or "\\" in class_id:
-            raise UserError(f"class list {path}, line {number}: {class_id!r} is not the name of a folder")
+        if not _names_a_folder(class_id):
+            raise UserError(
+                f"class list {path}, line {number}: {shorten(repr(class_id), 80)} is not the name of a folder: expected at "
+                f"most {MOST_BYTES} bytes without /, \\ and control characters."
+            )
         if class_id in line_of:
             raise UserError(
                 f"class list {path}, line {number}: {class_id!r} stands already on line {line_of[class_id]}. "
@@ -46,6 +53,11 @@ def read_class_list(path: Path | str) -> tuple[ClassInfo, ...]:
     if not classes:
         raise UserError(f"class list {path} names no class; write one class id a line")
     return tuple(classes)
+
+
+def _names_a_folder(class_id: str) -> bool:
+    plain = class_id.isprintable() and not {"/", "\\"} & set(class_id) and class_id not in {".", ".."}
+    return plain and len(class_id.encode()) <= MOST_BYTES
 
 
 def _parse(line: str) -> tuple[str, str]:

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Something that the user wrote or gave is wrong; the text says what, where, and what to do."""
+    """Something that the user wrote or gave is wrong; the text says what, where, and what to do.
+
+    Bytes of a file name that are not UTF-8 are shown as escapes.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import UserError
+
+_SMALL = 1_000_000
+"""Bytes; a file of fewer is read in one step."""
+
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -32,7 +37,17 @@ def canonical_json(value: Any) -> str:
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as handle:
+        if os.fstat(handle.fileno()).st_size < _SMALL:  # thousands of these are read at the start of a run
+            return hashlib.sha256(handle.read()).hexdigest()
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def written_ns(path: Path) -> int:
+    """Return when a file was written; 0 for one that was removed meanwhile."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @contextmanager
@@ -64,6 +79,9 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader sees the old text or the new, never a part. Lines end as on Unix."""
+    """Replace a file in one step: a reader sees the old text or the new, never a part. Lines end as on Unix.
+
+    What UTF-8 cannot hold, such as bytes of a file name, is escaped.
+    """
     with replaced(path) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

@@ -1,10 +1,11 @@
-"""The manifest of an artefact: what it must hold before anything of it is used.
+"""The manifest of an artefact: what it must hold before anything of it is used, and the sum that tells whether it was edited.
 
 In: JSON of anybody. Out: the manifest, or None for what is none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -48,3 +49,24 @@ def parse_manifest(text: str) -> dict[str, Any] | None:
     for name in manifest["files"]:
         plain_path(name)
     return manifest
+
+
+SUM = "sum"
+"""The field with the SHA-256 of the others; manifests from before it was kept have none."""
+
+
+def sealed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a manifest as JSON gives them back, with the sum over them."""
+    plain = json.loads(json.dumps(fields))
+    return {**plain, SUM: _sum(plain)}
+
+
+def is_edited(manifest: dict[str, Any]) -> bool:
+    """Return whether a manifest has a sum that is not that of its other fields."""
+    return SUM in manifest and manifest[SUM] != _sum(manifest)
+
+
+def _sum(manifest: dict[str, Any]) -> str:
+    others = {name: value for name, value in manifest.items() if name != SUM}
+    text = json.dumps(others, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

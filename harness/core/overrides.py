@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
 from harness.core.errors import UserError
+from harness.core.yaml_text import parse_yaml
 
 RESERVED = ("protocol", "data")
 
@@ -38,10 +37,7 @@ def _split(pair: str) -> tuple[str, Any]:
     key, equals, text = pair.partition("=")
     if not equals:
         raise UserError(f"--set {pair!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02.")
-    try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {pair!r}: the value is not YAML: {error}") from None
+    return key.strip(), parse_yaml(text, f"--set {pair!r}")[1]
 
 
 def without_effect(settings: dict[str, dict[str, Any]], methods: Iterable[str]) -> list[str]:

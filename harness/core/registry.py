@@ -55,8 +55,12 @@ class Registry(Generic[T]):
         return decorate
 
     def mark_broken(self, name: str, reason: str) -> None:
-        """Keep the name of something that could not be imported, with the reason, so that it is never lost."""
-        self._broken[name] = reason
+        """Keep the name of something that could not be imported, with the reason, so that it is never lost.
+
+        A name that is registered already stays what it is: what came second is not called so.
+        """
+        if name not in self:
+            self._broken[name] = reason
 
     @property
     def broken(self) -> dict[str, str]:

@@ -62,15 +62,15 @@ MOST_LEVELS = 32
 
 def depth_of(value: Any) -> int:
     """Return how many lists and objects lie within each other; more than MOST_LEVELS are not counted."""
-    level, layer = 0, [value]
+    level, layer = 0, [value] if isinstance(value, (dict, list)) else []
     while layer and level <= MOST_LEVELS:
+        level += 1
         layer = [
             inner
             for one in layer
-            if isinstance(one, dict | list)
             for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, (dict, list))
         ]
-        level += bool(layer)
     return level
 
 

@@ -9,45 +9,26 @@ The store knows neither plans nor results.
 from __future__ import annotations
 
 import json
-import os
-import platform
+import logging
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness.core import integrity, temporary
 from harness.core.errors import UserError
-from harness.core.io import file_sha256
-from harness.core.manifest import parse_manifest
-from harness.core.paths import below, is_regular, leads_elsewhere, plain_name
+from harness.core.integrity import MANIFEST, DamagedArtefact, read_manifest
+from harness.core.io import file_sha256, written_ns
+from harness.core.manifest import is_edited, parse_manifest, sealed
+from harness.core.paths import below, plain_name
 from harness.core.remote import RemoteFolder, cache_folder, make_private
+from harness.core.remote_artefacts import RemoteArtefacts
+from harness.core.remote_errors import RemoteError
 
-MANIFEST = "manifest.json"
-
-
-_HOST = platform.node().replace("-", "_") or "localhost"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # it lives and belongs to somebody else
-    return True
-
-
-def _written_ns(path: Path) -> int:
-    """Return when a file was written; 0 for one that was removed meanwhile."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+_LOG = logging.getLogger(__name__)
 
 
 class Store:
@@ -55,6 +36,9 @@ class Store:
 
     Args:
         root: local folder, or a URI that fsspec knows ("s3://bucket/x"), whose files are copied here when they are read.
+
+    Attributes:
+        damaged: a line for each artefact that was found damaged through this object.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -64,13 +48,16 @@ class Store:
         self.root = cache_folder(self.uri) if self.is_remote else Path(local)
         self.folder = self.root / "store"
         self.runs = self.root / "runs"
-
-        self._listed: dict[str, set[str]] = {}
+        self.damaged: list[str] = []
 
     @cached_property
     def remote(self) -> RemoteFolder:
         """The folder behind the URI."""
         return RemoteFolder(self.uri)
+
+    @cached_property
+    def _remote(self) -> RemoteArtefacts:
+        return RemoteArtefacts(self.remote)
 
     def make_cache(self) -> None:
         """Make the private folder for copies of a remote store; a local store has none.
@@ -114,62 +101,99 @@ class Store:
     def has(self, kind: str, key: str, *, anew: bool = False) -> bool:
         """Return whether the artefact is there; a local one with every file at its full size.
 
-        Of a remote store each kind is listed once, and only the manifest is asked for: nothing is copied. What other
-        machines write after that listing may be overlooked; `anew`, `fetch` and `manifest` ask the remote itself.
+        Of a remote store each kind is listed once; what others write later is overlooked. `anew` and `fetch` ask it itself.
         """
         if not self.is_remote:
             return self._is_whole(kind, key)
-        if kind not in self._listed and not anew:
-            self._listed[kind] = self.remote.names(f"store/{kind}")
-        return (anew or key in self._listed[kind]) and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
+        return self._remote.has(kind, key, anew=anew)
+
+    def offer(self, kind: str, key: str) -> bool:
+        """Upload an artefact that lies here only, because an upload had failed; return whether it is good and there now."""
+        if not self.is_remote or not self._is_whole(kind, key):
+            return False
+        if good := not integrity.flaw(self.path(kind, key), sums=True):
+            self._upload(kind, key, replace=False)
+        else:
+            shutil.rmtree(self.path(kind, key), ignore_errors=True)
+        return good
 
     def fetch(self, kind: str, key: str) -> Path:
         """Return the local folder of an artefact with all its files; those of a remote store are copied here once.
 
+        Their sums are compared when this process first asks for it. What is damaged is set aside, so that it can be made again.
+
         Raises:
-            FileNotFoundError: the artefact does not exist or is damaged.
+            FileNotFoundError: the artefact does not exist, or, as DamagedArtefact, is damaged.
         """
+        folder = self.path(kind, key)
         if self.is_remote:
             self._download(kind, key)
-        if not self._is_whole(kind, key):
+            if integrity.damage(folder):  # perhaps only the copy is
+                shutil.rmtree(folder, ignore_errors=True)
+                self._download(kind, key)
+        if not folder.exists():
             raise FileNotFoundError(self._absent(kind, key))
-        return self.path(kind, key)
+        if told := integrity.damage(folder):
+            raise self._set_aside(kind, key, told)
+        return folder
+
+    def intact(self, kind: str, key: str) -> bool:
+        """Return whether the artefact is there and undamaged, comparing sums as `fetch` does; what is damaged is set aside.
+
+        Nothing of a remote store is copied for it: there it is `has`, and sums are compared by `fetch`.
+        """
+        if self.is_remote:
+            return self.has(kind, key)
+        with suppress(FileNotFoundError):
+            return self.fetch(kind, key).is_dir()
+        return False
+
+    def damage(self, kind: str, key: str) -> str:
+        """Return what is wrong with an artefact, in a few words, or nothing; all its files are read, and none is changed.
+
+        Raises:
+            FileNotFoundError: it does not exist.
+        """
+        folder = self.path(kind, key)
+        if self.is_remote:
+            self._download(kind, key)
+        if not folder.exists():
+            raise FileNotFoundError(self._absent(kind, key))
+        return integrity.flaw(folder, sums=True)
+
+    def _set_aside(self, kind: str, key: str, told: str) -> DamagedArtefact:
+        """Set a damaged artefact aside, say so, and return the error to raise."""
+        aside = integrity.set_aside(self.path(kind, key))
+        if self.is_remote:
+            with suppress(RemoteError):
+                self._remote.withdraw(kind, key)
+        where = f"it was set aside as {aside}" if aside else "it could not be set aside: the store may not be written"
+        line = f"artefact {kind}/{key} in store {self.uri} is damaged: {told}; {where}"
+        self.damaged.append(line)
+        _LOG.warning(line)
+        return DamagedArtefact(kind, key, line)
 
     def _absent(self, kind: str, key: str) -> str:
         return f"no artefact {kind}/{key} in store {self.uri}"
 
     def _is_whole(self, kind: str, key: str) -> bool:
         """Return whether the folder here has every file at its full size; a link is no file."""
-        manifest = self._read_manifest(kind, key)
-        if manifest is None:
-            return False
-        folder = self.path(kind, key)
-        try:
-            inner = {parent for name in manifest["files"] if (parent := name.rpartition("/")[0])}
-            if any(leads_elsewhere(folder, parent) for parent in inner):
-                return False
-            files = ((folder / name, info["size"]) for name, info in manifest["files"].items())
-            return all(is_regular(path) and path.lstat().st_size == size for path, size in files)
-        except OSError:
-            return False
-
-    def _read_manifest(self, kind: str, key: str) -> dict[str, Any] | None:
-        path = self.path(kind, key) / MANIFEST
-        try:
-            return parse_manifest(path.read_text(encoding="utf-8")) if is_regular(path) else None
-        except (OSError, UnicodeDecodeError):
-            return None
+        return not integrity.flaw(self.path(kind, key), sums=False)
 
     def manifest(self, kind: str, key: str) -> dict[str, Any]:
         """Return the manifest of an artefact; of a remote store it alone is read.
 
         Raises:
-            FileNotFoundError: the artefact does not exist or is damaged.
+            FileNotFoundError: the artefact does not exist, or, as DamagedArtefact, is damaged as far as `has` sees it.
         """
         if self.is_remote:
-            manifest = parse_manifest(self.remote.read(f"store/{kind}/{key}/{MANIFEST}") or "")
+            manifest = parse_manifest(self._remote.manifest_text(kind, key) or "")
+            if manifest is not None and is_edited(manifest):
+                raise self._set_aside(kind, key, f"{MANIFEST} was changed after it was written")
         else:
-            manifest = self._read_manifest(kind, key) if self._is_whole(kind, key) else None
+            manifest = read_manifest(self.path(kind, key)) if self._is_whole(kind, key) else None
+            if manifest is None and self.path(kind, key).exists():
+                raise DamagedArtefact(kind, key, f"{self._absent(kind, key)} that is undamaged")
         if manifest is None:
             raise FileNotFoundError(self._absent(kind, key))
         return manifest
@@ -183,16 +207,10 @@ class Store:
         """
         pattern = f"{prefix or '[!.]'}*/{MANIFEST}"
         paths = [path for kind in kinds for path in (self.folder / kind).glob(pattern)]
-        for path in sorted(paths, key=_written_ns, reverse=True):
-            manifest = self._read_manifest(path.parent.parent.name, path.parent.name)
+        for path in sorted(paths, key=written_ns, reverse=True):
+            manifest = read_manifest(path.parent)
             if manifest is not None:
                 yield manifest
-
-    def damaged_files(self, kind: str, key: str) -> list[str]:
-        """Return the files whose content is no longer what the manifest says."""
-        folder = self.fetch(kind, key)
-        files = self.manifest(kind, key)["files"]
-        return [name for name, info in files.items() if file_sha256(folder / name) != info["sha256"]]
 
     def write(self, kind: str, key: str, fill: Callable[[Path], dict[str, Any]], *, replace: bool = False) -> None:
         """Let `fill` write files into a temporary folder and return the manifest's other fields; then publish both.
@@ -207,9 +225,13 @@ class Store:
                 for path in sorted(folder.rglob("*"))
                 if path.is_file()
             }
-            manifest = {**fields, "kind": kind, "key": key, "files": files}
+            manifest = sealed({**fields, "kind": kind, "key": key, "files": files})
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+            written = integrity.state_of(folder)
+            if not (replace or self.is_remote):
+                self.intact(kind, key)  # what is there and damaged is set aside, not removed
             self._publish(folder, kind, key, lambda: not replace and self._is_whole(kind, key))
+            integrity.note_sound(self.path(kind, key), written)
         if self.is_remote:
             self._upload(kind, key, replace=replace)
 
@@ -218,7 +240,7 @@ class Store:
         self.make_cache()
         parent = below(self.folder, kind)
         parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{key[:12]}-{_HOST}-{os.getpid()}-", dir=parent))
+        folder = temporary.make_folder(parent, key)
         try:
             yield folder
         finally:
@@ -230,7 +252,7 @@ class Store:
         folder.chmod(0o755)
         for _ in range(10):
             if final.exists() and not keep():
-                aside = final.with_name(f".{key[:12]}-old-{uuid.uuid4().hex}")
+                aside = final.with_name(temporary.replaced_name(key))
                 try:
                     final.rename(aside)
                 except FileNotFoundError:
@@ -245,13 +267,8 @@ class Store:
         raise OSError(f"artefact {kind}/{key} could not be published into {final}")
 
     def sweep(self) -> None:
-        """Remove temporary folders whose process, on this machine, is gone: killed runs left them."""
-        for path in self.folder.glob("*/.*-*-*"):
-            if path.parent.is_symlink():
-                continue
-            _, host, pid, *_ = path.name.rsplit("-", 3)
-            if host == _HOST and pid.isdigit() and not _is_alive(int(pid)):
-                shutil.rmtree(path, ignore_errors=True)
+        """Remove temporary folders that killed runs left: at once those of this machine, others when a week has passed."""
+        temporary.sweep(self.folder)
 
     def scratch(self, key: str) -> Path:
         """Return the folder for the checkpoints of a job in progress; removed when the job is done."""
@@ -259,23 +276,16 @@ class Store:
 
     def _upload(self, kind: str, key: str, *, replace: bool) -> None:
         """Copy an artefact to the remote, the manifest last; one that another machine put there first stays."""
-        folder, target = self.path(kind, key), f"store/{kind}/{key}"
-        if self.remote.exists(f"{target}/{MANIFEST}"):
-            if not replace:
-                return
-            self.remote.remove(f"{target}/{MANIFEST}")  # it would speak of files that are half replaced
-        manifest = self._read_manifest(kind, key)
+        manifest = read_manifest(self.path(kind, key))
         assert manifest is not None, "it was just published"
-        for name in manifest["files"]:
-            self.remote.put(folder / name, f"{target}/{name}")
-        self.remote.put(folder / MANIFEST, f"{target}/{MANIFEST}")
-        self._listed.setdefault(kind, set()).add(key)
+        self._remote.put(kind, key, self.path(kind, key), manifest["files"], replace=replace)
 
     def _download(self, kind: str, key: str) -> None:
         """Copy an artefact here unless the copy is that of the remote's manifest; without one there is nothing to copy."""
-        text = self.remote.read(f"store/{kind}/{key}/{MANIFEST}")
+        text = self._remote.manifest_text(kind, key)
         manifest = parse_manifest(text or "")
         if text is None or manifest is None:
+            self._remote.unlist(kind, key)
             raise FileNotFoundError(self._absent(kind, key))
 
         def is_copy() -> bool:
@@ -286,7 +296,6 @@ class Store:
         if is_copy():
             return
         with self._temporary(kind, key) as folder:
-            for name in manifest["files"]:
-                self.remote.get(f"store/{kind}/{key}/{name}", folder / name)
+            self._remote.get(kind, key, manifest["files"], folder)
             (folder / MANIFEST).write_text(text, encoding="utf-8")
             self._publish(folder, kind, key, is_copy)

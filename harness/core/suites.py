@@ -20,6 +20,7 @@ from harness.core.config.base import explain
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError, did_you_mean
 from harness.core.io import data_folder
+from harness.core.yaml_text import parse_yaml
 
 YAML_ENDINGS = (".yaml", ".yml")
 """What makes the path of a suite's file of a text; all else is a name."""
@@ -129,19 +130,8 @@ def _make_absolute(values: dict[str, Any], folder: Path) -> None:
 
 
 def _parse(text: str, where: str) -> _Layer:
-    """Read YAML whose outermost level is a mapping without repeated keys."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise UserError(f"suite file {where}{line}: not valid YAML: {problem}.") from None
-    if (repeated := _repeated_key(root)) is not None:
-        raise UserError(
-            f"suite file {where}, line {repeated[0]}: {repeated[1]!r} is given twice; the first would be lost."
-        )
+    """Read YAML whose outermost level is a mapping."""
+    root, values = parse_yaml(text, f"suite file {where}")
     if not isinstance(values, dict):
         raise UserError(f"suite file {where}, line 1: expected fields (name: ..., source: ...), found {values!r}.")
     return _Layer(where, root, values)
@@ -170,21 +160,6 @@ def _place(layers: list[_Layer], location: tuple[int | str, ...]) -> str:
     found = [(*_find(layer.root, location), layer.where) for layer in layers]
     line, _, where = max(found, key=lambda item: item[1])
     return f"{where}, line {line}"
-
-
-def _repeated_key(node: Any) -> tuple[int, str] | None:
-    """Return line and name of the first key that stands twice in one mapping; YAML itself would keep the last."""
-    children = []
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                return key.start_mark.line + 1, key.value
-            seen.add(key.value)
-            children.append(value)
-    elif isinstance(node, yaml.SequenceNode):
-        children = node.value
-    return next((found for child in children if (found := _repeated_key(child)) is not None), None)
 
 
 def _find(node: Any, location: tuple[int | str, ...]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.core.progress import ProgressCallback, no_progress
+from harness.data.rows import memory_limit
 from harness.data.split import Crop, Split
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 class RealImages:
     """Images of a split on a device.
 
-    A class that is asked for whole stays on the device. Asking for some of its images before that reads just those,
-    and keeps none: a method that wants ten images of each of a thousand classes does not pay for a million.
+    A class that is asked for whole stays on the device, as long as all those classes together stay within
+    `harness.data.rows.memory_limit`; above it the one that was not asked for the longest is read again when it is asked
+    for. So a coreset that walks over a thousand classes holds some of them. Asking for some images of a class that does
+    not stay reads just those, and keeps none: a method that wants ten images of each does not pay for a million.
 
     Args:
         split: where the images come from.
@@ -70,7 +73,8 @@ class RealImages:
 
         Args:
             class_id: one of `class_ids`.
-            indices: positions in `names(class_id)`, in the order wanted; None: all, and they stay on the device.
+            indices: positions in `names(class_id)`, in the order wanted; None: all, and they stay on the device for a
+                while.
 
         Returns:
             uint8 [n, 3, S, S] on the device. Do not write into it: it may be the resident copy.
@@ -84,11 +88,14 @@ class RealImages:
             return self._split.load(class_id, indices, size=self.size, crop=self.crop).to(self.device)
         if resident is None:
             resident = self._split.load(class_id, size=self.size, crop=self.crop).to(self.device)
-            self._classes[class_id] = resident
+        self._keep(class_id, resident)
         return resident if indices is None else resident[self._positions(class_id, indices)]
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return everything, class after class; it stays on the device.
+        """Return everything, class after class; it stays on the device, whatever it takes: N * 3 * S * S bytes.
+
+        For a group of classes, or small data. All of ImageNet-1K at 256 pixels is 252 GB: ask for `images` of a class at
+        a time instead.
 
         Returns:
             images uint8 [N, 3, S, S] and labels int64 [N] on the device.
@@ -102,6 +109,15 @@ class RealImages:
             counts = [self.num_per_class[c] for c in self.class_ids]
             self._classes = dict(zip(self.class_ids, self._all[0].split(counts), strict=True))
         return self._all
+
+    def _keep(self, class_id: str, images: torch.Tensor) -> None:
+        """Make a class the one asked for last, and let go of the first ones until the rest fit. At least one stays."""
+        self._classes.pop(class_id, None)
+        self._classes[class_id] = images
+        if self._all is None:  # else they are parts of one tensor
+            held, limit = sum(map(len, self._classes.values())) * 3 * self.size**2, memory_limit()
+            while held > limit and len(self._classes) > 1:
+                held -= len(self._classes.pop(next(iter(self._classes)))) * 3 * self.size**2
 
     def _positions(self, class_id: str, indices: Iterable[int]) -> torch.Tensor:
         import torch

@@ -6,8 +6,9 @@ the full class list, whatever is left out. Shapes: N images, n of one class, S s
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.core import seeds
@@ -45,6 +46,23 @@ class ImageReader(ABC):
         Raises:
             UserError: images cannot be read; names them.
         """
+
+    def copies(self, class_id: str) -> list[list[int]]:
+        """Return the images of a class that are there more than once: a list of indices for each of them, ascending."""
+        pixels = self.read([(class_id, i) for i in range(len(self.names(class_id)))], size=_COMPARED, crop="resize")
+        return groups_of_equals([hashlib.sha256(image.numpy().tobytes()).digest() for image in pixels])
+
+
+_COMPARED = 32
+"""Side at which images without files are compared, pixels."""
+
+
+def groups_of_equals(values: Sequence[Hashable]) -> list[list[int]]:
+    """Return the positions of each value that occurs more than once, ascending."""
+    found: dict[Hashable, list[int]] = {}
+    for position, value in enumerate(values):
+        found.setdefault(value, []).append(position)
+    return [positions for positions in found.values() if len(positions) > 1]
 
 
 class Split:
@@ -122,11 +140,50 @@ class Split:
         Raises:
             UserError: images cannot be read; names them.
         """
+        items = [(c, i) for c in self.class_ids for i in self._indices[c]]
+        return self._store.read(items, size=size, crop=crop, report=report), self.row_labels()
+
+    def row_labels(self) -> torch.Tensor:
+        """Return the labels int64 [N] of `tensors`, without reading an image."""
         import torch
 
-        items = [(c, i) for c in self.class_ids for i in self._indices[c]]
-        labels = torch.tensor([self.labels[c] for c, _ in items], dtype=torch.int64)
-        return self._store.read(items, size=size, crop=crop, report=report), labels
+        counts = self.num_per_class
+        labels = torch.tensor([self.labels[c] for c in self.class_ids], dtype=torch.int64)
+        return labels.repeat_interleave(torch.tensor([counts[c] for c in self.class_ids]))
+
+    def rows(self, start: int, stop: int, *, size: int, crop: Crop) -> torch.Tensor:
+        """Read the rows [start, stop) of `tensors`: uint8 [stop - start, 3, size, size] on the CPU.
+
+        Raises:
+            UserError: images cannot be read; names them.
+        """
+        items, first = [], 0
+        for c in self.class_ids:
+            own = self._indices[c]
+            items += [(c, i) for i in own[max(0, start - first) : max(0, stop - first)]]
+            first += len(own)
+        return self._store.read(items, size=size, crop=crop)
+
+    def rows_of(self, part: Split) -> torch.Tensor:
+        """Return which rows of `tensors` the images of a part of this split are, in the part's order: int64 [M].
+
+        Raises:
+            ValueError: an image of the part is not in this split.
+        """
+        import torch
+
+        places, first = {}, 0
+        for c in self.class_ids:
+            places[c] = first
+            first += len(self._indices[c])
+        rows = []
+        for c in part.class_ids:
+            own = {image: places[c] + k for k, image in enumerate(self._indices[c])}
+            lacking = [i for i in part._indices[c] if i not in own]
+            if lacking:
+                raise ValueError(f"class {c!r}: images {lacking[:5]} are not in the split")
+            rows.append(torch.tensor([own[i] for i in part._indices[c]], dtype=torch.int64))
+        return torch.cat(rows)
 
     def restrict(self, class_ids: Iterable[str]) -> Split:
         """Return the split of these classes only, in the order of the full list; labels stay as they are.
@@ -158,6 +215,17 @@ class Split:
             self._check_range(c, wanted)
             chosen[c] = [own[i] for i in wanted]
         return Split(self._store, self.class_ids, indices=chosen, labels=self.labels)
+
+    def copies(self, class_id: str) -> list[list[int]]:
+        """Return which images of a class are the same: positions in `names(class_id)`, a list for each image with copies."""
+        place = {index: position for position, index in enumerate(self._of(class_id))}
+        found = [[place[i] for i in copies if i in place] for copies in self._store.copies(class_id)]
+        return [sorted(positions) for positions in found if len(positions) > 1]
+
+    def positions_in(self, whole: Split, class_id: str) -> list[int]:
+        """Return where the images of a class stand in `whole.names(class_id)`, of a split that this one is a part of."""
+        place = {index: position for position, index in enumerate(whole._of(class_id))}
+        return [place[index] for index in self._of(class_id)]
 
     def holdout(self, fraction: float, seed: int) -> tuple[Split, Split]:
         """Cut every class in two by chance; a class's cut depends on nothing but the seed and its own images.

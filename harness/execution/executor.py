@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.core.environment import device_name
+from harness.core.run_status import Machine
 from harness.jobs.execute import Outcome, Where
 from harness.jobs.job import Job
 
@@ -51,6 +52,9 @@ class Executor(Protocol):
 
     def stages(self) -> dict[str, Stage]:
         """Return what each running job is doing, by key."""
+
+    def machines(self) -> list[Machine]:
+        """Return the machines that jobs may run on now; it may be called from another thread."""
 
     def stop(self) -> None:
         """Give everything back; running jobs are abandoned."""

@@ -1,6 +1,6 @@
 """Records: plain rows, one per suite, method, IPC, student, protocol, distillation seed and training seed.
 
-In: a plan's rows, the store's manifests, what failed. Out: dicts that open in pandas. Accuracies in percent, times in
+In: a plan's rows, the artefacts that they need, what failed. Out: dicts that open in pandas. Accuracies in percent, times in
 seconds, memory and storage in bytes.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.core.class_groups import score_fields
 from harness.core.plugin import discovery
-from harness.core.store import Store
+from harness.execution.found import Found
 from harness.execution.scheduler import Scheduler
 from harness.planning.plan import Plan, Row
 from harness.planning.resolve import Resolved
@@ -31,15 +31,11 @@ MAKING = (
 """What it took to make a distilled set: not known of one that was given."""
 
 
-def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Scheduler, run: str) -> list[dict[str, Any]]:
-    """Return one record per row of the plan."""
-    manifests: dict[str, dict[str, Any]] = {}
-
-    def manifest(key: str) -> dict[str, Any]:
-        if key not in manifests:
-            manifests[key] = store.manifest(plan.jobs[key].kind, key)
-        return manifests[key]
-
+def make_records(
+    resolved: Resolved, plan: Plan, scheduler: Scheduler, found: dict[str, Found], run: str
+) -> list[dict[str, Any]]:
+    """Return one record per row of the plan; `found` holds the artefacts that the rows need, by key."""
+    sets: dict[tuple[Any, ...], dict[str, Any]] = {}
     base = _base(resolved, run)
     about = {m.name: _about(m.name, m.config) for m in resolved.plan_input.methods}
     records = []
@@ -48,10 +44,13 @@ def make_records(resolved: Resolved, plan: Plan, store: Store, scheduler: Schedu
         record["budget_bytes"] = _budget(resolved, row.ipc)
         if record["status"] == "done":
             assert row.train is not None
-            record |= _trained(resolved, manifest(row.train))
+            record |= _trained(resolved, found[row.train].manifest)
             record["cached"] = scheduler.status[row.train] == "cached"
-        if row.synthesize and scheduler.status[row.synthesize] in ("done", "cached"):
-            made = _distilled(row, store, manifest)
+        if row.synthesize and all(key in found for key in (row.synthesize, *row.fits)):
+            own = (row.synthesize, row.ipc, row.fits)
+            if own not in sets:
+                sets[own] = _distilled(row, found)
+            made = sets[own]
             if record["given"]:  # the device is the students'
                 made = {**made, "device": record["device"], **dict.fromkeys(MAKING)}
             record |= made
@@ -77,10 +76,16 @@ def _base(resolved: Resolved, run: str) -> dict[str, Any]:
 
 def _trained(resolved: Resolved, trained: dict[str, Any]) -> dict[str, Any]:
     """Return what a training scored and took."""
-    result, class_ids = trained["result"], [c.id for c in resolved.plan_input.classes]
+    class_ids = [c.id for c in resolved.plan_input.classes]
+    scores = score_fields(trained["result"], resolved.suite.metrics, class_ids, resolved.class_counts)
+    return {**training_fields(trained), **scores}
+
+
+def training_fields(trained: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record that the manifest of its training alone tells."""
+    result = trained["result"]
     return {
         **{name: result[name] for name in SCORES},
-        **score_fields(result, resolved.suite.metrics, class_ids, resolved.class_counts),
         "device": trained["measured"]["device_name"],
         "train_wall_s": trained["measured"]["wall_s"],
         **{name: result[name] for name in ("num_images", "teacher_bytes", *REDRAW)},
@@ -137,12 +142,24 @@ def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
     return {"status": "interrupted", "error": error, "cause": ""}
 
 
-def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
-    """Return what the distilled set cost. Wall time of grouped fits is the longest shard, device time their sum."""
+def _distilled(row: Row, found: dict[str, Found]) -> dict[str, Any]:
+    """Return what is to be said of a row's distilled set: what it cost, its key, and where its images are."""
     assert row.synthesize is not None
-    made = manifest(row.synthesize)
-    fits = [manifest(key)["measured"] for key in row.fits]
-    share = 1.0 if row.ipc is None else row.ipc / made["result"]["ipc"]
+    made = found[row.synthesize]
+    fields = distilled_fields(row.ipc, made.manifest, [found[key].manifest for key in row.fits])
+    return {**fields, "distilled_key": row.synthesize, "image_folder": str(made.folder)}
+
+
+def distilled_fields(ipc: int | None, made: dict[str, Any], fitted: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a distilled set cost. Wall time of grouped fits is the longest shard, device time their sum.
+
+    Args:
+        ipc: images per class that are taken of it.
+        made: manifest of its synthesis.
+        fitted: manifests of the fits before that.
+    """
+    fits = [one["measured"] for one in fitted]
+    share = 1.0 if ipc is None else ipc / made["result"]["ipc"]
     synthesis, how = synthesis_cost(made["measured"], share)
     stages = [*fits, synthesis]
     energies = [m["energy_j"] for m in stages]
@@ -159,16 +176,33 @@ def _distilled(row: Row, store: Store, manifest: Any) -> dict[str, Any]:
         "peak_host_bytes": max(m["peak_host_bytes"] for m in stages),
         "peak_device_bytes": _most(m["peak_device_bytes"] for m in stages),
         "energy_j": None if any(e is None for e in energies) else sum(energies),
-        "num_images": (row.ipc or 0) * classes,
-        "duplicates": sum(p < (row.ipc or 0) for places in made["result"]["duplicates"].values() for p in places),
+        "num_images": (ipc or 0) * classes,
+        "duplicates": sum(p < (ipc or 0) for places in made["result"]["duplicates"].values() for p in places),
         "notes": "; ".join(made["result"]["notes"]),
-        "storage_bytes": _storage(row.ipc, made) if share < 1 else made["result"]["storage_bytes"],
+        "storage_bytes": _storage(ipc, made) if share < 1 else made["result"]["storage_bytes"],
         "shared_bytes": made["result"]["shared_bytes"] or None,
         "draws": made["result"]["draws"],
-        "distilled_key": row.synthesize,
         "image_size": made["spec"]["image_size"],
-        "image_folder": str(store.fetch("synthesize", row.synthesize)),
     }
+
+
+def recorded_fields(
+    record: dict[str, Any], trained: dict[str, Any], made: dict[str, Any] | None, fitted: list[dict[str, Any] | None]
+) -> dict[str, Any]:
+    """Return what the fields of a record must be by the manifests of its training, its set and the fits before that.
+
+    Left out is what cannot be told from them: times of a set that was given or whose fits are not there, and the device.
+    """
+    metrics = [name for name in ("class_accuracy",) if f"{name}_last" in record]
+    classes = list(json.loads(record["class_accuracy_last"])) if metrics else []
+    fields = {**training_fields(trained), **score_fields(trained["result"], metrics, classes, ())}
+    if made is not None:
+        there = [one for one in fitted if one is not None]
+        own = distilled_fields(record["ipc"], made, there)
+        untold = MAKING if record.get("given") or len(there) < len(fitted) else ()
+        fields |= {name: value for name, value in own.items() if name not in untold}
+    fields.pop("device")
+    return fields
 
 
 def synthesis_cost(measured: dict[str, Any], share: float) -> tuple[dict[str, Any], str]:

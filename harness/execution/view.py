@@ -32,6 +32,9 @@ class View:
     def update(self, status: Statuses, stages: Mapping[str, Stage]) -> None:
         """How all jobs stand, and what the running ones do; several times a second."""
 
+    def note(self, stages: Mapping[str, Stage]) -> None:
+        """What a job in this process reports, at each report."""
+
     def started(self, job: Job) -> None:
         """A job was handed to the executor."""
 
@@ -52,6 +55,11 @@ class Views(View):
         """Tell each."""
         for view in self.views:
             view.update(status, stages)
+
+    def note(self, stages: Mapping[str, Stage]) -> None:
+        """Tell each."""
+        for view in self.views:
+            view.note(stages)
 
     def started(self, job: Job) -> None:
         """Tell each."""

@@ -1,4 +1,4 @@
-"""What all jobs of a run share: where things are, and real images kept in memory."""
+"""What all jobs of a run share: where things are, and real images, in memory or in a file of decoded ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec
 from harness.core.config.suite import Teacher
+from harness.core.progress import ProgressCallback, no_progress
 from harness.core.store import Store
+from harness.data.decoded import DecodedFile
+from harness.data.rows import FileRows, memory_limit
 from harness.data.sources.base import open_source
 
 if TYPE_CHECKING:
     import torch
 
+    from harness.data.rows import ImageRows
     from harness.data.split import Crop, Split
 
 
@@ -87,12 +91,47 @@ def _open_split(data: _Data, name: str) -> Split:
     return open_source(json.loads(data.source), data.class_ids, Path(data.root)).split(name)
 
 
-def real_tensors(context: JobContext, name: str, side: int, crop: Crop = "resize") -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (images [N, 3, side, side] uint8, labels [N]) of a split as students see it, on the device.
+def real_images(
+    context: JobContext, name: str, side: int, crop: Crop = "resize", report: ProgressCallback = no_progress
+) -> tuple[torch.Tensor | ImageRows, torch.Tensor]:
+    """Return (images uint8 [N, 3, side, side], labels [N]) of a split as students see it.
 
-    The last two are kept: dozens of students in one worker share a test split.
+    In memory, on the device, where the split is within `harness.data.rows.memory_limit`; the last two are kept, because
+    dozens of students in one worker share a test split. A larger one is decoded once, and read in batches from a file.
+
+    Raises:
+        UserError: images cannot be read, or there is no room for the file.
     """
-    return _real_tensors(_data(context), name, side, crop, context.device)
+    file = decoded_file(context, name, side, crop)
+    if file is None:
+        return _real_tensors(_data(context), name, side, crop, context.device)
+    file.make(report)
+    rows = FileRows(file.path, file.shape, len(file.header), context.device)
+    return rows, file.split.row_labels().to(context.device)
+
+
+def real_part(
+    context: JobContext, name: str, part: Split, side: int, report: ProgressCallback = no_progress
+) -> tuple[torch.Tensor | ImageRows, torch.Tensor]:
+    """Return, as `real_images`, the images of a part of a split; nothing is kept, and the file is that of the whole split."""
+    file = decoded_file(context, name, side, "resize")
+    if file is None:
+        return part.tensors(size=side, crop="resize")
+    file.make(report)
+    rows = FileRows(file.path, file.shape, len(file.header), context.device, file.split.rows_of(part))
+    return rows, part.row_labels()
+
+
+def test_crop(margin: bool) -> Crop:
+    """Return how test images become squares under a protocol whose `test_margin` is `margin`."""
+    return "margin" if margin else "resize"
+
+
+def decoded_file(context: JobContext, name: str, side: int, crop: Crop) -> DecodedFile | None:
+    """Return the file that a split is decoded to, which may not be there yet; None: it is kept in memory."""
+    data = _data(context)
+    file = DecodedFile.of(_open_split(data, name), name, data.fingerprint, size=side, crop=crop)
+    return file if file.num_bytes > memory_limit() else None
 
 
 @lru_cache(maxsize=2)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core import disk
 from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.progress import ProgressCallback
+from harness.core.remote_errors import RemoteError
 from harness.core.text import shorten
-from harness.jobs import threads
+from harness.jobs import numerics, threads
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext
@@ -82,29 +84,42 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
     try:
         report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
         store = context.store
-        if not context.fresh and store.has(job.kind, job.key, anew=True):
-            return Outcome(job.key)  # another run made it meanwhile
+        if not context.fresh and (store.has(job.kind, job.key, anew=True) or store.offer(job.kind, job.key)):
+            return Outcome(job.key)  # another run made it meanwhile, or this one could not upload it
         for name, source in context.plugins:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
             for key in keys:  # a remote store is copied here as far as it is needed
-                store.fetch(role if role in KINDS else "prior", key)
+                try:
+                    store.fetch(role if role in KINDS else "prior", key)
+                except FileNotFoundError as error:  # gone, or damaged and set aside
+                    return Outcome(job.key, f"an input cannot be read: {error}", traceback.format_exc(), missing=key)
         if context.fresh:
-            FolderCheckpoint(store.scratch(job.key)).clear()
+            FolderCheckpoint.of(store, store.scratch(job.key)).clear(look=True)
         threads.keep_pages()
+        numerics.set_defaults()
         threads.set_threads(job.resources.cpus)
+        log.grows_in(store.scratch(job.key))
         store.write(
             job.kind,
             job.key,
             lambda folder: log.keep(folder, lambda: _run(job, context, folder, report)),
             replace=context.fresh,
         )
-        FolderCheckpoint(store.scratch(job.key)).clear()
+        FolderCheckpoint.of(store, store.scratch(job.key)).clear()
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        kind = "" if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: "
-        return Outcome(job.key, shorten(kind + message, MOST_CHARACTERS), traceback.format_exc(), log.text())
+        text, lost = shorten(_told(error, context), MOST_CHARACTERS), isinstance(error, RemoteError) and error.lost
+        log.drop_live()
+        return Outcome(job.key, text, traceback.format_exc(), log.text(), lost=lost)
+
+
+def _told(error: BaseException, context: JobContext) -> str:
+    """Return one line for people."""
+    if refused := disk.refusal(error, context.store.folder):
+        return f"its results could not be written: {refused}. {disk.CURE}"
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if isinstance(error, UserError | ValueError) else f"{type(error).__name__}: {message}"
 
 
 def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) -> dict[str, Any]:

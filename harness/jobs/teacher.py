@@ -8,7 +8,7 @@ from typing import Any
 from harness.core.config.protocol import Protocol
 from harness.core.progress import ProgressCallback
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, open_split
+from harness.jobs.context import JobContext, open_split, real_part
 from harness.jobs.job import Job
 from harness.training.teacher import check_teacher, score_teacher, train_teacher
 from harness.training.teacher_folder import TeacherFolder
@@ -28,16 +28,15 @@ def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCal
     protocol = Protocol.model_validate(job.spec["protocol"])
     rest, held_out = open_split(context, "train").holdout(teacher.holdout, seed=0)
     most = max(1, SCORED_ON // num_classes)
-    held = held_out.select({c: range(min(n, most)) for c, n in held_out.num_per_class.items()}).tensors(
-        size=side, crop="resize"
-    )
+    shown = held_out.select({c: range(min(n, most)) for c, n in held_out.num_per_class.items()})
     if teacher.weights is None:
-        train = rest.tensors(size=side, crop="resize")
+        train, held = (real_part(context, "train", part, side, report) for part in (rest, shown))
         model, scores = train_teacher(
             teacher, protocol, train, held, num_classes=num_classes, device=context.device, report=report
         )
         about = TeacherFolder(str(teacher.student), side, tuple(c.id for c in context.classes), protocol)
     else:
+        held = shown.tensors(size=side, crop="resize")
         with clock.loading():
             model, about = open_weights(teacher, context.teacher_labels, side, protocol)
         ours = in_suite_order(model, about.classes, context.classes)

@@ -6,15 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from harness.core.classes import ClassInfo
 from harness.core.config.protocol import Protocol
 from harness.core.plugin.discovery import load_method
 from harness.core.plugin.task import Task
 from harness.core.progress import ProgressCallback, no_progress
+from harness.data.rows import as_rows
 from harness.data.sets.folder import load_distilled
 from harness.data.sets.soft_labels import load_labels
 from harness.jobs.clock import Clock
-from harness.jobs.context import JobContext, real_tensors
+from harness.jobs.context import JobContext, real_images, test_crop
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
 from harness.jobs.redraw import RedrawnImages
@@ -23,8 +26,7 @@ from harness.training.soft_labels import StoredLabels
 from harness.training.trainer import train_student
 
 if TYPE_CHECKING:
-    import torch
-
+    from harness.data.rows import ImageRows
     from harness.training.soft_labels import SoftLabels
 
 
@@ -33,9 +35,10 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
     side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
     protocol, store = Protocol.model_validate(job.spec["protocol"]), context.store
     with clock.loading():
-        test_images, test_labels = real_tensors(context, "test", side, "margin" if protocol.test_margin else "resize")
+        images: torch.Tensor | ImageRows
+        test_images, test_labels = real_images(context, "test", side, test_crop(protocol.test_margin), report)
         if ipc is None:
-            images, labels = real_tensors(context, "train", side)
+            images, labels = real_images(context, "train", side, report=report)
         else:
             key = job.deps["synthesize"][0]
             draws = store.manifest("synthesize", key)["result"]["draws"]
@@ -81,7 +84,7 @@ def _confusion_rows(result: dict[str, Any], classes: tuple[ClassInfo, ...]) -> l
 
 
 def _soft_labels(
-    job: Job, context: JobContext, protocol: Protocol, images: torch.Tensor, per_class: int | None
+    job: Job, context: JobContext, protocol: Protocol, images: torch.Tensor | ImageRows, per_class: int | None
 ) -> SoftLabels | StoredLabels | None:
     """Return the soft labels of a training: its teacher, or the stored ones of the first `per_class` images of each class.
 
@@ -94,7 +97,7 @@ def _soft_labels(
     if protocol.labels == "soft":
         return teacher
     if teacher is not None:
-        return StoredLabels(teacher.label(images.to(context.device)).half())
+        return StoredLabels(teacher.label(as_rows(images, context.device), torch.half))
     role = "label" if "label" in job.deps else "synthesize"
     logits = load_labels(store.path(role, job.deps[role][0]), context.classes, ipc=per_class)
     return StoredLabels(logits.to(context.device))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.core.config.suite import Resources
+from harness.core.integrity import damage
 from harness.core.store import Store
 from harness.jobs.job import Job
 from harness.planning.plan import Plan, Row
@@ -57,7 +58,11 @@ def _used(plan: Plan, store: Store) -> dict[str, tuple[str, str]]:
     planned = {
         c: plan.jobs[r.train].deps[role][0] for r in plan.rows if r.train for role, c in _contents(r, plan).items()
     }
-    return {content: (role, key) for content, (role, key) in found.items() if key != planned[content]}
+    return {
+        content: (role, key)
+        for content, (role, key) in found.items()
+        if key != planned[content] and (store.is_remote or not damage(store.path(role, key)))  # it cannot be made again
+    }
 
 
 def _manifest(store: Store, kind: str, key: str) -> dict[str, Any]:

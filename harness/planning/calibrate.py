@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.config.protocol import Protocol
 from harness.core.hub import on_disk
+from harness.core.integrity import damage
 from harness.diffusion.weights import PARTS
 from harness.jobs import threads as job_threads
 from harness.jobs.job import Job
@@ -75,8 +76,8 @@ def measure_denoiser(resolved: Resolved, kind: str, prior: Job) -> tuple[float, 
     spec, store = resolved.context.generators[kind], resolved.context.store
     folder = store.path("prior", prior.key)
     places = [getattr(spec, part) for part in PARTS]
-    here = (folder / "pipeline").is_dir() or (spec.weights and all(on_disk(p) for p in places if p))
-    if not here:
+    trained = (folder / "pipeline").is_dir() and not damage(folder)
+    if not trained and not (spec.weights and all(on_disk(p) for p in places if p)):
         return None
     device = torch.device(resolved.context.device)
     generator = load_generator(resolved.context, kind, folder)

@@ -9,6 +9,7 @@ from harness.core.config.base import ConfigModel, checked, plain
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError
 from harness.core.plugin import discovery, fingerprint
+from harness.core.text import shorten
 from harness.diffusion import weights
 from harness.planning.plan import MethodPlan
 from harness.planning.request import RunRequest
@@ -49,7 +50,19 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
     missing = sorted(need for need in cls.needs if not _offers(suite, need))
     if missing:
         return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
-    return MethodPlan(name, cls, _plain_config(name, config), fingerprint.code_fingerprint(cls))
+    plan = MethodPlan(name, cls, _plain_config(name, config), fingerprint.code_fingerprint(cls))
+    return MethodPlan(name, cls, skip=problem) if (problem := _failing_answer(plan)) else plan
+
+
+def _failing_answer(plan: MethodPlan) -> str:
+    """Return which question of the planner a method answers with an exception: its own row says so, the others run."""
+    method = plan.build()
+    for question in (method.group_size, method.image_side, method.pool_size, method.redraw_every, method.own_labels):
+        try:
+            question()
+        except Exception as error:
+            return f"{question.__name__}() failed: {type(error).__name__}: {shorten(str(error), 200)}"
+    return ""
 
 
 def _plain_config(name: str, config: ConfigModel) -> dict[str, Any]:

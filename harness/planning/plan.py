@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.core.classes import ClassInfo
-from harness.core.config.base import AFTER_FIT, UNHASHED
+from harness.core.config.base import AFTER_FIT, UNHASHED, is_marked
 from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError
@@ -40,7 +40,8 @@ class MethodPlan:
         """
         config = self.build().config
         marks = [UNHASHED, AFTER_FIT] if kind == "fit" else [UNHASHED]
-        left_out = {name for name, info in type(config).model_fields.items() if info.json_schema_extra in marks}
+        fields = type(config).model_fields.items()
+        left_out = {name for name, info in fields if any(is_marked(info, mark) for mark in marks)}
         return {"config": changed(config, left_out)}
 
     def pool_size(self) -> int:

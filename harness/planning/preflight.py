@@ -7,12 +7,16 @@ resolved.
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
 
 from harness.core import hub as hub_files
 from harness.core.errors import UserError
 from harness.core.text import byte_size
 from harness.diffusion import weights
 from harness.planning.plan import Plan
+from harness.planning.real_images import decoded_files, trainings
 from harness.planning.resolve import Resolved
 
 SPARE = 64 * 2**20
@@ -20,28 +24,68 @@ SPARE = 64 * 2**20
 
 
 def check_disk(resolved: Resolved, plan: Plan) -> None:
-    """Refuse a run whose distilled sets do not fit on the disk, reckoned uncompressed.
+    """Refuse a run whose distilled sets (reckoned uncompressed) or decoded real images do not fit on the disk.
 
     Raises:
         UserError: says how much is needed and how much is free.
     """
-    store = resolved.context.store
-    classes, image_bytes = len(resolved.context.classes), resolved.suite.image_bytes
-    pools = resolved.plan_input.pool_sizes()
+    by_disk: dict[int, list[_Need]] = defaultdict(list)
+    for need in [_room_for_sets(resolved, plan), *_room_for_decoded(resolved, plan)]:
+        by_disk[need.existing.stat().st_dev].append(need)
+    for needs in by_disk.values():
+        free = shutil.disk_usage(needs[0].existing).free
+        if sum(need.num_bytes for need in needs) > free:
+            raise UserError(
+                f"{needs[0].place}: {' and '.join(need.what for need in needs)}, and {byte_size(free)} are free there. "
+                + " ".join(dict.fromkeys(need.cure for need in needs))
+            )
+
+
+@dataclass(frozen=True)
+class _Need:
+    """Room that a run needs: bytes in a folder, and how that is said."""
+
+    folder: Path
+    num_bytes: int
+    place: str
+    what: str
+    cure: str
+
+    @property
+    def existing(self) -> Path:
+        """The folder, or the nearest one above it that is there."""
+        return next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
+
+
+def _room_for_sets(resolved: Resolved, plan: Plan) -> _Need:
+    store, pools = resolved.context.store, resolved.plan_input.pool_sizes()
     images = sum(
-        job.spec["ipc"] * classes * pools[job.spec["method"]]
+        job.spec["ipc"] * len(resolved.context.classes) * pools[job.spec["method"]]
         for job in plan.jobs.values()
         if job.kind == "synthesize" and not store.has(job.kind, job.key)
     )
-    folder = store.folder
-    while not folder.exists():
-        folder = folder.parent
-    needed, free = images * image_bytes + SPARE, shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"store {store.uri}: {images:,} distilled images take up to {byte_size(needed)}, and {byte_size(free)} are "
-            "free there. Ask for fewer methods, IPCs or seeds, or give a larger disk with --store DIR."
+    needed = images * resolved.suite.image_bytes + SPARE
+    what = f"{images:,} distilled images take up to {byte_size(needed)}"
+    cure = "Ask for fewer methods, IPCs or seeds, or give a larger disk with --store DIR."
+    return _Need(store.folder, needed, f"store {store.uri}", what, cure)
+
+
+def _room_for_decoded(resolved: Resolved, plan: Plan) -> list[_Need]:
+    """Return the room for decoded real images; none on a cluster that the user names: they lie on its machines."""
+    if resolved.request.ray_address is not None:
+        return []
+    cure = "HARNESS_CACHE names another folder for decoded images."
+    return [
+        _Need(
+            file.path.parent,
+            left,
+            str(file.path.parent),
+            f"{len(file.split):,} decoded images take {byte_size(left)}",
+            cure,
         )
+        for file in decoded_files(resolved, trainings(resolved, plan))
+        if (left := file.missing_bytes())
+    ]
 
 
 def check_weights(resolved: Resolved, plan: Plan) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError
 from harness.core.overrides import parse_overrides
+from harness.core.text import parse_duration
 from harness.planning.budget import as_sizes
 
 
@@ -33,6 +34,9 @@ class RunRequest(ConfigModel):
     ray_address: str | None = Field(None, description="a running Ray cluster; none: a local one for this run")
     workers: int | None = Field(None, ge=1, description="CPUs that a local Ray may use; none: all")
     wait_for_nodes: float = Field(0, ge=0, description="seconds to wait for a node of a cluster that fits a job")
+    job_timeout: float | None = Field(
+        None, gt=0, description="seconds after which a job is ended and has failed ('2h', '90m'); none: no limit"
+    )
     store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
     data_root: str = Field("data", description="folder under which image folders lie")
     weights_root: str | None = Field(
@@ -64,6 +68,8 @@ def make_request(**fields: Any) -> RunRequest:
         raise UserError("a budget is given as IPC or as bytes, not as both: leave out --ipc or --bytes.")
     fields["plugins"] = tuple(str(p) for p in fields.get("plugins") or ())
     given = {k: v for k, v in fields.items() if v is not None}
+    if "job_timeout" in given:
+        given["job_timeout"] = _as_seconds(given["job_timeout"])
     for name in ("methods", "students", *_LISTS):
         if name in given and not len(given[name]):
             raise UserError(f"{name}: the list is empty; name at least one, or leave it out for the suite's.")
@@ -77,4 +83,15 @@ def make_request(**fields: Any) -> RunRequest:
         raise UserError(
             "--ray-address and --workers belong to --executor ray; the local executor runs one job at a time."
         )
+    if request.executor == "local" and request.job_timeout:
+        raise UserError(
+            "--job-timeout belongs to --executor ray: the local executor runs jobs in its own process, which cannot be ended."
+        )
     return request
+
+
+def _as_seconds(text: str | float) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"job_timeout: {error}.") from None

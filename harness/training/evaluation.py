@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.config.protocol import Protocol
+from harness.data.rows import ImageRows
 from harness.training.augment import Augmenter
 
 
 def evaluate(
-    model: nn.Module, images_M3SS: Tensor, labels_M: Tensor, protocol: Protocol, num_classes: int
+    model: nn.Module, images_M3SS: Tensor | ImageRows, labels_M: Tensor, protocol: Protocol, num_classes: int
 ) -> tuple[float, float | None]:
     """Return top-1 and top-5 accuracy of uint8 images in percent; top-5 is None below five classes."""
     return accuracies(rank(model, images_M3SS, protocol, num_classes), labels_M, num_classes)
 
 
-def rank(model: nn.Module, images_M3SS: Tensor, protocol: Protocol, num_classes: int) -> Tensor:
+def rank(model: nn.Module, images_M3SS: Tensor | ImageRows, protocol: Protocol, num_classes: int) -> Tensor:
     """Return the five most likely classes of each image (all below five classes), likeliest first: int64 [M, <= 5]."""
     return predict(model, images_M3SS, protocol).topk(min(5, num_classes)).indices
 
@@ -31,14 +32,27 @@ def accuracies(ranked: Tensor, labels_M: Tensor, num_classes: int) -> tuple[floa
     return top1, top5 if num_classes >= 5 else None
 
 
-def predict(model: nn.Module, images_M3SS: Tensor, protocol: Protocol) -> Tensor:
-    """Return the logits [M, C] of uint8 images, float32, in eval mode; images and model are on the same device."""
+def predict(
+    model: nn.Module, images_M3SS: Tensor | ImageRows, protocol: Protocol, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return the logits [M, C] of uint8 images in eval mode; images and model are on the same device.
+
+    Args:
+        dtype: of the result; a batch at a time becomes it, so that a million images take no room for another type.
+    """
     augment = Augmenter(protocol, images_M3SS.device)
     pixels = _EVAL_PIXELS.get(images_M3SS.device.type, _EVAL_PIXELS["cpu"])
-    batch = max(1, pixels // images_M3SS.shape[-1] ** 2)
+    batch, done, logits = max(1, pixels // images_M3SS.shape[-1] ** 2), 0, None
     model.eval()
     with torch.inference_mode(), autocast(protocol, images_M3SS.device):
-        return torch.cat([model(augment.normalise(images)).float() for images in images_M3SS.split(batch)])
+        for images in images_M3SS.split(batch):
+            own = model(augment.normalise(images)).float()
+            if logits is None:
+                logits = own.new_empty((len(images_M3SS), *own.shape[1:]), dtype=dtype)
+            logits[done : done + len(own)] = own
+            done += len(own)
+    assert logits is not None, "there are no images"
+    return logits
 
 
 _EVAL_PIXELS = {"cpu": 16 * 224 * 224, "cuda": 256 * 224 * 224}

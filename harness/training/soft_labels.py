@@ -7,6 +7,7 @@ are of the images as they are, and mixed by area under CutMix. Shapes: N trainin
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.core.config.protocol import Protocol
+from harness.data.rows import ImageRows, as_rows
 from harness.data.sets.soft_labels import BYTES_A_NUMBER
 from harness.training.cutmix import Mix
 from harness.training.evaluation import predict
@@ -47,15 +49,14 @@ class SoftLabels:
         del rows_B, mix
         return soft_label_loss(student_BC, self.logits(images_B3SS, protocol), temperature=protocol.temperature)
 
-    def label(self, images_B3SS: Tensor) -> Tensor:
-        """Return the logits [B, C], float32, of uint8 images on the teacher's device; in batches, without gradient.
+    def label(self, images_B3SS: Tensor | ImageRows, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the logits [B, C] of uint8 images on the teacher's device; in batches, without gradient.
 
         Images of another size than the teacher's own are resized (bilinear, antialiased), as for features.
         """
         if self.side is not None and images_B3SS.shape[-1] != self.side:
-            size = (self.side, self.side)
-            images_B3SS = torch.cat([_resized(images, size) for images in images_B3SS.split(_RESIZED_AT_ONCE)])
-        return predict(self.teacher, images_B3SS, self.protocol)
+            images_B3SS = _Resized(as_rows(images_B3SS, images_B3SS.device), self.side)
+        return predict(self.teacher, images_B3SS, self.protocol, dtype)
 
     def _renormalised(self, images_B3SS: Tensor, protocol: Protocol) -> Tensor:
         own = self.protocol
@@ -67,9 +68,28 @@ class SoftLabels:
         return (images_B3SS * std + mean - own_mean) / own_std
 
 
-def _resized(images_B3SS: Tensor, size: tuple[int, int]) -> Tensor:
-    resized = functional.interpolate(images_B3SS.float(), size=size, mode="bilinear", antialias=True)
-    return resized.round().clamp(0, 255).to(torch.uint8)
+class _Resized(ImageRows):
+    """Images at another side, resized as they are asked for; a few at a time are held as float32."""
+
+    def __init__(self, images: ImageRows, side: int) -> None:
+        self.images, self.device = images, images.device
+        self.shape = (*images.shape[:2], side, side)
+
+    def batches(self, order: Tensor, size: int) -> Iterator[Tensor]:
+        return (self._resized(images) for images in self.images.batches(order, size))
+
+    def split(self, size: int) -> Iterable[Tensor]:
+        return (self._resized(images) for images in self.images.split(size))
+
+    def _resized(self, images_B3SS: Tensor) -> Tensor:
+        some = [
+            functional.interpolate(images.float(), size=self.shape[2:], mode="bilinear", antialias=True)
+            .round()
+            .clamp(0, 255)
+            .to(torch.uint8)
+            for images in images_B3SS.split(_RESIZED_AT_ONCE)
+        ]
+        return torch.cat(some)
 
 
 _RESIZED_AT_ONCE = 64

@@ -18,6 +18,7 @@ from harness.core.classes import ClassInfo
 from harness.core.config.protocol import ByIpc, Protocol
 from harness.core.config.suite import Teacher
 from harness.core.errors import UserError
+from harness.data.rows import ImageRows, as_rows
 from harness.training.evaluation import predict
 from harness.training.trainer import train_student
 
@@ -41,8 +42,8 @@ class TeacherScores:
 def train_teacher(
     teacher: Teacher,
     protocol: Protocol,
-    rest: tuple[Tensor, Tensor],
-    held: tuple[Tensor, Tensor],
+    rest: tuple[Tensor | ImageRows, Tensor],
+    held: tuple[Tensor | ImageRows, Tensor],
     *,
     num_classes: int,
     device: str | torch.device,
@@ -51,7 +52,7 @@ def train_teacher(
     """Train the teacher's student architecture with the suite's protocol for the teacher's epochs.
 
     Args:
-        rest: (images [N, 3, S, S] uint8, labels [N]) to train on.
+        rest: (images uint8 [N, 3, S, S], a tensor or rows; labels [N]) to train on.
         held: the same, to score on.
     """
     assert teacher.student is not None
@@ -76,13 +77,13 @@ def train_teacher(
 def score_teacher(
     model: nn.Module,
     protocol: Protocol,
-    held: tuple[Tensor, Tensor],
+    held: tuple[Tensor | ImageRows, Tensor],
     *,
     num_classes: int,
     device: str | torch.device,
 ) -> TeacherScores:
     """Score a network, whose outputs are the suite's classes, on held-out images, normalised as `protocol` does."""
-    called = predict(model.to(device), held[0].to(device), protocol).argmax(dim=1).cpu()
+    called = predict(model.to(device), as_rows(held[0], device), protocol).argmax(dim=1).cpu()
     truth = held[1].cpu()
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.long)
     confusion.index_put_((truth, called), torch.ones(len(called), dtype=torch.long), accumulate=True)

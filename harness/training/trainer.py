@@ -21,6 +21,7 @@ from harness.core import seeds
 from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
+from harness.data.rows import ImageRows, as_rows
 from harness.students.build import build_student
 from harness.training.augment import Augmenter, draw
 from harness.training.confusion import ClassMetrics, PredictionLog
@@ -79,9 +80,9 @@ def train_student(
     *,
     student: str,
     protocol: Protocol,
-    train_images: Tensor,
+    train_images: Tensor | ImageRows,
     train_labels: Tensor,
-    test_images: Tensor,
+    test_images: Tensor | ImageRows,
     test_labels: Tensor,
     num_classes: int,
     seed: int,
@@ -103,13 +104,13 @@ def train_student(
     Args:
         student: name of the student.
         protocol: what to do; `harness.training.recipe.make_recipe` gives the epochs.
-        train_images: uint8 [N, 3, S, S], on the CPU or the device; not changed.
+        train_images: uint8 [N, 3, S, S], a tensor on the CPU or the device, or rows read on demand; not changed.
         train_labels: int64 [N], each in [0, num_classes).
         test_images: uint8 [M, 3, S, S].
         test_labels: int64 [M].
         num_classes: outputs of the student.
         seed: the training seed.
-        device: where to train; all images are kept there as uint8.
+        device: where to train; images given as tensors are kept there as uint8.
         ipc: images per class that the epochs are chosen by; None: N / num_classes.
         draws: k: the images are a pool, dealt anew in every k epochs so that each epoch sees 1/k of every class.
         fresh: draws new images with the labels of `train_images`; they take their place every `fresh.every` epochs.
@@ -140,7 +141,7 @@ def train_student(
     with _own_randomness(seeds.derive(seed, "train", "init"), device):
         model = build_student(student, num_classes, train_images.shape[-1]).to(device)
         run = TrainingRun(model, protocol, recipe, train_images, train_labels, seed, device, draws, fresh, soft_labels)
-        test = (test_images.to(device), test_labels.to(device))
+        test = (as_rows(test_images, device), test_labels.to(device))
         curve, called = [], PredictionLog(test_labels, num_classes)
         for epoch in range(1, recipe.epochs + 1):
             loss = run.train_epoch(epoch)
@@ -163,7 +164,7 @@ class TrainingRun:
         model: nn.Module,
         protocol: Protocol,
         recipe: Recipe,
-        images: Tensor,
+        images: Tensor | ImageRows,
         labels: Tensor,
         seed: int,
         device: torch.device,
@@ -172,7 +173,7 @@ class TrainingRun:
         soft_labels: SoftLabels | StoredLabels | None = None,
     ) -> None:
         self.model, self.protocol, self.recipe, self.device = model, protocol, recipe, device
-        self.images, self.labels = images.to(device), labels.to(device)
+        self.images, self.labels = as_rows(images, device), labels.to(device)
         self.augment = Augmenter(protocol, device)
         self.shuffle_rng = seeds.generator(seed, "train", "shuffle")
         self.augment_rng = seeds.generator(seed, "train", "augment")
@@ -192,19 +193,18 @@ class TrainingRun:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(epoch)
         if self.fresh is not None and epoch > 1 and (epoch - 1) % self.fresh.every == 0:
-            self.images = self.fresh((epoch - 1) // self.fresh.every).to(self.device)
+            self.images = as_rows(self.fresh((epoch - 1) // self.fresh.every), self.device)
         rows = torch.arange(len(self.images)) if self.pool is None else self.pool.rows(epoch)
         num, side = len(rows), self.images.shape[-1]
         order = rows[torch.randperm(num, generator=self.shuffle_rng)].to(self.device)
         draws = draw(self.protocol, num, side, self.augment_rng).to(self.device)
         total = torch.zeros((), device=self.device)
         self.model.train()
-        for start in range(0, num, self.recipe.batch_size):
-            here = slice(start, start + self.recipe.batch_size)
-            picked = order[here]
-            images = self.augment(self.images[picked], draws[here])
-            loss = self._step(images, picked)
-            total += loss * len(picked)
+        size = self.recipe.batch_size
+        for start, images in zip(range(0, num, size), self.images.batches(order, size), strict=True):
+            here = slice(start, start + size)
+            loss = self._step(self.augment(images, draws[here]), order[here])
+            total += loss * len(images)
         mean_loss = total.item() / num
         if not math.isfinite(mean_loss):
             raise RuntimeError(
@@ -308,12 +308,11 @@ def _summarise(curve: list[dict[str, Any]], recipe: Recipe, num_steps: int, call
     )
 
 
-def _check_split(name: str, images: Tensor, labels: Tensor, side: int, num_classes: int) -> None:
+def _check_split(name: str, images: Tensor | ImageRows, labels: Tensor, side: int, num_classes: int) -> None:
     """Refuse images or labels that would train to chance or crash inside a layer."""
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (3, side, side):
-        raise ValueError(
-            f"{name}_images: expected uint8 [N, 3, {side}, {side}], got {images.dtype} {list(images.shape)}"
-        )
+    dtype = images.dtype if isinstance(images, Tensor) else torch.uint8
+    if dtype != torch.uint8 or len(images.shape) != 4 or images.shape[1:] != (3, side, side):
+        raise ValueError(f"{name}_images: expected uint8 [N, 3, {side}, {side}], got {dtype} {list(images.shape)}")
     if len(images) == 0 or labels.shape != (len(images),) or labels.dtype != torch.int64:
         raise ValueError(
             f"{name}_labels: expected int64 [{len(images)}], at least one, got {labels.dtype} {list(labels.shape)}"

@@ -1,9 +1,14 @@
 """What a user gets wrong is one clear message and exit code 2, before the store is touched."""
 
+import os
+from pathlib import Path
+
 import pytest
 import yaml
 
-from harness.core.errors import did_you_mean
+from harness.core.errors import UserError, did_you_mean
+from harness.core.run_folder import RunFolder
+from harness.data.decode import read_files
 
 BAD_REQUESTS = {
     "method": (["--methods", "minmax"], "unknown method 'minmax'. Did you mean 'minimax'?"),
@@ -97,3 +102,37 @@ def test_an_unknown_option_or_command_teaches(cli_process):
 def test_the_closest_name_is_suggested_and_a_far_one_is_not():
     assert did_you_mean("minmax", ["minimax", "dit"]) == " Did you mean 'minimax'?"
     assert did_you_mean("zzz", ["minimax", "dit"]) == ""
+
+
+BREAKS = """
+import torch
+from harness import DistilledSet, Method, register_method
+
+@register_method("breaks")
+class Breaks(Method):
+    def group_size(self):
+        raise KeyError("no such\\n size")
+
+    def synthesize(self, task, state, ipc):
+        return DistilledSet({})
+"""
+
+
+def test_a_method_that_fails_while_it_is_planned_fails_alone(cli, tiny_suite, tmp_path):
+    plugin = tmp_path / "breaks.py"
+    plugin.write_text(BREAKS)
+    options = ("--suite", tiny_suite, "--methods", "random_real", "--plugin", plugin, "--ipc", "1", "--dry-run")
+    code, out, err = cli("run", *options, "--store", tmp_path)
+    assert (code, err) == (0, "")
+    assert "breaks" in out
+    assert "group_size() failed: KeyError: 'no such\\n size'" in " ".join(out.split())
+    assert "train" in out, "the other method is planned"
+
+
+def test_a_broken_image_whose_name_is_not_utf_8_is_named_and_the_run_leaves_its_files(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad-\xff.jpg"))
+    path.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"bad-\\udcff\.jpg: no image of a known format"):
+        read_files([path], size=8, crop="resize")
+    RunFolder(tmp_path / "run").write_error("train a", f"Traceback of {path}", "")
+    assert r"bad-\udcff.jpg" in (tmp_path / "run" / "errors" / "train_a.txt").read_text()

@@ -1,6 +1,7 @@
 """Methods are found by their files; edits of code change the fingerprint, comments do not."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,6 +94,12 @@ def test_a_method_built_on_another_changes_with_it():
 
 BAD_DECLARATIONS = {
     "name": ("my/method", "", "lower-case word"),
+    "long name": ("a" * 300, "", "at most 60 letters"),
+    "default": (
+        "fine",
+        "class Config(Method.Config):\n        steps: int = __import__('pydantic').Field(0, ge=1)\n",
+        "the default of option 'steps': Input should be greater than or equal to 1",
+    ),
     "reserved name": ("all", "", "lower-case word"),
     "version": ("fine", "version = '1.0'", "`version` must be a whole number"),
     "needs": ("fine", "needs = 'features'", "`needs` must be a set"),
@@ -135,3 +142,23 @@ def test_a_plugin_that_fails_after_registering_leaves_nothing(tmp_path, end):
     with pytest.raises(UserError, match=r"p\.py"):
         discovery.load_plugin(path)
     assert "half_done" not in discovery.methods
+
+
+class Point:
+    """Stands for an entry point of an installed package."""
+
+    name = "minimax"
+    dist = SimpleNamespace(name="their-package")
+
+    def load(self):
+        exec(compile(PLUGIN.format(name="minimax"), "their.py", "exec"), {"__name__": "theirs"})
+
+
+def test_an_entry_point_of_a_built_in_name_disables_nothing(monkeypatch):
+    """It is kept under its package's name, with the reason."""
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [Point()])
+    discovery.discover.__wrapped__()
+    assert discovery.methods.get("minimax").__module__ == "methods.minimax"
+    assert "minimax" not in discovery.methods.broken
+    assert "registered twice" in discovery.methods.broken.pop("minimax of their-package")
+    monkeypatch.setattr(discovery.methods, "_broken", {})

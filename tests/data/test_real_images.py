@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from harness.data import RealImages, open_source
+from harness.data.rows import LIMIT
 
 
 @pytest.fixture
@@ -30,6 +31,19 @@ def test_a_class_stays_resident_and_agrees_with_partial_reads(real):
     assert torch.equal(some, whole[[4, 1]])
     assert real.images("7") is whole
     assert torch.equal(real.images("7", torch.tensor([4, 1])), some)
+
+
+def test_above_the_limit_the_class_asked_for_first_goes(real, monkeypatch):
+    """So a coreset that walks over a thousand classes does not hold a million images."""
+    first = real.images("2")
+    limit = (len(first) + len(real.images("7"))) * 3 * 16 * 16
+    monkeypatch.setenv(LIMIT, str((limit - 1) / 1e9))
+    second = real.images("7")
+    assert real.images("7") is second
+    again = real.images("2")
+    assert again is not first
+    assert torch.equal(again, first)
+    assert real.images("7") is not second
 
 
 def test_tensors_are_resident_and_share_memory_with_the_classes(real):

@@ -12,7 +12,7 @@ import torch
 import harness
 from harness.api.run import prepare
 from harness.core.store import Store
-from harness.jobs.context import real_tensors
+from harness.jobs.context import real_images
 from harness.jobs.execute import execute
 from harness.planning.request import make_request
 from harness.planning.resolve import resolve
@@ -47,7 +47,7 @@ def rows(store):
 def classifier():
     """A ConvNet-3 trained on the real training split, as a function from images to called labels."""
     resolved = resolve(make_request(suite="digits"))
-    train, test = (real_tensors(resolved.context, split, 16) for split in ("train", "test"))
+    train, test = (real_images(resolved.context, split, 16) for split in ("train", "test"))
     protocol = resolve_protocol("idc", resolved.suite.protocol_overrides["idc"], {})
     threads = torch.get_num_threads()
     model, result = train_student(

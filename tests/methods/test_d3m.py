@@ -233,7 +233,7 @@ def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
     """A classifier trained on real digits judges images of "a photo of a digit" before, of each class's token after."""
     from harness.core.store import Store
     from harness.data import load_distilled
-    from harness.jobs.context import real_tensors
+    from harness.jobs.context import real_images
     from harness.jobs.task_resources import load_generator
     from harness.training.evaluation import evaluate
     from harness.training.trainer import train_student
@@ -244,7 +244,7 @@ def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
     run = harness.run(**given, ipc=20, executor="local", store=tmp_path)
     resolved = resolve(make_request(**given, store=str(tmp_path)))
     context, protocol = resolved.context, resolved.plan_input.protocol
-    (train, train_labels), (test, test_labels) = (real_tensors(context, part, 16) for part in ("train", "test"))
+    (train, train_labels), (test, test_labels) = (real_images(context, part, 16) for part in ("train", "test"))
     model, _ = train_student(
         student="convnet3",
         protocol=protocol,

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from harness.core.errors import UserError, did_you_mean
 
@@ -17,6 +18,12 @@ UNHASHED: dict[str, Any] = {"in_key": False}
 
 AFTER_FIT: dict[str, Any] = {"in_key_of": "synthesize"}
 """`Field(..., json_schema_extra=AFTER_FIT)` marks an option that `fit` does not look at: changing it fits nothing anew."""
+
+
+def is_marked(info: FieldInfo, mark: dict[str, Any]) -> bool:
+    """Return whether an option was declared with a mark, alone or beside others."""
+    extra = info.json_schema_extra
+    return isinstance(extra, dict) and mark.items() <= extra.items()
 
 
 class ConfigModel(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from harness.core.config.base import ConfigModel
+from harness.core.config.search import search
 
 
 class ByIpc(ConfigModel):
@@ -70,7 +71,9 @@ class Protocol(ConfigModel):
         0.0, ge=0, lt=1, description="with evaluate_every: none before this share of the epochs"
     )
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="adamw: betas 0.9 and 0.999")
-    lr: PositiveFloat = Field(0.01, description="learning rate of the first epoch")
+    lr: PositiveFloat = Field(
+        0.01, description="learning rate of the first epoch", json_schema_extra=search("log", 1e-3, 1e-1)
+    )
     lr_by_student: dict[str, PositiveFloat] = Field(
         {},
         description="learning rate of some students, in place of lr; by name, a name without _bn, _cifar or timm's tag "

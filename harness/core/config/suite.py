@@ -79,7 +79,7 @@ class Teacher(ConfigModel):
 class Resources(ConfigModel):
     """What one job asks of an executor. CPU threads are set to exactly `cpus`, so they belong to the result."""
 
-    cpus: PositiveInt = Field(1, description="CPU threads")
+    cpus: PositiveInt = Field(1, le=1024, description="CPU threads")
     gpus: float = Field(
         0, ge=0, description="GPUs, a fraction where several jobs share one; used when the device is a GPU"
     )

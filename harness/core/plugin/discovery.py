@@ -17,12 +17,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.core.config.base import ConfigModel, plain
 from harness.core.errors import UserError
 from harness.core.overrides import RESERVED
 from harness.core.plugin.fingerprint import METHODS
 from harness.core.plugin.method import Method
 from harness.core.registry import Registry
+from harness.core.text import shorten
 
 methods: Registry[type[Method]] = Registry("method")
 
@@ -49,8 +52,8 @@ def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
 def _check_declaration(name: str, cls: type[Method]) -> None:
     """Refuse what would break tables, file names or keys later."""
     problem = ""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("all", *RESERVED):
-        problem = f"the name must be a lower-case word of its own, not {name!r}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name) or name in ("all", *RESERVED):
+        problem = f"the name must be a lower-case word of its own, of at most 60 letters, not {shorten(repr(name), 80)}"
     elif not isinstance(cls.version, int) or isinstance(cls.version, bool) or cls.version < 1:
         problem = f"`version` must be a whole number from 1, not {cls.version!r}"
     elif isinstance(cls.needs, str) or not all(isinstance(need, str) for need in cls.needs):
@@ -60,7 +63,7 @@ def _check_declaration(name: str, cls: type[Method]) -> None:
     elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, ConfigModel)):
         problem = "`Config` must be derived from Method.Config"
     else:
-        problem = _not_plain(cls.Config)
+        problem = _not_plain(cls.Config) or _invalid_default(cls.Config)
     if problem:
         raise UserError(f"method {name!r} (class {cls.__qualname__}): {problem}.")
 
@@ -75,6 +78,16 @@ def _not_plain(config: type[ConfigModel]) -> str:
     return ""
 
 
+def _invalid_default(config: type[ConfigModel]) -> str:
+    """Return what is wrong with defaults that break the config's own rules; pydantic checks given values only."""
+    try:
+        config.model_validate(config.model_construct().model_dump(warnings=False))
+    except ValidationError as error:
+        wrong = [d for d in error.errors() if d["type"] != "missing"]
+        return f"the default of option {'.'.join(map(str, wrong[0]['loc']))!r}: {wrong[0]['msg']}" if wrong else ""
+    return ""
+
+
 @cache
 def discover() -> None:
     """Import every file of the `methods` package and every entry point of the group `harness.methods`, once."""
@@ -84,14 +97,18 @@ def discover() -> None:
             if not path.stem.startswith("_"):
                 _import_or_mark(path.stem, partial(importlib.import_module, f"{METHODS}.{path.stem}"))
     for point in entry_points(group="harness.methods"):
-        _import_or_mark(point.name, point.load)
+        origin = point.dist.name if point.dist else "another package"
+        _import_or_mark(point.name, point.load, f"{point.name} of {origin}")
 
 
-def _import_or_mark(name: str, load: Callable[[], object]) -> None:
+def _import_or_mark(name: str, load: Callable[[], object], other_name: str = "") -> None:
+    """Import a method; one that cannot be is kept as `name`, or as `other_name` where `name` is another method's."""
+    known = methods.snapshot()
     try:
         load()
     except (Exception, SystemExit) as error:
-        methods.mark_broken(name, f"cannot be imported: {_brief(error)}")
+        methods.restore(known)
+        methods.mark_broken(other_name if name in methods else name, f"cannot be imported: {_brief(error)}")
 
 
 def _brief(error: BaseException) -> str:

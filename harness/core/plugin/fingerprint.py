@@ -34,18 +34,46 @@ def code_fingerprint(cls: type[Method]) -> str:
 
 
 def tree_hash(source: str) -> str:
-    """Hash Python source by its syntax tree; comments, docstrings and layout do not count.
+    """Hash Python source by its syntax tree; comments, docstrings, layout and what `harness tune` tries do not count.
 
     The tree is written out by `_canonical`: `ast.dump` and `ast.unparse` give other texts, and `tokenize` cuts f-strings
     into other tokens, in another version of Python.
     """
-    tree = ast.parse(source)
+    tree = _WithoutSearch().visit(ast.parse(source))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node, clean=False
         ):
             node.body = node.body[1:]
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()
+
+
+class _WithoutSearch(ast.NodeTransformer):
+    """Takes `search(...)` marks out of a file: what may be tried changes no result of what is tried."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if node.module == "harness":
+            node.names = [alias for alias in node.names if alias.name != "search"]
+        return node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
+        self.generic_visit(node)
+        if node.arg == "json_schema_extra":
+            left = _without_search(node.value)
+            if left is None:
+                return None
+            node.value = left
+        return node
+
+
+def _without_search(mark: ast.expr) -> ast.expr | None:
+    """Return `A` of `A | search(...)`, and None of `search(...)` alone."""
+    if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "search":
+        return None
+    if isinstance(mark, ast.BinOp) and isinstance(mark.op, ast.BitOr):
+        parts = [left for side in (mark.left, mark.right) if (left := _without_search(side)) is not None]
+        return mark if len(parts) == 2 else next(iter(parts), None)
+    return mark
 
 
 _SAME_FOR_ALL = frozenset(("ctx", "kind", "type_comment"))

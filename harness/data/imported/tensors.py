@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
+import zipfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
+from harness.core.environment import free_memory
 from harness.core.errors import UserError
+from harness.core.text import byte_size, shorten
 from harness.data.imported.base import ImportedSet, Rows, as_logits
 from harness.data.imported.class_order import classes_of_numbers
 
@@ -130,6 +134,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
         content: Any
         if path.suffix.lower() == ".npz":
+            _check_unpacked(path)
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 content = {name: torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in arrays.files}
         elif path.suffix.lower() == ".safetensors":
@@ -137,7 +142,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
             content = load_file(str(path))
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # of sparse tensors, which are refused below
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: not read, because it holds more than tensors: opening it would run code of whoever made it. Save "
@@ -147,7 +155,41 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}. Expected {LAYOUT}.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}; expected a dict with {LAYOUT}.")
-    return {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    return {str(name): _plain(value, name, path) for name, value in content.items() if isinstance(value, torch.Tensor)}
+
+
+def _plain(tensor: torch.Tensor, name: Any, path: Path) -> torch.Tensor:
+    """Return a tensor that holds its numbers, one after the other, and no more memory than they take."""
+    import torch
+
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.device.type != "cpu":
+        raise UserError(
+            f"{path}: {shorten(repr(name))} is a {str(tensor.layout).removeprefix('torch.')} tensor of {tensor.dtype} on "
+            f"{tensor.device}; expected an ordinary tensor of numbers. Expected {LAYOUT}."
+        )
+    unpacked, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if unpacked > stored:  # expanded: a few bytes that claim to be gigabytes
+        _check_size(unpacked, path)
+    return tensor.detach()
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse an archive that would not fit in memory, before anything is unpacked.
+
+    Raises:
+        UserError: says how large it would be.
+    """
+    with zipfile.ZipFile(path) as archive:
+        _check_size(sum(info.file_size for info in archive.infolist()), path)
+
+
+def _check_size(num_bytes: int, path: Path) -> None:
+    free = free_memory()
+    if num_bytes > free / 2:
+        raise UserError(
+            f"{path}: would take {byte_size(num_bytes)} in memory, its file has {byte_size(path.stat().st_size)}; at most half "
+            f"of the {byte_size(free)} that are free now are used. Export it as a folder of images."
+        )
 
 
 def _checked_images(images: torch.Tensor, where: str, normalised: str | None) -> tuple[torch.Tensor, tuple[str, ...]]:

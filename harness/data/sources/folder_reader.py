@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import did_you_mean
+from harness.core.io import file_sha256
 from harness.core.progress import ProgressCallback, no_progress
 from harness.data.decode import read_files
 from harness.data.sources.flat_labels import find_labels, read_labels
 from harness.data.sources.listing import KEEP_FROM, ClassFolder, KeptListings, list_folder, list_many
-from harness.data.split import Crop, ImageReader
+from harness.data.split import Crop, ImageReader, groups_of_equals
 
 if TYPE_CHECKING:
     import torch
@@ -98,6 +99,15 @@ class FolderReader(ImageReader):
     def path(self, class_id: str, name: str) -> Path:
         """Return where an image lies."""
         return self.root / class_id / name
+
+    def copies(self, class_id: str) -> list[list[int]]:
+        """As in the base class: files with equal bytes. Only files of equal size are read."""
+        folder, names = self.folder(class_id), self.names(class_id)
+        return [
+            [same[k] for k in equal]
+            for same in groups_of_equals(folder.sizes)
+            for equal in groups_of_equals([file_sha256(self.path(class_id, names[i])) for i in same])
+        ]
 
     def read(
         self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: ProgressCallback = no_progress

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.core.executors import ExecutorOptions
 from harness.core.progress import no_progress
+from harness.core.run_status import Machine
 from harness.execution.executor import Stage, here
 from harness.execution.ray import capacity
 from harness.execution.ray.board import ProgressBoard, Reporter
@@ -129,6 +130,10 @@ class RayExecutor:
                 self._stages = {}
             self._stages_read = time.monotonic()
         return self._stages
+
+    def machines(self) -> list[Machine]:
+        """Return the nodes that live."""
+        return [capacity.Node.read(node).machine() for node in self._ray.nodes() if node["Alive"]]
 
     def stop(self) -> None:
         """Shut the local Ray down, or leave the cluster."""

@@ -35,10 +35,11 @@ _DIGITS = {"representativeness": 3, "diversity": 3, "density": 3, "coverage": 3}
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found: the table of `coverage.*`, and the figures by name -> (PNG, PDF)."""
+    """What was found: the table of `coverage.*`, the figures by name -> (PNG, PDF), and a line for each damaged set left out."""
 
     table: Table
     figures: dict[str, tuple[Path, Path]]
+    left_out: tuple[str, ...] = ()
 
 
 def inspect_run(opened: RunImages, folder: Path, features: str, projection: str) -> Inspection:
@@ -56,7 +57,7 @@ def inspect_run(opened: RunImages, folder: Path, features: str, projection: str)
         drawn = map_figures(opened, shown, projection, features)
         figures = {name: save(figure, folder, name) for name, figure in drawn}
     table.save(folder, "coverage")
-    return Inspection(table, figures)
+    return Inspection(table, figures, tuple(opened.store.damaged))
 
 
 def _measure(opened: RunImages, extract: Any) -> tuple[pd.DataFrame, dict[Any, Any]]:

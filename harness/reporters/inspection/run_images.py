@@ -66,7 +66,7 @@ class RunImages:
 
     @cached_property
     def sets(self) -> tuple[DistilledSetRef, ...]:
-        """The distilled sets that are in the store, each once.
+        """The distilled sets that are in the store, each once; a damaged one is left out, and the store says so.
 
         Raises:
             UserError: there is none.
@@ -75,7 +75,7 @@ class RunImages:
         found = tuple(
             DistilledSetRef(row["label"], int(row["ipc"]), int(row["distillation_seed"]), row["distilled_key"])
             for _, row in made.iterrows()
-            if self.store.has("synthesize", row["distilled_key"])
+            if self.store.intact("synthesize", row["distilled_key"])
         )
         if not found:
             raise UserError(f"run {self.about['name']}: no distilled set of it is in the store {self.store.uri}.")
@@ -99,7 +99,7 @@ class RunImages:
         ]
         for kind, key in keys:
             for teacher in self.store.manifest(kind, key).get("deps", {}).get("teacher", ()):
-                if self.store.has("teacher", teacher):
+                if self.store.intact("teacher", teacher):
                     return load_teacher_features(self.store.fetch("teacher", teacher), self.context)
         raise UserError(
             f"run {self.about['name']}: none of its jobs used a teacher. Take another network with --features "

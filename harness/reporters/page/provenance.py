@@ -16,9 +16,9 @@ from harness.planning.request import RunRequest
 _OPTIONS = {
     "suite": "--suite", "methods": "--methods", "ipc": "--ipc", "bytes": "--bytes", "students": "--students",
     "protocol": "--protocol", "seeds": "--seeds", "distill_seeds": "--distill-seeds", "executor": "--executor",
-    "ray_address": "--ray-address", "wait_for_nodes": "--wait-for-nodes", "workers": "--workers", "device": "--device",
-    "plugins": "--plugin", "settings": "--set", "store": "--store", "data_root": "--data-root",
-    "weights_root": "--weights-root", "scores": "--scores", "fresh": "--fresh",
+    "ray_address": "--ray-address", "wait_for_nodes": "--wait-for-nodes", "workers": "--workers",
+    "job_timeout": "--job-timeout", "device": "--device", "plugins": "--plugin", "settings": "--set", "store": "--store",
+    "data_root": "--data-root", "weights_root": "--weights-root", "scores": "--scores", "fresh": "--fresh",
 }  # fmt: skip
 """Field of a request -> option. Not `name`: a run of that name exists now."""
 

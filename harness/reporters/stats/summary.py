@@ -73,7 +73,7 @@ def observations(values: ArrayLike, sets: ArrayLike) -> Floats:
         raise ValueError(f"one distilled set for each value is needed; found {sets_N.shape} for {values_N.shape}")
     if np.isnan(values_N).any():
         raise ValueError("a value is NaN; leave out the runs that did not finish")
-    names = np.unique(sets_N)
+    names = sets_N[:1] if (sets_N == sets_N[:1]).all() else np.unique(sets_N)  # unique sorts, 50 times slower
     if len(names) < 2:
         return values_N
     return np.array([values_N[sets_N == name].mean() for name in names])

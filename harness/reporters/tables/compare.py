@@ -119,17 +119,28 @@ def seed_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
     The students are those that any method finished here; a mean over fewer would compare methods on different students.
     """
-    done = rows[(rows["status"] == "done") & rows[metric].notna() & ~rows["reference_row"]]
-    seeds = ["distillation_seed", "training_seed"]
-    done = done.assign(**{name: done[name].fillna(-1) for name in seeds})
-    wide = done.pivot_table(index=seeds, columns=["label", "student"], values=metric, observed=True)
-    every = pd.MultiIndex.from_product([dict.fromkeys(done["label"]), dict.fromkeys(done["student"])])
-    by_student = wide.reindex(columns=every).astype(float)
-    return (
-        by_student.T.groupby(level=0, sort=False)
-        .mean()
-        .T.where(by_student.notna().T.groupby(level=0, sort=False).all().T)
-    )
+    values = rows[metric].to_numpy()
+    there = rows["done"].to_numpy() & ~np.isnan(values) & ~rows["reference_row"].to_numpy()
+    done = rows[there]
+    seeds = [done[f"{kind}_seed"].to_numpy(dtype=int, na_value=-1).tolist() for kind in ("distillation", "training")]
+    own_pairs = list(zip(*seeds, strict=True))
+    axes = {"student": list(done["student"]), "pair": own_pairs, "label": list(done["label"])}
+    names = {axis: sorted(set(own)) if axis == "pair" else list(dict.fromkeys(own)) for axis, own in axes.items()}
+    scores_SPM = np.full([len(own) for own in names.values()], np.nan)
+    places = {axis: {name: place for place, name in enumerate(own)} for axis, own in names.items()}
+    scores_SPM[tuple([places[axis][name] for name in own] for axis, own in axes.items())] = values[there]
+    index = pd.MultiIndex.from_arrays([[pair[i] for pair in names["pair"]] for i in (0, 1)])
+    return pd.DataFrame(_mean_of_first_axis(scores_SPM), index=index, columns=names["label"])
+
+
+def _mean_of_first_axis(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the first axis, NaN where one is missing; added up as pandas does, by Kahan's sum."""
+    total, lost = np.zeros(values.shape[1:]), np.zeros(values.shape[1:])
+    for layer in values:
+        term = layer - lost
+        more = total + term
+        lost, total = more - total - term, more
+    return total / max(1, len(values))
 
 
 def compare(scores: Mapping[Any, pd.DataFrame], means: Mapping[Any, Mapping[str, float]]) -> dict[Any, Contest]:
@@ -176,11 +187,12 @@ def _pairs(scores: pd.DataFrame, means: Mapping[str, float]) -> list[Pair]:
     sets = scores.index.get_level_values(0).to_numpy()
     missing = np.full(len(scores), np.nan)
     values = {label: scores[label].to_numpy() if label in scores else missing for label in there}
-    found = []
-    for first, second in itertools.combinations(there, 2):
+    one_set, found = len(set(sets)) < 2, []
+    for first, second in itertools.combinations(there, 2):  # a hundred methods are 4,950 pairs in each place
         differences = values[first] - values[second]
         both = ~np.isnan(differences)
-        found.append(Pair(first, second, int(both.sum()), observations(differences[both], sets[both])))
+        own = differences[both]
+        found.append(Pair(first, second, len(own), own if one_set else observations(own, sets[both])))
     return found
 
 

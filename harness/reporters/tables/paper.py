@@ -12,7 +12,17 @@ import pandas as pd
 
 from harness.core.text import DAGGER, DASH, known, mean_std, times
 from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tested_pairs, tests_text
-from harness.reporters.tables.prepare import Scope, num_seeds, outcome, prepare, scopes, spread, students, summary
+from harness.reporters.tables.prepare import (
+    RowIndex,
+    Scope,
+    num_seeds,
+    outcome,
+    prepare,
+    scopes,
+    spread,
+    students,
+    summary,
+)
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -53,8 +63,9 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
     if not lines:
         lines = [(pd.NA, student) for student in students(rows)]
     contests = paper_contests(rows, lines, metric)
+    index = RowIndex(rows, ("status", "done", "error", "distillation_seed", metric))
     cells = {
-        (line, label): _cell(rows, line, label, metric, contests[line], is_full=label in full)
+        (line, label): _cell(index, line, label, metric, contests[line], is_full=label in full)
         for line in lines
         for label in [*labels, *full]
     }
@@ -82,11 +93,13 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
 
 def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[Any, Contest]:
     """Return the tests of every row of the table: methods of one IPC and test model, full data apart."""
-    scores, means = {}, {}
+    scores, means, own = {}, {}, rows[~rows["reference_row"] & rows["ipc"].notna()]
+    own = own[["ipc", "student", "label", "reference_row", "done", "distillation_seed", "training_seed", metric]]
+    groups = dict(iter(own.groupby(["ipc", "student"], sort=False)))
     for ipc, student in lines:
-        at = rows[(rows["ipc"] == ipc).fillna(False) & (rows["student"] == student) & ~rows["reference_row"]]
+        at = groups.get((ipc, student), own.iloc[:0])
         scores[ipc, student] = seed_scores(at, metric)
-        means[ipc, student] = {label: spread(own, metric)[0] for label, own in at.groupby("label", sort=False)}
+        means[ipc, student] = {str(label): spread(one, metric)[0] for label, one in at.groupby("label", sort=False)}
     return compare(scores, means)
 
 
@@ -115,14 +128,10 @@ def _untested(contests: dict[Any, Contest]) -> tuple[str, ...]:
     return (f"Not tested (fewer than two common pairs of seeds, or no spread), placed by the mean alone: {names}",)
 
 
-def _cell(
-    rows: pd.DataFrame, line: Line, label: str, metric: str, contest: Contest, *, is_full: bool
-) -> dict[str, Any]:
+def _cell(index: RowIndex, line: Line, label: str, metric: str, contest: Contest, *, is_full: bool) -> dict[str, Any]:
     """Return the plain values of a method's cell; the full data has one value per test model, whatever the IPC."""
     ipc, student = line
-    own = rows[(rows["label"] == label) & rows["student"].isin([student, ""])]
-    if not is_full:
-        own = own[own["ipc"].isna() if ipc is pd.NA else (own["ipc"].isna() | (own["ipc"] == ipc).fillna(False))]
+    own = index.rows(label, student, None if is_full else {None, None if ipc is pd.NA else ipc})
     found = summary(own, metric)
     ended = outcome(own) if len(own) else None
     place = None if is_full else contest.ranks.get(label)

@@ -5,11 +5,14 @@ In: the frame of `harness.load_results`. Out: the same rows with fixed types, a 
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.core.class_groups import GROUPS
@@ -98,7 +101,8 @@ class Outcome:
 
 
 def prepare(records: pd.DataFrame, *, variants: bool = False) -> pd.DataFrame:
-    """Return the records with fixed types and a column `label`: the method's title and what sets its variants apart.
+    """Return the records with fixed types and two more columns: `done`, and `label`: the method's title and what sets its
+    variants apart.
 
     Rows of protocols that were changed for a score (`variant`) are left out unless asked for: they are no results of
     the protocol that they are named after.
@@ -120,23 +124,35 @@ def prepare(records: pd.DataFrame, *, variants: bool = False) -> pd.DataFrame:
     missing = [c for c in needed if c not in records.columns]
     if missing:
         raise UserError(f"records lack the columns {', '.join(missing)}; they come from harness.load_results(run)")
-    frame = pd.DataFrame(index=pd.RangeIndex(len(records)))
-    for column in _TEXT:
-        texts = records[column].tolist() if column in records else [""] * len(records)
-        frame[column] = ["" if pd.isna(text) else str(text) for text in texts]
-    for column in _INT:
-        frame[column] = pd.Series(records[column].tolist(), dtype="Int64")
-    for column in (*METRICS, *CLASS_METRICS, *COSTS, "budget_bytes", "teacher_bytes", "label_bytes"):
-        values: list[Any] = records[column].tolist() if column in records else [None] * len(records)
-        frame[column] = pd.Series(values, dtype="Float64").to_numpy(dtype=float, na_value=float("nan"))
-    for column in ("reference_row", "random_subset"):
-        flags: list[Any] = records[column].tolist() if column in records else [False] * len(records)
-        frame[column] = [value is not pd.NA and bool(value) for value in flags]
+    frame = _typed(records)
     unknown = sorted(set(frame["status"]) - set(_STATUSES))
     if unknown:
         raise UserError(f"records have the status {unknown[0]!r}; known: {', '.join(_STATUSES)}")
+    frame["done"] = frame["status"] == "done"
     frame["label"] = _labels(frame)
     return _without_repeats(frame)
+
+
+def _typed(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the known columns with fixed types, rows numbered from 0; in few blocks, for thousands of selections."""
+    absent = pd.Series([None] * len(records), dtype=object)
+    columns: dict[str, Any] = {}
+    for name in _TEXT:
+        given = records.get(name, absent)
+        texts = zip(given.isna().tolist(), given.tolist(), strict=True)
+        columns[name] = pd.Series(["" if missing else str(text) for missing, text in texts], dtype=object)
+    for name in _INT:
+        given = records[name]
+        columns[name] = given.array if given.dtype == "Int64" else pd.array(given.tolist(), dtype="Int64")
+    for name in (*METRICS, *CLASS_METRICS, *COSTS, "budget_bytes", "teacher_bytes", "label_bytes"):
+        given = records.get(name, absent)
+        if given.dtype == object:
+            given = pd.Series(given.tolist(), dtype="Float64")
+        columns[name] = given.to_numpy(dtype=float, na_value=float("nan"))
+    for name in ("reference_row", "random_subset"):
+        given = records.get(name, absent)
+        columns[name] = np.array([value is not pd.NA and bool(value) for value in given.tolist()], dtype=bool)
+    return pd.DataFrame(columns)
 
 
 def scopes(frame: pd.DataFrame, *, by_protocol: bool = True) -> Iterator[tuple[Scope, pd.DataFrame]]:
@@ -148,23 +164,62 @@ def scopes(frame: pd.DataFrame, *, by_protocol: bool = True) -> Iterator[tuple[S
 
 def outcome(rows: pd.DataFrame) -> Outcome:
     """Return how these records ended, with every different reason."""
-    num = {status: int((rows["status"] == status).sum()) for status in _STATUSES}
+    if rows["done"].to_numpy().all():  # thousands of groups are
+        return Outcome("done", 0, 0, 0, "")
+    num = Counter(rows["status"])
     worst = next((status for status in _STATUSES[1:] if num[status]), "done")
     status = worst if num[worst] == len(rows) else f"{num[worst]} of {len(rows)} {worst}"
-    reasons = dict.fromkeys(error for error in rows.loc[rows["status"] != "done", "error"] if error)
+    reasons = dict.fromkeys(error for error in rows.loc[~rows["done"], "error"] if error)
     return Outcome(status, num["failed"], num["skipped"], num["interrupted"], "; ".join(reasons))
 
 
 def spread(rows: pd.DataFrame, metric: str) -> tuple[float, float, int]:
     """Return mean, sample standard deviation (NaN for one run) and number of the finished runs' values of a metric."""
-    values = rows.loc[rows["status"] == "done", metric].dropna()
-    return float(values.mean()) if len(values) else float("nan"), float(values.std(ddof=1)), len(values)
+    values = rows[metric].to_numpy()[rows["done"].to_numpy()]
+    values = values[~np.isnan(values)]
+    mean = float(values.mean()) if len(values) else float("nan")
+    return mean, float(values.std(ddof=1)) if len(values) > 1 else float("nan"), len(values)
 
 
 def summary(rows: pd.DataFrame, metric: str) -> Summary:
     """Return number, mean, spread and 95 % interval of the finished runs' values of a metric."""
-    done = rows[(rows["status"] == "done") & rows[metric].notna()]
-    return summarise(done[metric].to_numpy(), done["distillation_seed"].fillna(-1).to_numpy(dtype=int))
+    return summarise(*finished(rows, metric))
+
+
+def finished(rows: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the finished runs' values of a metric, and the distillation seed of each (-1 for none)."""
+    values = rows[metric].to_numpy()
+    there = rows["done"].to_numpy() & ~np.isnan(values)
+    return values[there], rows["distillation_seed"].to_numpy(dtype=int, na_value=-1)[there]
+
+
+class RowIndex:
+    """The rows of each method, test model and IPC, found without a look at all the others.
+
+    Args:
+        rows: prepared records.
+        columns: those that the rows found shall have; fewer are found faster.
+    """
+
+    def __init__(self, rows: pd.DataFrame, columns: Collection[str]) -> None:
+        self._rows = rows[list(columns)]
+        self._at: dict[str, dict[tuple[str, int | None], list[int]]] = {}
+        ipcs = [_int(ipc) for ipc in rows["ipc"]]
+        for position, (label, student, ipc) in enumerate(zip(rows["label"], rows["student"], ipcs, strict=True)):
+            self._at.setdefault(label, {}).setdefault((student, ipc), []).append(position)
+
+    def rows(self, label: str, student: str, ipcs: Collection[int | None] | None = None) -> pd.DataFrame:
+        """Return the rows of a method and test model, those of no test model among them, in the order of the records.
+
+        Args:
+            label: of the method.
+            student: name of the test model.
+            ipcs: rows of these only, None being one; None: of any.
+        """
+        at = self._at.get(label, {})
+        keys = itertools.product((student, ""), ipcs) if ipcs is not None else [k for k in at if k[0] in (student, "")]
+        positions = {position for key in keys for position in at.get(key, ())}
+        return self._rows.iloc[sorted(positions)]
 
 
 def students(rows: pd.DataFrame) -> list[str]:
@@ -174,10 +229,11 @@ def students(rows: pd.DataFrame) -> list[str]:
 
 def num_seeds(rows: pd.DataFrame) -> tuple[int, int]:
     """Return how many distillation and training seeds finished; reference rows count where there are no others."""
-    done = rows[rows["status"] == "done"]
-    own = done[~done["reference_row"]]
-    counted = own if len(own) else done
-    return counted["distillation_seed"].nunique(), counted["training_seed"].nunique()
+    done = rows["done"].to_numpy()
+    own = done & ~rows["reference_row"].to_numpy()
+    counted = own if own.any() else done
+    distillation, training = (rows[f"{kind}_seed"].array[counted].dropna() for kind in ("distillation", "training"))
+    return len(distillation.unique()), len(training.unique())
 
 
 def _int(value: Any) -> int | None:

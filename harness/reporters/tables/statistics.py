@@ -14,7 +14,7 @@ from harness.core.text import DASH, count, interval, known, mean_std, points, pr
 from harness.reporters.stats.summary import variance_split
 from harness.reporters.tables.compare import Contest, coverage, tests_text
 from harness.reporters.tables.paper import paper_contests
-from harness.reporters.tables.prepare import Scope, num_seeds, prepare, scopes, students, summary
+from harness.reporters.tables.prepare import Scope, finished, num_seeds, prepare, scopes, students, summary
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -90,8 +90,7 @@ def _spreads(scope: Scope, rows: pd.DataFrame) -> Table:
 def _spread(group: pd.DataFrame) -> dict[str, Any]:
     """Return the plain values of one method, IPC and student."""
     first, found = group.iloc[0], summary(group, METRIC)
-    done = group[(group["status"] == "done") & group[METRIC].notna()]
-    split = variance_split(done[METRIC], done["distillation_seed"].fillna(-1).to_numpy(dtype=int))
+    split = variance_split(*finished(group, METRIC))
     return {
         "ipc": first["ipc"],
         "student": first["student"],

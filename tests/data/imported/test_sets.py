@@ -170,3 +170,28 @@ def test_images_of_another_size_are_kept_at_it_and_oblong_ones_have_none(write_f
     found = open_imported(oblong, CLASSES)
     assert found.side(found.all()) is None
     assert found.load("0", [0], 16).shape == (1, 3, 16, 16)
+
+
+def test_tensors_that_are_not_what_they_seem_are_refused_before_they_are_unpacked(tensors, tmp_path):
+    """A sparse one, one without numbers, and ones that claim to be larger than memory."""
+    images, labels = map(torch.from_numpy, tensors)
+    for name, strange in (
+        ("sparse", images.float().to_sparse()),
+        ("meta", torch.empty(images.shape, dtype=torch.uint8, device="meta")),
+        ("complex", images.to(torch.complex64)),
+    ):
+        torch.save({"images": strange, "labels": labels}, tmp_path / f"{name}.pt")
+        with pytest.raises(UserError, match="expected an ordinary tensor of numbers"):
+            open_imported(tmp_path / f"{name}.pt", CLASSES)
+    huge = torch.zeros(1, dtype=torch.uint8).expand(10**6, 3, 1024, 1024)
+    torch.save({"images": huge, "labels": labels}, tmp_path / "huge.pt")
+    with pytest.raises(UserError, match=r"huge.pt: would take 2\.9 TiB in memory"):
+        open_imported(tmp_path / "huge.pt", CLASSES)
+
+
+def test_an_archive_that_unpacks_to_more_than_memory_is_refused(tensors, tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, images=np.zeros((2000, 3, 64, 64), np.uint8), labels=np.zeros(2000, np.int64))
+    monkeypatch.setattr("harness.data.imported.tensors.free_memory", lambda: 40_000_000)
+    with pytest.raises(UserError, match=r"bomb.npz: would take 23\.5 MiB in memory, its file has .* KiB"):
+        open_imported(path, CLASSES)

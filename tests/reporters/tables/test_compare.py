@@ -8,6 +8,7 @@ from scipy import stats as scipy_stats
 from harness.reporters.stats.comparison import holm
 from harness.reporters.tables.compare import compare, seed_scores
 from harness.reporters.tables.compare import tests_text as caption_part
+from harness.reporters.tables.prepare import prepare
 
 METHODS = list("abcdef")
 
@@ -92,13 +93,13 @@ def test_a_pair_of_seeds_counts_with_the_mean_over_students_where_all_finished(r
         record("a", 30.0 + 10 * (student == "t") + seed, student=student, training_seed=seed)
         for student in ("s", "t") for seed in (0, 1) if (student, seed) != ("t", 1)
     ]  # fmt: skip
-    found = seed_scores(frame(*rows).assign(label="a"), "top1_best")
-    assert found["a"].tolist()[0] == 35.0
-    assert np.isnan(found["a"].tolist()[1])
+    found = seed_scores(prepare(frame(*rows)), "top1_best").to_numpy()
+    assert found[0].tolist() == [35.0]
+    assert np.isnan(found[1]).tolist() == [True]
 
 
 def test_nothing_done_is_nothing_to_compare(record, frame):
-    found = seed_scores(frame(record(status="failed")).assign(label="a"), "top1_best")
+    found = seed_scores(prepare(frame(record(status="failed"))), "top1_best")
     (own,) = compare({0: found}, {0: {"a": float("nan")}}).values()
     assert (own.pairs, own.ranks) == ((), {"a": None})
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import harness
-from harness.cli.trace import find_artefact
+from harness.cli.provenance import find_artefact
 from harness.core.store import Store
 
 

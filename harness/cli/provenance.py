@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.errors import UserError
+from harness.core.integrity import DamagedArtefact
 from harness.core.paths import is_regular
 from harness.core.plugin import discovery
 from harness.core.plugin import fingerprint as fingerprint_module
@@ -93,7 +94,10 @@ def print_log(prefix: str, store: str, console: Console) -> None:
     """
     place = Store(store)
     kind, key = find_artefact(prefix, place)
-    path = place.path(kind, key) / LOG
+    try:
+        path = place.fetch(kind, key) / LOG
+    except FileNotFoundError as error:
+        raise UserError(f"{error}.") from None
     if not is_regular(path):
         raise UserError(f"{kind} {key[:SHORT]} has no {LOG}: it was made before logs were kept.")
     console.print(_text(path.read_text(encoding="utf-8", errors="replace")), end="", soft_wrap=True)
@@ -127,8 +131,9 @@ def _print_artefact(kind: str, key: str, store: Store, console: Console, depth: 
     """Print one job and, indented, those that it was made of; one that was printed above is only named."""
     try:
         made = store.manifest(kind, key)
-    except FileNotFoundError:
-        console.print(_indented(depth, f"{kind} {key}: no longer in the store"))
+    except FileNotFoundError as error:
+        state = "damaged; `harness verify` says how" if isinstance(error, DamagedArtefact) else "no longer in the store"
+        console.print(_indented(depth, f"{kind} {key}: {state}"))
         return
     console.print(_indented(depth, str(made.get("title", kind)), style="bold"))
     if key in seen:
