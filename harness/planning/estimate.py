@@ -183,8 +183,6 @@ def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expe
     if stage == "synthesize":
         pool = history.resolved.plan_input.pool_sizes()[jobs[0].spec["method"]]
         disk = round(pool * images * history.resolved.suite.image_bytes)
-    if history.device_is_elsewhere:
-        return Expected(stage, what, len(jobs), None, disk, "no such device here to try it on")
     try:
         seconds, how = _tried(history, stage, jobs, images)
     except Exception as error:  # no driver, no memory, a loss that is NaN: the run itself will say more
@@ -195,6 +193,8 @@ def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expe
 
 def _tried(history: _History, stage: str, jobs: list[Job], images: float) -> tuple[float | None, str]:
     """Return device-seconds by a short trial, and how; None where nothing can be tried."""
+    if history.device_is_elsewhere:
+        return None, "no such device here to try it on"
     if stage in ("train", "teacher"):
         from harness.planning.calibrate import measure_student  # it imports torch
 

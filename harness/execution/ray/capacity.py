@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.core.run_status import Machine
 from harness.core.text import times
 from harness.jobs.job import Job
 
@@ -85,6 +86,10 @@ class Node:
         gpus = [1.0] * int(has.get("GPU", 0))
         host = row.get("NodeManagerHostname", "")
         return cls(row["NodeID"], host, has.get("CPU", 0), gpus, has.get("memory", 0), labels.get(ACCELERATOR, ""))
+
+    def machine(self) -> Machine:
+        """Return what it offers to jobs while it is empty."""
+        return Machine(host=self.host, node=self.id, cpus=float(self.cpus), gpus=float(len(self.gpus)))
 
     def __str__(self) -> str:
         model = f" ({self.accelerator})" if self.accelerator else ""
