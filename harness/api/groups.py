@@ -11,6 +11,7 @@ from rich.console import Console
 
 from harness.api import run as api_run
 from harness.core.errors import UserError
+from harness.execution.device import choose_device
 
 if TYPE_CHECKING:
     from harness.planning.plan import Plan
@@ -53,10 +54,11 @@ def prepare_group(request: RunRequest, suites: tuple[str, ...]) -> dict[str, tup
         UserError: it fits none of the suites.
     """
     ready: dict[str, tuple[Resolved, Plan] | UserError] = {}
+    device = choose_device(request)
     for suite in suites:
         name = f"{request.name}-{Path(suite).stem}" if request.name else None
         try:
-            ready[suite] = api_run.prepare(request.model_copy(update={"suite": suite, "name": name}))
+            ready[suite] = api_run.prepare(request.model_copy(update={"suite": suite, "name": name}), device)
         except UserError as error:
             ready[suite] = error
     reasons = [str(found) for found in ready.values() if isinstance(found, UserError)]

@@ -7,28 +7,35 @@ import datetime
 import itertools
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rich.console import Console
 
 from harness.api.report import figures, report, save_tables
+from harness.api.watching import make_monitor
 from harness.core import disk
+from harness.core.claims import Claims
 from harness.core.environment import environment
 from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions, executors
 from harness.core.overrides import without_effect
 from harness.core.plugin import discovery
+from harness.core.remote_errors import RemoteError
 from harness.core.remote_runs import run_names, upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.execution.contact_sheets import write_sheets
+from harness.execution.device import choose_device
+from harness.execution.executor import ExecutorLost
 from harness.execution.found import Found, find_artefacts
-from harness.execution.progress import LiveView, make_view
+from harness.execution.progress import make_view
 from harness.execution.records import make_records
 from harness.execution.scheduler import Scheduler, StoreView
 from harness.execution.status import Status
+from harness.execution.time_limit import TimeLimit
+from harness.execution.view import View, Views
 from harness.jobs.job import Job
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
@@ -42,13 +49,12 @@ from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
     from harness.execution.executor import Executor
-    from harness.execution.progress import PlainView
     from harness.reporters.tables.table import Table
 
 
-def prepare(request: RunRequest) -> tuple[Resolved, Plan]:
-    """Check a request and plan it, on the sets that the store has of it; nothing is written."""
-    resolved = resolve(request)
+def prepare(request: RunRequest, device: str | None = None) -> tuple[Resolved, Plan]:
+    """Check a request and plan it for a device (None: `choose_device` says), on the sets that the store has; writes nothing."""
+    resolved = resolve(request, device or choose_device(request))
     plan = make_plan(resolved.plan_input)
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
 
@@ -60,8 +66,8 @@ def run(*, console: Console | None = None, config: str | Path | None = None, **f
         console: where progress goes; None: standard error.
         config: a file with a whole request, such as a run's request.yaml or a tuning's best.yaml; fields given here win.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
-            ({"protocol.lr": 0.02}), plugins, device, executor, workers, store, data_root, weights_root, name,
-            fresh, validation (0.2: accuracy on this share of the training split, not on the test split).
+            ({"protocol.lr": 0.02}), plugins, device, executor, workers, retries, job_timeout ("2h"), store, data_root,
+            weights_root, name, fresh, validation (0.2: accuracy on this share of the training split, not on the test split).
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -78,39 +84,63 @@ def run(*, console: Console | None = None, config: str | Path | None = None, **f
 
 def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     """Run a plan's jobs, write records and reports, and return the run."""
-    store = _checked_store(resolved, plan)
     view = make_view(plan, console)
-    executor = make_executor(resolved, view)
-    scheduler = Scheduler(plan, _store_view(store, resolved.request.fresh), executor, view)
+    monitor = make_monitor(resolved, plan, view)
+    views, request = Views(view, monitor), resolved.request
+    absent = _absent(resolved.context.store)
+    store = _checked_store(resolved, plan)
+    executor = make_executor(resolved, views, console)
+    scheduler, claims = make_scheduler(resolved, plan, executor, views)
     folder = make_run_folder(resolved, store)
     about = describe_run(resolved, plan, folder.name)
     with _writing(store, folder):
         RunFolder(folder).write_about({**about, "status": "running"})
-        RunFolder(folder).write_request(request_text(resolved.request))
-    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+        RunFolder(folder).write_request(request_text(request))
+    for line in without_effect(request.settings, (m.name for m in resolved.plan_input.methods)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"run {folder.name}: {_there(scheduler)}", highlight=False)
-    ended = {"status": "interrupted"}
+    ended: dict[str, Any] = {"status": "interrupted"}
     try:
         if scheduler.to_run():
-            _start(executor, scheduler, store, folder)
-            with view:
+            _start(executor, scheduler, store, folder, absent)
+        with _writing(store, folder):
+            monitor.begin(RunFolder(folder), scheduler.status, executor.machines)
+        if scheduler.to_run():
+            with view, claims:
                 scheduler.run()
         ended = {"status": "failed" if scheduler.errors else "done"}
+    except ExecutorLost as error:
+        ended |= {"error": str(error)}
+        raise
     except Exception as error:
         ended = {"status": "failed", "error": _one_line(error)}
         raise
     finally:
+        about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler), "losses": _losses(plan, scheduler)}
+        if folder.exists():
+            with _writing(store, folder):  # before anything that takes time: the next signal may be the last
+                RunFolder(folder).write_about(about)
         executor.stop()
         if folder.exists():
             found = find_artefacts(plan, store, scheduler)
             if ended["status"] == "done" and scheduler.errors:
                 ended = {"status": "failed"}
-            about |= {**ended, "ended": _now(), "jobs": _outcome_counts(scheduler)}
-            with _writing(store, folder):
+            about |= {**ended, "jobs": _outcome_counts(scheduler)}
+            with _writing(store, folder), monitor.leaving(ended["status"]):
                 _leave(resolved, plan, scheduler, found, folder, about)
             upload_run(store, folder)
     return _as_run(plan, scheduler, folder)
+
+
+def make_scheduler(
+    resolved: Resolved, plan: Plan, executor: Executor, view: View
+) -> tuple[Scheduler, contextlib.AbstractContextManager[Any]]:
+    """Return what walks the plan over the request's store, and the claims within which it may."""
+    store, request = resolved.context.store, resolved.request
+    claims = None if request.fresh else Claims(store)  # a fresh run takes nothing that another makes
+    stored = _store_view(store, request.fresh)
+    scheduler = Scheduler(plan, stored, executor, view, claims=claims, retries=request.retries)
+    return scheduler, claims or contextlib.nullcontext()
 
 
 def _checked_store(resolved: Resolved, plan: Plan) -> Store:
@@ -135,13 +165,24 @@ def _store_view(store: Store, fresh: bool) -> StoreView:
         return store.intact(job.kind, job.key)
 
     def has_anew(job: Job) -> bool:
-        return store.has(job.kind, job.key, anew=True)
+        with contextlib.suppress(RemoteError):  # it is asked again
+            return store.has(job.kind, job.key, anew=True)
+        return False
 
     return StoreView(has, intact, has_anew)
 
 
-def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path) -> None:
-    """Start the executor; where it cannot run these jobs nothing was begun, and no run is left.
+def _absent(store: Store) -> list[Path]:
+    """Return the folders of a store that are not there yet, the innermost first."""
+    return [path for path in (store.runs, store.folder, store.root, *store.root.parents) if not path.exists()]
+
+
+def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path, absent: list[Path]) -> None:
+    """Start the executor; where it cannot run these jobs nothing was begun, and nothing is left.
+
+    Args:
+        executor, scheduler, store, folder: of the run.
+        absent: folders that were not there before it.
 
     Raises:
         UserError: it cannot.
@@ -150,6 +191,9 @@ def _start(executor: Executor, scheduler: Scheduler, store: Store, folder: Path)
         executor.start(scheduler.to_run())
     except UserError:
         shutil.rmtree(folder)
+        for path in absent:
+            with contextlib.suppress(OSError):  # something else was put there meanwhile
+                path.rmdir()
         raise
     upload_run(store, folder)  # the name is taken, for other machines too
 
@@ -198,17 +242,29 @@ def _there(scheduler: Scheduler) -> str:
     return f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
 
 
+def _losses(plan: Plan, scheduler: Scheduler) -> list[dict[str, Any]]:
+    """Return each try of a job that the system ended."""
+    return [
+        {"job": plan.jobs[key].title, "key": key, **asdict(loss)}
+        for key, losses in scheduler.losses.items()
+        for loss in losses
+    ]
+
+
 def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def make_executor(resolved: Resolved, view: PlainView) -> Executor:
+def make_executor(resolved: Resolved, view: View, console: Console) -> Executor:
     """Return the executor that the request names."""
     request = resolved.request
-    options = ExecutorOptions(request.ray_address, request.workers)
-    if isinstance(view, LiveView):
-        options = replace(options, refresh=view.show_stages)
-    return executors.get(request.executor)(resolved.context, options)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    options = ExecutorOptions(request.ray_address, request.workers, request.wait_for_nodes, view.note, say)
+    executor: Executor = executors.get(request.executor)(resolved.context, options)
+    return cast("Executor", TimeLimit(executor, request.job_timeout)) if request.job_timeout else executor
 
 
 def check_name(wanted: str | None) -> None:

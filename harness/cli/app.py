@@ -12,17 +12,22 @@ from rich.console import Console
 from harness.api import groups
 from harness.api import report as api_report
 from harness.api import run as api_run
-from harness.cli import options, output, trace
+from harness.cli import options, output, provenance
 from harness.cli import show as show_module
 from harness.cli.data import data_app
-from harness.cli.doctor import print_report
+from harness.cli.doctor import doctor
+from harness.cli.logs import logs
 from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.status import status
+from harness.cli.stopping import Stopping
+from harness.cli.timeline import trace
 from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
+from harness.core.remote_runs import upload_reports
 from harness.planning.groups import members
 from harness.planning.request import make_request
 from harness.reporters import runs as ended_runs
@@ -52,19 +57,33 @@ app.command()(evaluate)
 app.command()(export)
 
 
+app.command()(status)
+
+
+app.command()(logs)
+
+
+app.command()(trace)
+
+
 app.command()(verify)
 
 
+app.command()(doctor)
+
+
 def main() -> NoReturn:
-    """Entry point: what the user got wrong is one message and exit code 2."""
+    """Entry point: what the user got wrong is one message and exit code 2; a signal ends a run as Ctrl-C does."""
+    stopping = Stopping()
     try:
-        code = app(standalone_mode=False)
+        with stopping:
+            code = app(standalone_mode=False)
     except UserError as error:
         Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", plain(str(error)))
         sys.exit(2)
     except KeyboardInterrupt:
         _say_stopped()
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
             error.show() if hasattr(error, "show") else print(error.format_message(), file=sys.stderr)
@@ -74,6 +93,7 @@ def main() -> NoReturn:
         raise
     if code == 130:  # Typer turns Ctrl-C into this
         _say_stopped()
+        sys.exit(stopping.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -106,7 +126,10 @@ def run(
     distill_seeds: options.DistillSeeds = None,
     executor: options.Executor = "ray",
     ray_address: options.RayAddress = None,
+    wait_for_nodes: options.WaitForNodes = 0.0,
     workers: options.Workers = None,
+    job_timeout: options.JobTimeout = None,
+    retries: options.Retries = 2,
     device: options.Device = "auto",
     settings: options.Settings = None,
     plugin: options.Plugins = None,
@@ -139,7 +162,10 @@ def run(
         distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
         executor=executor,
         ray_address=ray_address,
+        wait_for_nodes=wait_for_nodes,
         workers=workers,
+        job_timeout=job_timeout,
+        retries=retries,
         device=device,
         settings=settings or [],
         plugins=tuple(str(p) for p in plugin or ()),
@@ -239,6 +265,9 @@ def report(
     if html:
         for folder in folders:
             api_report.write_page(folder, store, published=published)
+    if html or figures:
+        for folder in folders:
+            output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
     for folder, names_of in drawn.items():
         output.print_not_used(folder, store=store)
         output.print_drawn(folder, names_of)
@@ -312,22 +341,14 @@ def show(
     known = {
         "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
         "suite": lambda: show_module.print_suite(name, Console()),
-        "run": lambda: trace.print_run(name, store, stdout()),
-        "job": lambda: trace.print_job(name, store, stdout(), plugins=plugins),
-        "log": lambda: trace.print_log(name, store, stdout()),
+        "run": lambda: provenance.print_run(name, store, stdout()),
+        "job": lambda: provenance.print_job(name, store, stdout(), plugins=plugins),
+        "log": lambda: provenance.print_log(name, store, stdout()),
     }
     if kind not in known:
         raise UserError(f"cannot show {kind!r}.{did_you_mean(kind, list(known))} Known: {', '.join(known)}.")
     known[kind]()
     return 0
-
-
-@app.command()
-def doctor(
-    data_root: options.DataRoot = "data", store: options.Store = "results", weights_root: options.WeightsRoot = None
-) -> int:
-    """Check this machine: devices, versions, Ray, and which suites' data and weights are found."""
-    return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`harness doctor`: what this machine can run. Reads only; changes nothing."""
+"""`harness doctor`: what this machine can run, or the nodes of a cluster. Changes nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import platform
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.cli import cluster, options
 from harness.core import environment, hub
 from harness.core.classes import read_class_list
 from harness.core.config.generator import GeneratorSpec
@@ -23,6 +26,31 @@ from harness.diffusion.generator_kinds import check_generator
 from harness.training import teacher_lookup
 
 GB = 10**9
+
+
+def doctor(
+    data_root: options.DataRoot = "data",
+    store: options.Store = "results",
+    weights_root: options.WeightsRoot = None,
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", help="Look at every node of this Ray cluster instead.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="With --ray-address: the suite whose images each node must have.")
+    ] = None,
+    plugin: options.Plugins = None,
+) -> int:
+    """Check this machine: devices, versions, Ray, and which suites' data and weights are found. Or each node of a cluster.
+
+    Examples: `harness doctor`, `harness doctor --ray-address auto --suite digits --store /shared/results`.
+    """
+    if ray_address is not None:
+        plugins = [str(path) for path in plugin or ()]
+        places = cluster.Places(store, data_root)
+        return cluster.print_nodes(Console(), ray_address, suite=suite, places=places, plugins=plugins)
+    if suite is not None or plugin:
+        raise UserError("--suite and --plugin are for the nodes of a cluster; add --ray-address, or leave them out.")
+    return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
 
 
 def print_report(console: Console, *, data_root: str, store: str, weights_root: str | None = None) -> int:

@@ -58,7 +58,33 @@ RayAddress = Annotated[
 ]
 
 
+WaitForNodes = Annotated[
+    float,
+    typer.Option(
+        "--wait-for-nodes",
+        min=0,
+        metavar="SECONDS",
+        help="Where a cluster grows: wait so long for a node that fits a job, in place of refusing the job at once.",
+    ),
+]
+
+
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="CPUs that the local Ray may use; default: all.")]
+
+
+JobTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--job-timeout",
+        metavar="DURATION",
+        help="End a job that runs longer, such as `2h` or `90m`; it has failed and is not tried again. Default: no limit.",
+    ),
+]
+
+
+Retries = Annotated[
+    int, typer.Option("--retries", min=0, help="How often a job is tried again whose worker or node was lost.")
+]
 
 
 Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")]

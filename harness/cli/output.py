@@ -80,6 +80,13 @@ def print_not_used(folder: Path, **named: Any) -> None:
         Console(stderr=True, soft_wrap=True, highlight=False).print("[bold]note:[/]", plain(line))
 
 
+def print_not_uploaded(folder: Path, uploaded: bool) -> None:
+    """Say that what was written lies on this machine only, where that is so."""
+    if not uploaded:
+        line = f"{folder} holds what was written; it could not be copied to the store, where others look for it."
+        Console(stderr=True, soft_wrap=True, highlight=False).print("[bold]note:[/]", plain(line))
+
+
 def print_drawn(folder: Path, names: Iterable[str]) -> None:
     """Print where figures are, and which."""
     stdout().print(plain(f"figures  {RunFolder(folder).figures}: {', '.join(names)}"), soft_wrap=True, highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -63,6 +64,21 @@ def device_name(device: str) -> str:
 
 def _harness() -> ModuleType:
     return import_module(__name__.partition(".")[0])
+
+
+@cache
+def code_version() -> str:
+    """Return the version of the harness, and a hash of all Python files of the packages `harness` and `methods`.
+
+    Two machines of equal text run equal code: a checkout changes without its version number.
+    """
+    digest = hashlib.sha256()
+    package = Path(str(_harness().__file__)).resolve().parent
+    for folder in (package, package.parent / "methods"):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\x1f{path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return f"{_harness().__version__} ({digest.hexdigest()[:8]})"
 
 
 def git_state(package: Path | None = None) -> dict[str, Any]:

@@ -20,12 +20,16 @@ class ExecutorOptions:
     Attributes:
         ray_address: a running Ray cluster; None: a local one for this run.
         workers: CPUs that may be used; None: all.
+        wait_for_nodes: seconds to wait for a node that fits a job, where a cluster grows; 0: refuse such a job at once.
         refresh: call it with the stages of running jobs, by key, at each report; it moves a live view.
+        say: call it with a line for people, before the first job.
     """
 
     ray_address: str | None = None
     workers: int | None = None
+    wait_for_nodes: float = 0.0
     refresh: Callable[[dict[str, Any]], None] = lambda stages: None
+    say: Callable[[str], None] = lambda line: None
 
 
 executors: Registry[Callable[..., Any]] = Registry(

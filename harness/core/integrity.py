@@ -6,9 +6,7 @@ artefact; after that its files must only be there at their full size. What is da
 
 from __future__ import annotations
 
-import contextlib
 import stat
-import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from harness.core.errors import UserError
 from harness.core.io import file_sha256
 from harness.core.manifest import is_edited, parse_manifest
 from harness.core.paths import is_regular, leads_elsewhere
-from harness.core.remote import RemoteFolder
 
 MANIFEST = "manifest.json"
 
@@ -148,15 +145,6 @@ def set_aside(folder: Path) -> Path | None:
     except OSError:
         return None
     return aside
-
-
-def withdraw(remote: RemoteFolder, target: str) -> None:
-    """Rename the manifest of an artefact of a remote store: without one it does not exist there."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(FileNotFoundError):
-        copy = Path(folder) / MANIFEST
-        remote.get(f"{target}/{MANIFEST}", copy)
-        remote.put(copy, f"{target}/damaged-{MANIFEST}")
-        remote.remove(f"{target}/{MANIFEST}")
 
 
 def _no_access(path: Path, error: OSError) -> UserError:

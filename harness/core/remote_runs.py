@@ -10,9 +10,37 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.core.errors import UserError
-from harness.core.paths import below, plain_name
+from harness.core.paths import below, is_regular, plain_name, plain_path
+from harness.core.remote_errors import RemoteError
 from harness.core.run_folder import RECORDS, RUN, RunFolder
 from harness.core.store import Store
+
+_MADE_HERE = ".made-here"
+"""In the folder of a run that goes on on this machine: nothing that the remote has of it is newer."""
+
+
+def upload_run_file(store: Store, folder: Path, name: str) -> bool:
+    """Copy one file of a run to the remote, while the run goes on or after its end; nothing for a local store.
+
+    Returns:
+        Whether it is there. That it is not is no reason to end a run.
+    """
+    try:
+        if store.is_remote:
+            store.remote.put(folder / plain_path(name), f"runs/{folder.name}/{name}")
+    except (RemoteError, FileNotFoundError):
+        return False
+    return True
+
+
+def upload_reports(store: Store, folder: Path) -> bool:
+    """Copy page, tables and figures of a run of a remote store there again, as they are now; return whether they are there."""
+    if not store.is_remote or folder.parent.resolve() != store.runs.resolve():
+        return True
+    own = RunFolder(folder)
+    made = [path for part in (own.tables, own.figures) if not part.is_symlink() for path in part.glob("*")]
+    names = [path.relative_to(folder).as_posix() for path in [*made, own.page] if is_regular(path)]
+    return all(upload_run_file(store, folder, name) for name in names)
 
 
 def upload_run(store: Store, folder: Path) -> None:
@@ -23,16 +51,24 @@ def upload_run(store: Store, folder: Path) -> None:
     """
     if not store.is_remote:
         return
-    found = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink()]
+    found = [p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and p.name != _MADE_HERE]
     names = [path.relative_to(folder).as_posix() for path in found]
+    if RECORDS not in names:
+        (folder / _MADE_HERE).touch()
     try:
-        for name in _records_last(names):
-            store.remote.put(folder / name, f"runs/{folder.name}/{name}")
-    except Exception as error:
+        _put(store, folder, [name for name in names if name != RECORDS])
+        _put(store, folder, [name for name in names if name == RECORDS])
+        if RECORDS in names:
+            (folder / _MADE_HERE).unlink(missing_ok=True)
+    except RemoteError as error:
         raise UserError(
-            f"run {folder.name}: its files could not be copied to store {store.uri} ({error}). They lie in {folder}; "
+            f"run {folder.name}: its files could not be copied to store {store.uri} ({error.reason}). They lie in {folder}; "
             "what its jobs made is in the store, so the same `harness run` command makes them again."
         ) from None
+
+
+def _put(store: Store, folder: Path, names: list[str]) -> None:
+    store.remote.for_each(lambda name: store.remote.put(folder / name, f"runs/{folder.name}/{name}"), names)
 
 
 def run_names(store: Store) -> set[str]:
@@ -57,15 +93,15 @@ def fetch_run(store: Store, name: str) -> Path:
 
 
 def _fetch(store: Store, name: str, files: Iterable[str]) -> None:
-    """Copy files of a run that are not here. A run with records has ended: what it has here does not change there."""
+    """Copy files of a run that are not here. What a run has here does not change there once it has ended, or was made here."""
     store.make_cache()
     folder = store.runs / plain_name(name)
-    ended = RunFolder(folder).has_records
+    kept = RunFolder(folder).has_records or (folder / _MADE_HERE).exists()
     for file in _records_last(files):
         target = below(folder, file)
-        if not (ended and target.exists()):
+        if not (kept and target.exists()):
             try:
-                store.remote.get(f"runs/{name}/{file}", target)
+                store.remote.get(f"runs/{name}/{file}", target, dated=file in (RUN, RECORDS))
             except FileNotFoundError:  # killed before it had records
                 continue
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import re
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,34 +17,25 @@ from typing import Any
 from harness.core.errors import UserError
 from harness.core.io import write_text_atomically, writing
 from harness.core.paths import is_regular
-from harness.core.run_schema import MOST_RECORDS, check_about, check_records
-from harness.core.text import without_controls
-
-RUN = "run.json"
-
-
-RECORDS = "records.json"
-
+from harness.core.run_json import (
+    EVENTS,
+    JOBS,
+    RECORDS,
+    RUN,
+    STATUS,
+    check_file,
+    is_suspect,
+    read_json,
+    without_controls_within,
+)
+from harness.core.run_schema import check_about, check_records
+from harness.core.run_status import Event, RunStatus, parse_event, parse_status
 
 REQUEST = "request.yaml"
 """What `harness run --config` takes. Nothing reads it by itself."""
 
 
 PAGE = "index.html"
-
-
-MOST_BYTES = {RUN: 20_000_000, RECORDS: 200_000_000}
-"""Of a file that is read."""
-
-
-MOST_PARTS = 4 * MOST_RECORDS
-"""Lists and objects of a file, those in its texts included; forty times as many values."""
-
-
-_SUSPECT = re.compile(
-    r"\\[bfr]|\\u(?:00[0189]|007f|20[0246]|d[89a-f])|[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", re.I
-)
-"""JSON whose texts may hold control characters."""
 
 
 class RunFolder:
@@ -63,6 +55,9 @@ class RunFolder:
         self.about_file = self.path / RUN
         self.records_file = self.path / RECORDS
         self.page = self.path / PAGE
+        self.status_file = self.path / STATUS
+        self.events_file = self.path / EVENTS
+        self.jobs_file = self.path / JOBS
         self.tables = self.path / "tables"
         self.figures = self.path / "figures"
         self.images = self.path / "images"
@@ -91,7 +86,7 @@ class RunFolder:
         Raises:
             UserError: it cannot be read, or is no description of a run.
         """
-        about = _read_json(self.about_file)
+        about = read_json(self.about_file)
         check_about(about, str(self.about_file))
         return {"name": self.name, "request": {}, **about}
 
@@ -106,9 +101,47 @@ class RunFolder:
             raise UserError(
                 f"run {self.name} was stopped before it had results. The same `harness run` command finishes it."
             )
-        records = _read_json(self.records_file)
+        records = read_json(self.records_file)
         check_records(records, str(self.records_file))
         return records
+
+    def status(self) -> RunStatus | None:
+        """Return how the run is, read anew; None where nothing is said: it has not begun, or is from before that was kept.
+
+        Raises:
+            UserError: status.json cannot be read, or is none.
+        """
+        if not self.status_file.exists():
+            return None
+        return read_status(read_json(self.status_file), str(self.status_file))
+
+    def events(self) -> Iterator[Event]:
+        """Yield what happened, in order; lines that are torn are left out.
+
+        Raises:
+            UserError: events.jsonl is a link or too large.
+        """
+        if self.events_file.exists() or self.events_file.is_symlink():
+            check_file(self.events_file)
+            with self.events_file.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    event = parse_event(line)
+                    if event is not None:
+                        yield cleaned(event) if is_suspect(line) else event
+
+    @cached_property
+    def jobs(self) -> dict[str, tuple[str, str]]:
+        """Key of each job of the run's plan -> (kind, title); empty for runs from before that was kept.
+
+        Raises:
+            UserError: jobs.json cannot be read.
+        """
+        found = read_json(self.jobs_file) if self.jobs_file.exists() else {}
+        if not isinstance(found, dict) or not all(
+            isinstance(job, list) and len(job) == 2 and all(isinstance(x, str) for x in job) for job in found.values()
+        ):
+            raise UserError(f"{self.jobs_file}: cannot be read: expected the kind and the title of each job by key.")
+        return {key: (kind, title) for key, (kind, title) in found.items()}
 
     def ready(self, folder: Path) -> Path:
         """Return one of its folders, made if needed, for files to be written into.
@@ -142,6 +175,15 @@ class RunFolder:
         """Write records.json."""
         write_text_atomically(self.records_file, json.dumps(records, indent=1))
 
+    def write_status(self, status: RunStatus) -> None:
+        """Write status.json; nothing where the run's folder is gone."""
+        if self.path.is_dir():
+            write_text_atomically(self.status_file, status.model_dump_json(indent=1))
+
+    def write_jobs(self, jobs: Mapping[str, tuple[str, str]]) -> None:
+        """Write jobs.json: (kind, title) by key."""
+        write_text_atomically(self.jobs_file, json.dumps(jobs))
+
     def write_page(self, text: str) -> Path:
         """Write the page and return its path."""
         with writing(self.path):
@@ -150,10 +192,18 @@ class RunFolder:
 
     def write_error(self, title: str, trace: str, log: str) -> None:
         """Write traceback and log of a failed job."""
-        name = re.sub(r"[/\\\x00-\x1f\x7f]", "-", title.replace(" ", "_"))[:200]
         for ending, text in ((".txt", trace), (".log", log)):
             if text or ending == ".txt":
-                write_text_atomically(self.ready(self.errors) / f"{name}{ending}", text)
+                self.write_log(title, text, ending)
+
+    def write_log(self, title: str, text: str, ending: str) -> None:
+        """Write what a failed job, or a lost try of one, left: beside its traceback."""
+        write_text_atomically(self.ready(self.errors) / self.error_file(title, ending).name, text)
+
+    def error_file(self, title: str, ending: str) -> Path:
+        """Return a file of a failed job: its traceback (".txt"), its log (".log"), that of its first lost try (".lost1.log")."""
+        name = re.sub(r"[/\\\x00-\x1f\x7f]", "-", title.replace(" ", "_"))[:200]
+        return self.errors / f"{name}{ending}"
 
     def not_used(self, **named: Any) -> list[str]:
         """Return what run.json names and the caller does not, with the option that would name it.
@@ -188,44 +238,18 @@ def _file(suite: str | None) -> str | None:
     return suite if suite and ("/" in suite or suite.endswith((".yaml", ".yml"))) else None
 
 
-def _read_json(path: Path) -> Any:
-    """Return what a file of JSON holds; its texts without control characters. NaN and Infinity, no JSON, are null.
+def read_status(value: Any, where: str) -> RunStatus:
+    """Return how a run is.
 
     Raises:
-        UserError: it is a link or too large, or cannot be read.
+        UserError: that is no status.
     """
-    if not is_regular(path):
-        raise UserError(f"{path}: cannot be read: it is a link or no regular file.")
-    most = MOST_BYTES[path.name]
-    if (size := path.stat().st_size) > most:
-        raise UserError(f"{path}: cannot be read: it has {size:,} bytes; at most {most:,} are read.")
-    try:
-        text = path.read_text(encoding="utf-8")
-        _check_extent(text)
-        value = json.loads(text, parse_constant=lambda _: None)
-        return _clean(value) if _SUSPECT.search(text) else value
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    except RecursionError:
-        raise UserError(f"{path}: cannot be read: too many lists and objects lie within each other.") from None
+    status = parse_status(value)
+    if isinstance(status, str):
+        raise UserError(f"{where}: cannot be read: {status}. It was not written by this version of `harness run`.")
+    return status
 
 
-def _check_extent(text: str) -> None:
-    """Refuse JSON that would take many times its size in memory.
-
-    Raises:
-        ValueError: it would.
-    """
-    if text.count("{") + text.count("[") > MOST_PARTS or text.count(",") > 40 * MOST_PARTS:
-        raise ValueError(f"more than {MOST_PARTS:,} lists and objects, or {40 * MOST_PARTS:,} values")
-
-
-def _clean(value: Any) -> Any:
-    """Return parsed JSON, not too deep, whose texts and names hold no control characters."""
-    if isinstance(value, str):
-        return without_controls(value)
-    if isinstance(value, list):
-        return [_clean(one) for one in value]
-    if isinstance(value, dict):
-        return {without_controls(name): _clean(one) for name, one in value.items()}
-    return value
+def cleaned(event: Event) -> Event:
+    """Return an event whose texts hold no control characters."""
+    return Event.model_validate(without_controls_within(event.model_dump()))

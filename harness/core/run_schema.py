@@ -113,6 +113,9 @@ class _Row(_Known):
     error: str | None = None
     cause: str | None = None
     device: Words | None = None
+    host: Words | None = None
+    attempts: Count | None = None
+    lost_to: str | None = None
     variant: Words | None = None
     labels: Words | None = None
     metrics: Words | None = None
@@ -141,7 +144,7 @@ class _Row(_Known):
 
 NUMBERS = (
     "train_wall_s", "fit_wall_s", "fit_device_s", "synthesize_wall_s", "synthesize_device_s", "load_s", "redraw_s",
-    "energy_j",
+    "energy_j", "lost_s", "distill_lost_s",
     *(f"{name}_{which}" for which in ("last", "best")
       for name in ("average_accuracy", "kappa", "head_accuracy", "medium_accuracy", "tail_accuracy", "many_shot_accuracy",
                    "medium_shot_accuracy", "few_shot_accuracy")),
@@ -206,6 +209,14 @@ class _Environment(_Known):
     packages: dict[str, Words] = {}
 
 
+class _Loss(_Known):
+    job: Words
+    reason: str
+    host: Words = ""
+    key: Folder | None = None
+    seconds: Number = 0.0
+
+
 class _About(_Known):
     suite: _Suite
     methods: dict[Name, _Method]
@@ -222,6 +233,7 @@ class _About(_Known):
     protocol: _Protocol = _Protocol()
     planned: dict[str, Whole] = {}
     jobs: dict[str, Whole] = {}
+    losses: Annotated[list[_Loss], Field(max_length=MOST_RECORDS)] = []
     environment: _Environment = _Environment()
 
 

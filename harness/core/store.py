@@ -25,6 +25,8 @@ from harness.core.io import file_sha256, written_ns
 from harness.core.manifest import is_edited, parse_manifest, sealed
 from harness.core.paths import below, plain_name
 from harness.core.remote import RemoteFolder, cache_folder, make_private
+from harness.core.remote_artefacts import RemoteArtefacts
+from harness.core.remote_errors import RemoteError
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,14 +48,16 @@ class Store:
         self.root = cache_folder(self.uri) if self.is_remote else Path(local)
         self.folder = self.root / "store"
         self.runs = self.root / "runs"
-
         self.damaged: list[str] = []
-        self._listed: dict[str, set[str]] = {}
 
     @cached_property
     def remote(self) -> RemoteFolder:
         """The folder behind the URI."""
         return RemoteFolder(self.uri)
+
+    @cached_property
+    def _remote(self) -> RemoteArtefacts:
+        return RemoteArtefacts(self.remote)
 
     def make_cache(self) -> None:
         """Make the private folder for copies of a remote store; a local store has none.
@@ -97,14 +101,21 @@ class Store:
     def has(self, kind: str, key: str, *, anew: bool = False) -> bool:
         """Return whether the artefact is there; a local one with every file at its full size.
 
-        Of a remote store each kind is listed once, and only the manifest is asked for: nothing is copied. What other
-        machines write after that listing may be overlooked; `anew`, `fetch` and `manifest` ask the remote itself.
+        Of a remote store each kind is listed once; what others write later is overlooked. `anew` and `fetch` ask it itself.
         """
         if not self.is_remote:
             return self._is_whole(kind, key)
-        if kind not in self._listed and not anew:
-            self._listed[kind] = self.remote.names(f"store/{kind}")
-        return (anew or key in self._listed[kind]) and self.remote.exists(f"store/{kind}/{key}/{MANIFEST}")
+        return self._remote.has(kind, key, anew=anew)
+
+    def offer(self, kind: str, key: str) -> bool:
+        """Upload an artefact that lies here only, because an upload had failed; return whether it is good and there now."""
+        if not self.is_remote or not self._is_whole(kind, key):
+            return False
+        if good := not integrity.flaw(self.path(kind, key), sums=True):
+            self._upload(kind, key, replace=False)
+        else:
+            shutil.rmtree(self.path(kind, key), ignore_errors=True)
+        return good
 
     def fetch(self, kind: str, key: str) -> Path:
         """Return the local folder of an artefact with all its files; those of a remote store are copied here once.
@@ -154,8 +165,8 @@ class Store:
         """Set a damaged artefact aside, say so, and return the error to raise."""
         aside = integrity.set_aside(self.path(kind, key))
         if self.is_remote:
-            integrity.withdraw(self.remote, f"store/{kind}/{key}")
-            self._listed.get(kind, set()).discard(key)
+            with suppress(RemoteError):
+                self._remote.withdraw(kind, key)
         where = f"it was set aside as {aside}" if aside else "it could not be set aside: the store may not be written"
         line = f"artefact {kind}/{key} in store {self.uri} is damaged: {told}; {where}"
         self.damaged.append(line)
@@ -176,7 +187,7 @@ class Store:
             FileNotFoundError: the artefact does not exist, or, as DamagedArtefact, is damaged as far as `has` sees it.
         """
         if self.is_remote:
-            manifest = parse_manifest(self.remote.read(f"store/{kind}/{key}/{MANIFEST}") or "")
+            manifest = parse_manifest(self._remote.manifest_text(kind, key) or "")
             if manifest is not None and is_edited(manifest):
                 raise self._set_aside(kind, key, f"{MANIFEST} was changed after it was written")
         else:
@@ -265,23 +276,16 @@ class Store:
 
     def _upload(self, kind: str, key: str, *, replace: bool) -> None:
         """Copy an artefact to the remote, the manifest last; one that another machine put there first stays."""
-        folder, target = self.path(kind, key), f"store/{kind}/{key}"
-        if self.remote.exists(f"{target}/{MANIFEST}"):
-            if not replace:
-                return
-            self.remote.remove(f"{target}/{MANIFEST}")  # it would speak of files that are half replaced
         manifest = read_manifest(self.path(kind, key))
         assert manifest is not None, "it was just published"
-        for name in manifest["files"]:
-            self.remote.put(folder / name, f"{target}/{name}")
-        self.remote.put(folder / MANIFEST, f"{target}/{MANIFEST}")
-        self._listed.setdefault(kind, set()).add(key)
+        self._remote.put(kind, key, self.path(kind, key), manifest["files"], replace=replace)
 
     def _download(self, kind: str, key: str) -> None:
         """Copy an artefact here unless the copy is that of the remote's manifest; without one there is nothing to copy."""
-        text = self.remote.read(f"store/{kind}/{key}/{MANIFEST}")
+        text = self._remote.manifest_text(kind, key)
         manifest = parse_manifest(text or "")
         if text is None or manifest is None:
+            self._remote.unlist(kind, key)
             raise FileNotFoundError(self._absent(kind, key))
 
         def is_copy() -> bool:
@@ -292,7 +296,6 @@ class Store:
         if is_copy():
             return
         with self._temporary(kind, key) as folder:
-            for name in manifest["files"]:
-                self.remote.get(f"store/{kind}/{key}/{name}", folder / name)
+            self._remote.get(kind, key, manifest["files"], folder)
             (folder / MANIFEST).write_text(text, encoding="utf-8")
             self._publish(folder, kind, key, is_copy)

@@ -45,6 +45,26 @@ def duration(seconds: Any) -> str:
     return f"{hours // 24}d {hours % 24:02d}h"
 
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: str | float) -> float:
+    """Return the seconds that "600s", "90m", "2h", "1h30m", "1.5d" or "600" means.
+
+    Raises:
+        ValueError: it means none, or no time at all.
+    """
+    found = re.fullmatch(r"\s*(?:\d+(?:\.\d+)?\s*[smhd]\s*)+", str(text))
+    plain = re.fullmatch(r"\s*\d+(?:\.\d+)?\s*", str(text))
+    if found is None and plain is None:
+        raise ValueError(f"{str(text)!r} is no duration; write seconds, or such as 600s, 90m, 2h, 1h30m or 1d")
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", str(text)) or [(str(text), "s")]
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if not seconds > 0:
+        raise ValueError(f"{str(text)!r} is no time at all; more than 0 seconds are needed")
+    return seconds
+
+
 def byte_size(num_bytes: Any) -> str:
     """Return bytes as "512 B", "1.5 KiB", "2.0 MiB", ...; steps of 1024."""
     if not known(num_bytes):

@@ -9,8 +9,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.core.environment import device_name
+from harness.core.errors import UserError
+from harness.core.run_status import Machine
 from harness.jobs.execute import Outcome, Where
 from harness.jobs.job import Job
+
+
+class ExecutorLost(UserError):
+    """The place where jobs run is gone; what was finished is kept."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,17 @@ class Executor(Protocol):
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Return the outcomes of jobs that ended, waiting at most `timeout_s` for the first."""
 
+    def cancel(self, key: str, reason: str) -> bool:
+        """Take a running job from its worker, so that `wait` returns it as lost for `reason`; False where that cannot be."""
+
+    def waits_for(self) -> str:
+        """Return, in one line, what a job waits for that was submitted and cannot begin; empty where none does."""
+
     def stages(self) -> dict[str, Stage]:
         """Return what each running job is doing, by key."""
+
+    def machines(self) -> list[Machine]:
+        """Return the machines that jobs may run on now; it may be called from another thread."""
 
     def stop(self) -> None:
         """Give everything back; running jobs are abandoned."""

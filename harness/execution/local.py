@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from dataclasses import replace
 
 from harness.core.executors import ExecutorOptions
+from harness.core.run_status import Machine
 from harness.execution.executor import Stage, here
 from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
@@ -47,9 +50,22 @@ class LocalExecutor:
         ended, self._ended = self._ended, []
         return ended
 
+    def cancel(self, key: str, reason: str) -> bool:
+        """Return False: a job of this process ends by itself, or with the process."""
+        return False
+
+    def waits_for(self) -> str:
+        """Nothing waits."""
+        return ""
+
     def stages(self) -> dict[str, Stage]:
         """Nothing runs between two submits."""
         return {}
+
+    def machines(self) -> list[Machine]:
+        """Return this machine."""
+        gpus = 1.0 if self.context.device.startswith("cuda") else 0.0
+        return [Machine(host=platform.node(), cpus=float(os.cpu_count() or 1), gpus=gpus)]
 
     def stop(self) -> None:
         """Nothing to stop."""

@@ -131,6 +131,10 @@ class PlainView(View):
         self._status = status
         self.left.update(self._status, stages)
 
+    def seconds_left(self) -> float | None:
+        """Return the seconds left, estimated; None while a kind of job is to come that has not been timed."""
+        return self.left.seconds(self._status)
+
     def ended(self, job: Job, status: Status, outcome: Outcome) -> None:
         """Print a line for a job that ended."""
         error = outcome.error
@@ -150,6 +154,10 @@ class PlainView(View):
         clock = duration(time.monotonic() - self.begun)
         again = "tried again" + (f", {tries_left} more" if tries_left else ", for the last time")
         self.tell(f"[{clock}] lost{where}: {job.title}: {loss.reason}; {again}", True)
+
+    def waits(self, text: str) -> None:
+        """Print what the run waits for."""
+        self.tell(f"[{duration(time.monotonic() - self.begun)}] {text or 'it goes on'}", bool(text))
 
     def tell(self, line: str, is_error: bool) -> None:
         """Print what became of a job."""
@@ -211,7 +219,7 @@ class LiveView(PlainView):
     def update(self, status: Statuses, stages: Mapping[str, Stage]) -> None:
         """Redraw, if the last drawing is old enough."""
         super().update(status, stages)
-        self.show_stages(stages)
+        self.note(stages)
 
     def ended(self, job: Job, status: Status, outcome: Outcome) -> None:
         """Failures are printed above the panel at once; the rest shows in the counts."""
@@ -223,8 +231,8 @@ class LiveView(PlainView):
         """Print above the panel."""
         self.console.print(Text(without_controls(line), style="red" if is_error else ""))
 
-    def show_stages(self, stages: Mapping[str, Stage]) -> None:
-        """Redraw the stages while a job runs in this process."""
+    def note(self, stages: Mapping[str, Stage]) -> None:
+        """Redraw the stages, if the last drawing is old enough."""
         self._stages = stages
         if self._pace.due():
             self._live.update(self._render())

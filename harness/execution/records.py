@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.core.class_groups import score_fields
 from harness.core.plugin import discovery
+from harness.execution.attempts import attempt_fields
 from harness.execution.found import Found
 from harness.execution.scheduler import Scheduler
 from harness.planning.plan import Plan, Row
@@ -36,11 +37,17 @@ def make_records(
 ) -> list[dict[str, Any]]:
     """Return one record per row of the plan; `found` holds the artefacts that the rows need, by key."""
     sets: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def resumed_s(key: str) -> float:
+        return float(found[key].manifest["measured"].get("resumed_s", 0.0)) if key in found else 0.0
+
+    given_up = {key for key, outcome in scheduler.errors.items() if outcome.lost and outcome.cause is None}
     base = _base(resolved, run)
     about = {m.name: _about(m.name, m.config) for m in resolved.plan_input.methods}
     records = []
     for row in plan.rows:
         record = {**base, **about[row.method], **_identity(row), **_status(row, plan, scheduler)}
+        record |= attempt_fields(row, scheduler.losses, given_up, resumed_s)
         record["budget_bytes"] = _budget(resolved, row.ipc)
         if record["status"] == "done":
             assert row.train is not None
@@ -70,6 +77,7 @@ def _base(resolved: Resolved, run: str) -> dict[str, Any]:
         "protocol_version": protocol.version,
         "labels": protocol.labels,
         "device": "",
+        "host": "",
         "metrics": ", ".join(resolved.suite.metrics),
     }
 
@@ -87,6 +95,7 @@ def training_fields(trained: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: result[name] for name in SCORES},
         "device": trained["measured"]["device_name"],
+        "host": trained["measured"].get("host", ""),  # of older artefacts it is not known
         "train_wall_s": trained["measured"]["wall_s"],
         **{name: result[name] for name in ("num_images", "teacher_bytes", *REDRAW)},
         "label_bytes": result.get("label_bytes"),
@@ -129,7 +138,7 @@ def _identity(row: Row) -> dict[str, Any]:
 
 
 def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
-    """Return how a row ended, why, and the title of the job that failed."""
+    """Return how a row ended, why, and the title of the job that failed with its machine."""
     if row.train is None:
         return {"status": "skipped", "error": row.skip, "cause": ""}
     state = scheduler.status[row.train]
@@ -137,7 +146,8 @@ def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
         return {"status": "done", "error": "", "cause": ""}
     if state in ("failed", "blocked"):
         ended = scheduler.errors[row.train]
-        return {"status": "failed", "error": ended.error, "cause": plan.jobs[ended.cause or row.train].title}
+        failed = {"status": "failed", "error": ended.error, "cause": plan.jobs[ended.cause or row.train].title}
+        return {**failed, "host": ended.where.host if ended.where else ""}
     error = "the run was stopped before this job; the same command goes on"
     return {"status": "interrupted", "error": error, "cause": ""}
 

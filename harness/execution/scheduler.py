@@ -19,9 +19,6 @@ from harness.jobs.execute import Outcome
 from harness.jobs.job import Job
 from harness.planning.plan import Plan
 
-RETRIES = 2
-"""How often a job that the system lost is tried again, unless the request says otherwise."""
-
 ASK_AGAIN_S = 2.0
 """Seconds until another run is asked again whether it has done a job that it had claimed."""
 
@@ -88,7 +85,7 @@ class Scheduler:
         view: View,
         *,
         claims: Claims | None = None,
-        retries: int = RETRIES,
+        retries: int = 0,
     ) -> None:
         self.plan = plan
         self.store = store
@@ -110,6 +107,7 @@ class Scheduler:
                 self._users[needed].append(key)
         self._ready = ReadyJobs(plan.jobs, self._users)
         self._checked: set[str] = set()
+        self._waits = ""
         for key in _wanted(plan):
             self._require(key)
 
@@ -147,7 +145,14 @@ class Scheduler:
             for outcome in self.executor.wait(0.25):
                 self._end(outcome)
             self._ask_others()
+            self._tell_waiting()
             self.view.update(self.status, self.executor.stages())
+
+    def _tell_waiting(self) -> None:
+        """Say it once when a job that was handed over cannot begin, and when it can again."""
+        if (text := self.executor.waits_for()) != self._waits:
+            self._waits = text
+            self.view.waits(text)
 
     def _hand_out(self) -> None:
         while key := self._ready.take(self.executor.has_room):

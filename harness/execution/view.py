@@ -32,6 +32,9 @@ class View:
     def update(self, status: Statuses, stages: Mapping[str, Stage]) -> None:
         """How all jobs stand, and what the running ones do; several times a second."""
 
+    def note(self, stages: Mapping[str, Stage]) -> None:
+        """What a job in this process reports, at each report."""
+
     def started(self, job: Job) -> None:
         """A job was handed to the executor."""
 
@@ -40,6 +43,9 @@ class View:
 
     def lost(self, job: Job, loss: Loss, tries_left: int) -> None:
         """A job was lost and is tried again."""
+
+    def waits(self, text: str) -> None:
+        """A job that was handed over cannot begin, in one line; empty: it can again."""
 
 
 class Views(View):
@@ -52,6 +58,11 @@ class Views(View):
         """Tell each."""
         for view in self.views:
             view.update(status, stages)
+
+    def note(self, stages: Mapping[str, Stage]) -> None:
+        """Tell each."""
+        for view in self.views:
+            view.note(stages)
 
     def started(self, job: Job) -> None:
         """Tell each."""
@@ -67,3 +78,8 @@ class Views(View):
         """Tell each."""
         for view in self.views:
             view.lost(job, loss, tries_left)
+
+    def waits(self, text: str) -> None:
+        """Tell each."""
+        for view in self.views:
+            view.waits(text)

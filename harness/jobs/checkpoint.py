@@ -1,6 +1,7 @@
 """Save and load what a fit returns: tensors as safetensors, the rest as JSON. No pickles.
 
-A checkpoint is the same in two alternating slots, so that a kill while writing leaves the older one whole.
+A checkpoint is the same in two alternating slots, so that a kill while writing leaves the older one whole. With a remote
+store the newest slot is uploaded now and then, and another machine goes on from it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import json
 import shutil
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.plugin.task import State
 from harness.jobs.clock import Spent
+from harness.jobs.remote_checkpoint import RemoteCheckpoint
 
 if TYPE_CHECKING:
+    from harness.core.store import Store
     from harness.jobs.clock import Clock
 
 
@@ -65,16 +69,29 @@ class FolderCheckpoint:
     Args:
         folder: where states lie; of this group alone.
         clock: the job's clock, which goes on from a loaded state's seconds and joules.
+        remote: where states go too, for other machines.
     """
 
-    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None, remote: RemoteCheckpoint | None = None) -> None:
         self.folder = folder
         self.clock = clock
+        self.remote = remote
         self._before = None if clock is None else clock.spent()
         self._resumed = False
 
+    @classmethod
+    def of(cls, store: Store, folder: Path, clock: Clock | None = None) -> FolderCheckpoint:
+        """Return the checkpoint whose states lie in a folder of `store.scratch`."""
+        if not store.is_remote:
+            return cls(folder, clock)
+        name = folder.relative_to(store.root).as_posix()
+        return cls(folder, clock, RemoteCheckpoint(store.remote, name))
+
     def load(self) -> State | None:
-        """Return the newest saved state, or None."""
+        """Return the newest saved state, of this machine or of another, or None."""
+        if self.remote is not None:
+            with self._unclocked():
+                self._fetch_newer(self.remote)
         for slot in reversed(self._slots()):
             try:
                 state = load_state(slot)
@@ -82,6 +99,15 @@ class FolderCheckpoint:
                 continue  # another run of this job has just replaced it
             return None if state is None else self._resume(state)
         return None
+
+    def _fetch_newer(self, remote: RemoteCheckpoint) -> None:
+        newest, here = remote.newest(), self._slots()
+        if newest is not None and (not here or newest > here[-1].name):
+            remote.fetch(newest, self.folder)
+
+    def _unclocked(self) -> AbstractContextManager[None]:
+        """Keep what the harness does with a remote out of the method's time."""
+        return nullcontext() if self.clock is None else self.clock.paused()
 
     def _resume(self, state: State) -> State:
         """Take what the first part took out of a saved state, and count it once, however often the state is read."""
@@ -99,14 +125,24 @@ class FolderCheckpoint:
         old = self._slots()
         temporary = self.folder / f".{uuid.uuid4().hex}"
         temporary.mkdir(parents=True)
+        slot = self.folder / f"slot-{self._later_than(old):020d}-{uuid.uuid4().hex[:8]}"
         try:
             save_state(temporary, {**state, **self._spent()})
-            temporary.rename(self.folder / f"slot-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}")
+            temporary.rename(slot)
         except BaseException:  # such as a full disk
             shutil.rmtree(temporary, ignore_errors=True)
             raise
         for path in old:
             shutil.rmtree(path, ignore_errors=True)
+        if self.remote is not None:
+            with self._unclocked():
+                self.remote.upload(slot)
+
+    @staticmethod
+    def _later_than(old: list[Path]) -> int:
+        """Return the time in ns, but more than that of any older state: clocks of machines differ, and are set back."""
+        times = [path.name.split("-")[1] for path in old]
+        return max(time.time_ns(), *(int(text) + 1 for text in times if text.isdigit()), 0)
 
     def _spent(self) -> State:
         if self.clock is None or self._before is None:
@@ -118,9 +154,15 @@ class FolderCheckpoint:
         """Return where a large intermediate file may lie; `clear` removes it, a killed job finds it again."""
         return self.folder / name
 
-    def clear(self) -> None:
-        """Remove everything: the job is done."""
+    def clear(self, *, look: bool = False) -> None:
+        """Remove everything: the job is done.
+
+        Args:
+            look: also at a remote where this process has seen no state.
+        """
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.remote is not None:
+            self.remote.clear(look=look)
 
     def _slots(self) -> list[Path]:
         return sorted(self.folder.glob("slot-*")) if self.folder.is_dir() else []

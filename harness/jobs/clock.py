@@ -129,6 +129,7 @@ class Clock:
             "device_s": spent.work_s * self.num_devices,
             "per_image_s": spent.per_image_s,
             "load_s": self._seconds[_LOADING],
+            "resumed_s": self._earlier.work_s,
             "peak_host_bytes": _peak_host_bytes(),
             "peak_device_bytes": _peak_device_bytes(self.device),
             "energy_j": spent.energy_j,

@@ -5,6 +5,7 @@ A job is run the same way by every executor, in the main thread of some process.
 
 from __future__ import annotations
 
+import platform
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 from harness.core.progress import ProgressCallback
+from harness.core.remote_errors import RemoteError
 from harness.core.text import shorten
 from harness.jobs import numerics, threads
 from harness.jobs.checkpoint import FolderCheckpoint
@@ -83,8 +85,8 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
     try:
         report("starting", 0, 0, "")  # its time begins now, however long it waited for a worker
         store = context.store
-        if not context.fresh and store.has(job.kind, job.key, anew=True):
-            return Outcome(job.key)  # another run made it meanwhile
+        if not context.fresh and (store.has(job.kind, job.key, anew=True) or store.offer(job.kind, job.key)):
+            return Outcome(job.key)  # another run made it meanwhile, or this one could not upload it
         for name, source in context.plugins:
             discovery.load_plugin_source(name, source)
         for role, keys in job.deps.items():
@@ -94,20 +96,23 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
                 except FileNotFoundError as error:  # gone, or damaged and set aside
                     return Outcome(job.key, f"an input cannot be read: {error}", traceback.format_exc(), missing=key)
         if context.fresh:
-            FolderCheckpoint(store.scratch(job.key)).clear()
+            FolderCheckpoint.of(store, store.scratch(job.key)).clear(look=True)
         threads.keep_pages()
         numerics.set_defaults()
         threads.set_threads(job.resources.cpus)
+        log.grows_in(store.scratch(job.key))
         store.write(
             job.kind,
             job.key,
             lambda folder: log.keep(folder, lambda: _run(job, context, folder, report)),
             replace=context.fresh,
         )
-        FolderCheckpoint(store.scratch(job.key)).clear()
+        FolderCheckpoint.of(store, store.scratch(job.key)).clear()
         return Outcome(job.key)
     except (Exception, SystemExit) as error:
-        return Outcome(job.key, shorten(_told(error, context), MOST_CHARACTERS), traceback.format_exc(), log.text())
+        text, lost = shorten(_told(error, context), MOST_CHARACTERS), isinstance(error, RemoteError) and error.lost
+        log.drop_live()
+        return Outcome(job.key, text, traceback.format_exc(), log.text(), lost=lost)
 
 
 def _told(error: BaseException, context: JobContext) -> str:
@@ -135,5 +140,10 @@ def _run(job: Job, context: JobContext, folder: Path, report: ProgressCallback) 
         "spec": job.spec,
         "deps": job.deps,
         "result": result,
-        "measured": {**clock.result, "device": context.device, "device_name": device_name(context.device)},
+        "measured": {
+            **clock.result,
+            "device": context.device,
+            "device_name": device_name(context.device),
+            "host": platform.node(),
+        },
     }

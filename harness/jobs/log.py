@@ -1,7 +1,8 @@
 """What a job printed and warned while it ran: the text of `log.txt` beside its results.
 
 In: the standard streams of the process and its logging handlers, for the length of a job. Out: plain text of bounded size.
-The terminal sees what it saw before. What leaves the process otherwise (child processes, C code) is not caught.
+The terminal sees what it saw before. While the job runs the text grows in a file of its own (live_log.py). What leaves the
+process otherwise (child processes, C code) is not caught: that needs its file descriptors, which Ray and pytest hold.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.text import duration, without_controls
+from harness.jobs.live_log import LiveLog
 
 LOG = "log.txt"
 
@@ -35,6 +37,8 @@ class JobLog:
 
     def __init__(self, title: str, half: int = HALF) -> None:
         self.title = title
+        self._scratch: Path | None = None
+        self._live: LiveLog | None = None
         self._half = half
         self._head: list[str] = []
         self._tail: deque[str] = deque()
@@ -42,8 +46,17 @@ class JobLog:
         self._started = self._ended = ""
         self._seconds = 0.0
 
+    def grows_in(self, scratch: Path) -> None:
+        """Let the log be read while it grows, from when the job begins: in a file of this folder."""
+        self._scratch = scratch
+
     def write(self, text: str) -> None:
         """Append; the middle of what is too much is dropped."""
+        self._keep(text)
+        if self._live is not None:
+            self._live.write(text)
+
+    def _keep(self, text: str) -> None:
         self._head.append(text[: self._room])
         rest = text[self._room :]
         self._room -= len(text) - len(rest)
@@ -62,12 +75,15 @@ class JobLog:
         """Return the log: the job and its times, and what it printed; empty before the job began."""
         if not self._started:
             return ""
+        printed = self._printed().rstrip() or "(it printed nothing)"
+        return f"{self._header()}{printed}\n\nended {self._ended or 'never'}, after {duration(self._seconds)}\n"
+
+    def _header(self) -> str:
+        return f"{self.title}\nstarted {self._started}\n\n"
+
+    def _printed(self) -> str:
         middle = f"\n[{self._left_out:,} characters left out]\n" if self._left_out else ""
-        printed = without_controls("".join(self._head)) + middle + without_controls("".join(self._tail))
-        return (
-            f"{self.title}\nstarted {self._started}\n\n{printed.rstrip() or '(it printed nothing)'}\n\n"
-            f"ended {self._ended or 'never'}, after {duration(self._seconds)}\n"
-        )
+        return without_controls("".join(self._head)) + middle + without_controls("".join(self._tail))
 
     def keep(self, folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Do a job, write its log into its folder, and return the fields of its manifest with the times added."""
@@ -81,6 +97,7 @@ class JobLog:
         """Copy what goes to standard output and standard error, by print, warnings or logging, into the log."""
         begun = datetime.datetime.now(datetime.UTC)
         self._started = begun.isoformat(timespec="seconds")
+        self._go_live()
         out, err = sys.stdout, sys.stderr
         tees: list[Any] = [_Tee(out, self), _Tee(err, self)]
         sys.stdout, sys.stderr = tees
@@ -100,6 +117,19 @@ class JobLog:
                 tee.log = None  # what outlives the job and holds a tee still reaches the terminal
             ended = datetime.datetime.now(datetime.UTC)
             self._ended, self._seconds = ended.isoformat(timespec="seconds"), (ended - begun).total_seconds()
+            if self._live is not None:
+                self._live.write(f"\nended {self._ended}, after {duration(self._seconds)}\n")
+                self._live.close()
+
+    def _go_live(self) -> None:
+        if self._scratch is not None:
+            self._live = LiveLog(self._scratch, lambda: self._header() + self._printed(), 4 * self._half)
+            self._live.write(self._header())
+
+    def drop_live(self) -> None:
+        """Remove the file that grew: its text is in the outcome."""
+        if self._live is not None:
+            self._live.remove()
 
 
 class _NeverWarned(Warning):

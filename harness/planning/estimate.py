@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core.config.protocol import Protocol
-from harness.core.environment import device_name
+from harness.core.environment import device_name, has_cuda
 from harness.core.plugin.discovery import load_method
 from harness.core.store import Store
-from harness.core.text import times
+from harness.core.text import shorten, times
 from harness.jobs.context import open_split
 from harness.jobs.job import KINDS, Job
 from harness.planning.plan import Plan
@@ -84,6 +84,7 @@ class _History:
         self.resolved, self.plan = resolved, plan
         self._denoisers: dict[str, tuple[float, float] | None] = {}
         self.device = device_name(resolved.context.device)
+        self.device_is_elsewhere = resolved.context.device != "cpu" and not has_cuda()
         self._rates: dict[tuple[str, str], list[tuple[float, float, dict[str, Any]]]] = defaultdict(list)
         for manifest in store.local_manifests(KINDS):
             if not {"measured", "spec", "result"} <= set(manifest):
@@ -182,12 +183,23 @@ def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expe
     if stage == "synthesize":
         pool = history.resolved.plan_input.pool_sizes()[jobs[0].spec["method"]]
         disk = round(pool * images * history.resolved.suite.image_bytes)
+    try:
+        seconds, how = _tried(history, stage, jobs, images)
+    except Exception as error:  # no driver, no memory, a loss that is NaN: the run itself will say more
+        seconds, how = None, f"the trial failed: {type(error).__name__}: {shorten(str(error), 80)}"
+    tried = stage in ("train", "teacher") and seconds is not None
+    return Expected(stage, what, len(jobs), seconds, 0 if tried else disk, how)
+
+
+def _tried(history: _History, stage: str, jobs: list[Job], images: float) -> tuple[float | None, str]:
+    """Return device-seconds by a short trial, and how; None where nothing can be tried."""
+    if history.device_is_elsewhere:
+        return None, "no such device here to try it on"
     if stage in ("train", "teacher"):
         from harness.planning.calibrate import measure_student  # it imports torch
 
-        seconds = measure_student(history.resolved, jobs[0])
-        return Expected(stage, what, len(jobs), seconds * images, 0, "tried on random images")
-    tried = history.denoiser_s(jobs) if stage in ("fit", "synthesize") else None
-    if tried is not None:
-        return Expected(stage, what, len(jobs), tried, disk, "its denoiser, tried on random latents")
-    return Expected(stage, what, len(jobs), None, disk, "never run on this device with this store")
+        return measure_student(history.resolved, jobs[0]) * images, "tried on random images"
+    seconds = history.denoiser_s(jobs) if stage in ("fit", "synthesize") else None
+    if seconds is None:
+        return None, "never run on this device with this store"
+    return seconds, "its denoiser, tried on random latents"

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from harness.planning.plan import Plan
     from harness.planning.resolve import Resolved
 
-PROCESS_BYTES = 1_000_000_000
-"""Python, torch, a student and its optimiser: 0.55 GB measured before the first batch, and room for the network."""
+PROCESS_BYTES = 1_500_000_000
+"""Python, torch, a student and its optimiser: 1.1 GB measured in a job with the smallest student, and room for weights."""
 
 
 DRAW_BYTES = 900
@@ -53,7 +53,7 @@ def decoded_files(resolved: Resolved, jobs: list[Job]) -> list[DecodedFile]:
 
 
 def host_memory(resolved: Resolved, job: Job) -> int:
-    """Return the bytes of host memory that a training takes at most, besides its network's activations on a CPU."""
+    """Return the bytes of host memory that a training takes, besides activations (on a CPU) or CUDA's libraries."""
     classes, protocol = len(resolved.context.classes), Protocol.model_validate(job.spec["protocol"])
     real = {name: len(open_split(resolved.context, name)) for name in ("train", "test")}
     num = job.spec["ipc"] * classes if job.spec.get("ipc") else real["train"]
@@ -94,9 +94,9 @@ def describe_images(resolved: Resolved, plan: Plan) -> list[str]:
         what = "the teacher" if kind == "teacher" else f"students on {'a distilled set' if ipc else 'all real images'}"
         if files or not ipc:
             groups[what] += [host_memory(resolved, same[0])] * len(same)
-    more = "" if resolved.context.device == "cuda" else ", and the network's activations"
+    more = "CUDA's own libraries" if resolved.context.device == "cuda" else "the network's activations"
     lines += [
-        f"host memory: {what} ({times(len(peaks), 'job')}): up to {byte_size(max(peaks))} a job{more}"
+        f"host memory: {what} ({times(len(peaks), 'job')}): up to {byte_size(max(peaks))} a job, and {more}"
         for what, peaks in groups.items()
     ]
     return lines

@@ -10,6 +10,7 @@ from pydantic import Field
 from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError
 from harness.core.overrides import parse_overrides
+from harness.core.text import parse_duration
 from harness.planning.budget import as_sizes
 from harness.planning.request_file import beside_file, read_request
 
@@ -33,6 +34,11 @@ class RunRequest(ConfigModel):
     executor: str = Field("ray", description="ray, or local: in this process")
     ray_address: str | None = Field(None, description="a running Ray cluster; none: a local one for this run")
     workers: int | None = Field(None, ge=1, description="CPUs that a local Ray may use; none: all")
+    job_timeout: float | None = Field(
+        None, gt=0, description="seconds after which a job is ended and has failed ('2h', '90m'); none: no limit"
+    )
+    retries: int = Field(2, ge=0, description="how often a job is tried again that the system lost")
+    wait_for_nodes: float = Field(0, ge=0, description="seconds to wait for a node of a cluster that fits a job")
     store: str = Field("results", description="folder or fsspec URI for artefacts and runs")
     data_root: str = Field("data", description="folder under which image folders lie")
     weights_root: str | None = Field(
@@ -74,6 +80,8 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
         raise UserError("a budget is given as IPC or as bytes, not as both: leave out --ipc or --bytes.")
     fields["plugins"] = tuple(str(p) for p in fields.get("plugins") or ())
     given = {k: v for k, v in fields.items() if v is not None}
+    if "job_timeout" in given:
+        given["job_timeout"] = _as_seconds(given["job_timeout"])
     for name in ("methods", "students", *_LISTS):
         if name in given and not len(given[name]):
             raise UserError(f"{name}: the list is empty; name at least one, or leave it out for the suite's.")
@@ -81,8 +89,21 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
         if name in given:
             given[name] = str(given[name])
     request: RunRequest = checked(RunRequest, given, "request")
+    if request.wait_for_nodes and not request.ray_address:
+        raise UserError("--wait-for-nodes: only a cluster gets more nodes; name it with --ray-address.")
     if request.executor == "local" and (request.ray_address or request.workers):
         raise UserError(
             "--ray-address and --workers belong to --executor ray; the local executor runs one job at a time."
         )
+    if request.executor == "local" and request.job_timeout:
+        raise UserError(
+            "--job-timeout belongs to --executor ray: the local executor runs jobs in its own process, which cannot be ended."
+        )
     return request
+
+
+def _as_seconds(text: str | float) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"job_timeout: {error}.") from None

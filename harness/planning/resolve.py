@@ -12,7 +12,7 @@ from harness.core.config.suite import Suite
 from harness.jobs.context import JobContext
 from harness.planning.plan import PlanInput
 from harness.planning.request import RunRequest
-from harness.planning.resolve_data import Data, resolve_data
+from harness.planning.resolve_data import Data, local_device, resolve_data
 from harness.planning.resolve_methods import Methods, resolve_methods
 from harness.planning.resolve_protocols import Protocols, resolve_protocols
 from harness.planning.resolve_suite import SuitePart, resolve_suite
@@ -35,8 +35,12 @@ class Resolved:
     class_counts: tuple[int, ...] = ()
 
 
-def resolve(request: RunRequest) -> Resolved:
+def resolve(request: RunRequest, device: str | None = None) -> Resolved:
     """Check every part of a request against what exists.
+
+    Args:
+        request: what to run.
+        device: "cpu" or "cuda", of the machines that will run the jobs; None: as the request says, on this machine.
 
     Raises:
         UserError: the first part that is wrong, with what to do.
@@ -44,14 +48,17 @@ def resolve(request: RunRequest) -> Resolved:
     suite = resolve_suite(request)
     methods = resolve_methods(request, suite)
     data = resolve_data(request, suite)
+    device = device or local_device(request.device)
     weights = resolve_weights(request, suite, methods)
     protocols = resolve_protocols(request, suite, methods)
-    plan_input = _plan_input(suite, methods, data, weights, protocols)
-    context = _context(request, suite, methods, data, weights)
+    plan_input = _plan_input(suite, methods, data, weights, protocols, device)
+    context = _context(request, suite, methods, data, weights, device)
     return Resolved(request, suite.suite, plan_input, context, data.about, data.class_counts)
 
 
-def _plan_input(suite: SuitePart, methods: Methods, data: Data, weights: Weights, protocols: Protocols) -> PlanInput:
+def _plan_input(
+    suite: SuitePart, methods: Methods, data: Data, weights: Weights, protocols: Protocols, device: str
+) -> PlanInput:
     """Return what keys are made of."""
     return PlanInput(
         suite=suite.suite,
@@ -64,11 +71,13 @@ def _plan_input(suite: SuitePart, methods: Methods, data: Data, weights: Weights
         variants=protocols.variants,
         generator_fingerprints=generator_fingerprints(weights, methods),
         teacher_fingerprint=teacher_fingerprint(weights),
-        device=data.device,
+        device=device,
     )
 
 
-def _context(request: RunRequest, suite: SuitePart, methods: Methods, data: Data, weights: Weights) -> JobContext:
+def _context(
+    request: RunRequest, suite: SuitePart, methods: Methods, data: Data, weights: Weights, device: str
+) -> JobContext:
     """Return what jobs need and no key contains: where things are."""
     return JobContext(
         store_uri=_absolute(request.store),
@@ -80,7 +89,7 @@ def _context(request: RunRequest, suite: SuitePart, methods: Methods, data: Data
         generator_labels=methods.generator_labels,
         teacher=weights.teacher,
         teacher_labels=weights.teacher_labels,
-        device=data.device,
+        device=device,
         plugins=tuple(dict.fromkeys([*suite.plugins, *methods.plugins])),
         fresh=request.fresh,
     )

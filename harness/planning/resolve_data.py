@@ -1,4 +1,4 @@
-"""The real images of a request: found, complete, and of a size that its students can be built for."""
+"""The real images of a request: found, complete, and of a size that its students can be built for; this machine's device."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from harness.planning.resolve_suite import SuitePart
 
 @dataclass(frozen=True)
 class Data:
-    """The real images, and where jobs compute on them.
+    """The real images.
 
     Attributes:
         source: the suite's image source with the request's settings.
         root: absolute folder under which image folders lie.
         about: one line for captions.
         class_counts: training images of every class in label order, where the suite asks for head and tail.
-        device: "cpu" or "cuda".
     """
 
     source: dict[str, Any]
@@ -30,25 +29,23 @@ class Data:
     fingerprint: str
     about: str
     class_counts: tuple[int, ...]
-    device: str
 
 
 def resolve_data(request: RunRequest, part: SuitePart) -> Data:
     """Find and check the images.
 
     Raises:
-        UserError: they are not there or not as the suite says, or a student or the device cannot be had.
+        UserError: they are not there or not as the suite says, or a student cannot be had.
     """
     source = cut({**part.suite.source, **request.settings.get("data", {})}, request.validation, request.validation_seed)
     opened = open_source(source, tuple(c.id for c in part.classes), Path(request.data_root))
     opened.check()
     fingerprint = opened.fingerprint()
     _check_students(part.students, len(part.classes), part.suite.side)
-    device = _device(request)
     counted = "head_tail" in part.suite.metrics
     counts = tuple(opened.split("train").num_per_class.values()) if counted else ()
     root = str(Path(request.data_root).resolve())
-    return Data(source, root, fingerprint, opened.describe(), counts, device)
+    return Data(source, root, fingerprint, opened.describe(), counts)
 
 
 def cut(source: dict[str, Any], share: float | None, seed: int) -> dict[str, Any]:
@@ -64,9 +61,15 @@ def _check_students(students: tuple[str, ...], num_classes: int, side: int) -> N
         build_student(name, num_classes, side)
 
 
-def _device(request: RunRequest) -> str:
-    if request.device == "cuda" and request.ray_address is None and not has_cuda():
+def local_device(wanted: str) -> str:
+    """Return the kind of device that jobs on this machine compute on.
+
+    Args:
+        wanted: "cpu", "cuda", or "auto": a GPU if there is one.
+
+    Raises:
+        UserError: a GPU is wanted and none can be used.
+    """
+    if wanted == "cuda" and not has_cuda():
         raise UserError("device 'cuda': no usable CUDA device here; use --device cpu, or a cluster that has one.")
-    if request.device == "auto":
-        return "cuda" if has_cuda() else "cpu"
-    return request.device
+    return wanted if wanted != "auto" else "cuda" if has_cuda() else "cpu"

@@ -13,6 +13,7 @@ from harness.core.errors import UserError
 from harness.core.integrity import MANIFEST
 from harness.core.run_folder import RunFolder
 from harness.execution.contact_sheets import write_sheets
+from harness.execution.local import LocalExecutor
 from harness.jobs import checkpoint
 from harness.jobs.execute import execute
 from harness.planning.request import make_request
@@ -98,6 +99,48 @@ def test_a_set_found_damaged_at_the_end_fails_its_row_and_no_other(words, store,
 
     assert cli(*words, "--name", "c")[0] == 0
     assert harness.load_results("c", store)["top1_last"].tolist() == before
+
+
+def test_a_set_that_is_damaged_before_a_run_is_made_again_in_it(words, store, cli, caplog):
+    """The command ended at images that it could not read, as often as it was given."""
+    before = harness.load_results("a", store)["top1_last"].tolist()
+    image = image_of("random_real", store)
+    content = image.read_bytes()
+    flip_bit(image)
+    code, out, err = cli(*words, "--name", "b")
+    assert (code, "Traceback" in err, "Leaderboard" in out) == (0, False, True)
+    assert len(set_aside(store)) == 1
+    assert "3/00000.png holds other bytes than were written" in caplog.text
+    assert image.read_bytes() == content
+    assert harness.load_results("b", store)["top1_last"].tolist() == before
+
+
+@pytest.mark.parametrize("when", ["before the run", "while it runs"])
+def test_a_damaged_teacher_is_made_again_and_then_what_needs_it(when, tiny_suite, store, cli, monkeypatch):
+    (teacher,) = (store / "store" / "teacher").iterdir()
+    weights = (teacher / "model.safetensors").read_bytes()
+    chosen = image_of("herding", store).read_bytes()
+    shutil.rmtree(image_of("herding", store).parents[1])
+    shutil.rmtree(store / "store" / "train" / row_of("herding", "a", store)["train_key"])
+    real = LocalExecutor.start
+
+    def late(self, jobs):
+        flip_bit(teacher / "model.safetensors")
+        as_new_process()
+        real(self, jobs)
+
+    if when == "while it runs":
+        monkeypatch.setattr(LocalExecutor, "start", late)
+    else:
+        flip_bit(teacher / "model.safetensors")
+    code, _, err = cli(*run_words(tiny_suite, store), "--name", "b")
+    assert (code, "Traceback" in err) == (0, False), err
+    assert [path.parent.name for path in set_aside(store)] == ["teacher"]
+    assert (teacher / "model.safetensors").read_bytes() == weights
+    assert image_of("herding", store).read_bytes() == chosen
+    assert (
+        harness.load_results("b", store)["top1_last"].tolist() == harness.load_results("a", store)["top1_last"].tolist()
+    )
 
 
 def test_an_edited_accuracy_is_not_shown_but_made_again(words, store, cli, caplog):

@@ -3,19 +3,31 @@
 Run by `make bench`. Ratios are measured in one run and printed in the column "extra_info" of the JSON and below.
 """
 
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
+import yaml
 
+import harness
 from harness import Method
+from harness.api.run import prepare
 from harness.core.classes import ClassInfo
 from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Budget, Suite
+from harness.core.executors import ExecutorOptions
+from harness.core.store import Store
+from harness.execution.ray.executor import RayExecutor
+from harness.execution.scheduler import Scheduler, StoreView
+from harness.execution.view import View
 from harness.planning.plan import MethodPlan, PlanInput
 from harness.planning.planner import make_plan
+from harness.planning.request import make_request
 from methods.minimax import Criteria
+from tests.helpers.support import tiny_suite_values
 
 
 @pytest.mark.benchmark(group="minimax criteria step")
@@ -129,3 +141,47 @@ def test_two_jobs_of_one_thread_beat_two_of_two_threads_on_two_cores(benchmark):
     benchmark.extra_info["two threads / one thread"] = round(two / one, 2)
     print(f"\nseconds a step with two threads each / one thread each: {two / one:.2f}")
     benchmark.pedantic(pair, args=(1,), rounds=1)
+
+
+TRAININGS, EPOCHS = 12, 700
+"""Equal trainings, of five seconds or more each on one core."""
+
+
+def trained_by(workers, suite, store):
+    """Return the seconds that the trainings of a plan took beside each other, without the start of Ray, and of each."""
+    fields = {"suite": suite, "methods": ["random_real"], "ipc": [1], "store": store, "device": "cpu"}
+    harness.run(**fields, seeds=[TRAININGS], executor="local")  # the set, and the imports of this process
+    resolved, plan = prepare(make_request(**fields, seeds=range(TRAININGS), workers=workers))
+    executor = RayExecutor(resolved.context, ExecutorOptions(workers=workers))
+    made = Store(store)
+    scheduler = Scheduler(plan, StoreView(lambda job: made.has(job.kind, job.key)), executor, View())
+    try:
+        executor.start(scheduler.to_run())
+        began = time.monotonic()
+        scheduler.run()
+        took = time.monotonic() - began
+    finally:
+        executor.stop()
+    assert not scheduler.errors
+    return took, [made.manifest("train", row.train)["measured"]["wall_s"] for row in plan.rows]
+
+
+@pytest.mark.benchmark(group="engine")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two cores")
+def test_two_workers_take_at_most_0_6_of_the_time_of_one(benchmark, tmp_path):
+    """Twelve equal trainings on one thread each; the ratio stands in extra_info."""
+    values = tiny_suite_values()
+    for protocol in values["protocol_overrides"].values():
+        protocol["epochs"] = {"up_to": [], "above": EPOCHS}
+    suite = tmp_path / "equal.yaml"
+    suite.write_text(yaml.safe_dump(values, sort_keys=False))
+    one, alone = trained_by(1, suite, tmp_path / "one")
+    two, beside = trained_by(2, suite, tmp_path / "two")
+    benchmark.extra_info |= {"two workers / one": round(two / one, 3), "one_s": round(one, 1), "two_s": round(two, 1)}
+    print(f"\n{TRAININGS} trainings: {one:.1f} s with one worker, {two:.1f} s with two, ratio {two / one:.3f}")
+    print(
+        f"of each: {min(alone):.1f} to {max(alone):.1f} s alone, {min(beside):.1f} to {max(beside):.1f} s beside another"
+    )
+    benchmark.pedantic(lambda: None, rounds=1)
+    assert min(alone) >= 5
+    assert two / one <= 0.6

@@ -27,6 +27,7 @@ def fill(folder):
 def _own_temporary_folder(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr("harness.core.remote.WAITS_S", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -255,8 +256,32 @@ def test_a_run_that_could_not_be_copied_to_the_remote_says_where_it_is(uri, tiny
     monkeypatch.undo()
 
 
+def test_who_looks_at_a_run_that_goes_on_here_does_not_turn_it_back(uri):
+    """`harness status --watch` beside it would else put back what the remote had a moment ago."""
+    from harness.core.remote_runs import fetch_run, fetch_runs, upload_run, upload_run_file
+
+    store = Store(uri)
+    store.make_cache()
+    folder = store.runs / "r"
+    folder.mkdir(parents=True)
+    for text in ("begun", "ended"):
+        (folder / "run.json").write_text(text)
+        if text == "begun":
+            upload_run(store, folder)
+    fetch_runs(Store(uri))
+    fetch_run(Store(uri), "r")
+    assert (folder / "run.json").read_text() == "ended"
+    assert upload_run_file(store, folder, "run.json")
+    forget(store)
+    assert (fetch_run(store, "r") / "run.json").read_text() == "ended"
+    assert {path.name for path in folder.iterdir()} == {"run.json"}
+    assert not upload_run_file(store, folder, "none.json")
+
+
 @pytest.mark.parametrize("scheme", ["nonsense", "memory"])
-def test_a_remote_that_cannot_be_read_is_one_message_and_leaves_no_folder(scheme, tmp_path, cli, monkeypatch):
+def test_a_remote_that_cannot_be_read_is_one_message_and_leaves_no_folder(
+    scheme, tmp_path, cli, monkeypatch, tiny_suite
+):
     def refuse(self, *_, **__):
         raise PermissionError("403 forbidden")
 
@@ -268,4 +293,7 @@ def test_a_remote_that_cannot_be_read_is_one_message_and_leaves_no_folder(scheme
     assert f"store {uri}: cannot be read" in err
     with pytest.raises(UserError, match=f"store {uri}: cannot be"):
         Store(uri).check_writable()
+    code, _, err = cli("run", "--suite", tiny_suite, "--methods", "random_real", "--executor", "local", "--store", uri)
+    assert code == 2
+    assert f"store {uri}: cannot be" in err
     assert not list((tmp_path / "tmp").iterdir())

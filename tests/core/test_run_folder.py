@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.core import run_folder, run_schema
+from harness.core import run_json, run_schema
 from harness.core.errors import UserError
 from harness.core.run_folder import RunFolder
 from tests.helpers.made_run import make_record, make_run
@@ -57,10 +57,10 @@ def test_too_many_bytes_values_and_records_are_refused(folder, monkeypatch):
     (folder / "records.json").write_text(json.dumps([make_record()] * 2))
     with pytest.raises(UserError, match="2 records; at most 1"):
         _ = RunFolder(folder).records
-    monkeypatch.setattr(run_folder, "MOST_PARTS", 2)
+    monkeypatch.setattr(run_json, "MOST_PARTS", 2)
     with pytest.raises(UserError, match="more than 2 lists and objects"):
         _ = RunFolder(folder).records
-    monkeypatch.setitem(run_folder.MOST_BYTES, "records.json", 10)
+    monkeypatch.setitem(run_json.MOST_BYTES, "records.json", 10)
     with pytest.raises(UserError, match="at most 10 are read"):
         _ = RunFolder(folder).records
 

@@ -63,3 +63,26 @@ def test_mean_and_spread():
     assert text_module.interval(float("nan"), float("nan")) == "—"
     assert (text_module.points(1.25), text_module.points(-0.31)) == ("+1.2", "−0.3")
     assert [text_module.probability(p) for p in (0.5, 0.0421, 0.00312, 1e-6)] == ["0.50", "0.042", "0.0031", "<0.0001"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("600s", 600),
+        ("90m", 5400),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1.5d", 129_600),
+        ("600", 600),
+        (600, 600),
+        (" 2 h ", 7200),
+    ],
+)
+def test_a_duration_is_read(text, seconds):
+    assert text_module.parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1s", "0", "0h", "1w", "1h and more", "nan", "1e9", "h"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match=r"is no (duration|time at all)"):
+        text_module.parse_duration(text)

@@ -44,7 +44,7 @@ COMMANDS = list(
         for page in PAGES
         for block in blocks(page, "bash")
         for line in block.splitlines()
-        if line.startswith("harness ")
+        if line.startswith("harness ") and "--ray-address" not in line  # tests/docs/test_cluster_page.py has those
     )
 )
 
@@ -139,11 +139,8 @@ def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
         words[2] = rows.loc["random_real", "train_key"][: len(words[2])]
     if words[0] == "export":
         words[words.index("--to") + 1] = str(tmp_path / "out")
-    if words[0] in ("report", "export", "inspect", "verify") or words[:2] in (
-        ["show", "run"],
-        ["show", "job"],
-        ["show", "log"],
-    ):
+    of_a_run = words[0] in ("report", "export", "inspect", "verify", "status", "logs", "trace")
+    if of_a_run or words[:2] in (["show", "run"], ["show", "job"], ["show", "log"]):
         words += ["--store", str(request.getfixturevalue("a_store"))]
     code, out, err = cli(*words)
     assert code == 0, err

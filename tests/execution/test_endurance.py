@@ -4,22 +4,34 @@ Slow: each test starts the command line in processes of its own, which train and
 """
 
 import json
+import os
 import random
+import re
 import shutil
 import signal
 import time
+import uuid
 
 import pandas as pd
 import pytest
 
 import harness
 from harness.core.store import Store
+from harness.execution.ray.losses import KILLED
+from harness.jobs.job import KINDS
+from tests.helpers.raylets import MARK, gone, marked
 from tests.helpers.started import finish, start
-from tests.helpers.support import harness_process
 
 pytestmark = pytest.mark.slow
 
-TIMES = ["run", "cached", "image_folder", "load_s", "energy_j", "peak_host_bytes", "peak_device_bytes"]
+TIMES = [
+    "run", "cached", "image_folder", "host", "attempts", "lost_to", "lost_s", "distill_lost_s", "load_s", "energy_j",
+    "peak_host_bytes", "peak_device_bytes",
+]  # fmt: skip
+
+
+WORKING = tuple(f"ray::{name}" for name in (*KINDS, "ProgressBoard"))
+"""How the command lines of workers begin that do something, and that of the board."""
 
 
 def comparable(run, store):
@@ -93,10 +105,27 @@ def test_two_runs_on_one_store_at_once_do_not_disturb_each_other(undisturbed, ti
     assert_whole(tmp_path)
 
 
-def test_ray_gives_the_same_accuracies_as_this_process(undisturbed, tiny_suite, tmp_path):
-    """Every method, on two workers: jobs run beside each other and in another order."""
-    made, _ = run_to_the_end(tiny_suite, tmp_path, "ray", "--executor", "ray", "--workers", "2")
-    pd.testing.assert_frame_equal(made, undisturbed)
+def test_ray_gives_the_same_accuracies_as_this_process_though_workers_are_killed(undisturbed, tiny_suite, tmp_path):
+    """Every method, on two workers: jobs run beside each other and in another order, and some of them twice."""
+    moments, mark = random.Random(2), uuid.uuid4().hex
+    words = ("run", "--suite", tiny_suite, "--store", tmp_path, "--name", "ray", "--workers", "2", "--retries", "9")
+    process = start(tmp_path / "log", *words, env={MARK: mark})
+    kills, until = 0, time.monotonic() + 600
+    while process.exitcode is None and time.monotonic() < until:
+        process.join(moments.uniform(1, 3))
+        working = [pid for pid, command in marked(mark) if command.startswith(WORKING)]
+        if kills < 6 and working and (tmp_path / "log").read_text().count(" done: ") >= 4 * kills:
+            os.kill(moments.choice(working), signal.SIGKILL)
+            kills += 1
+    text = (tmp_path / "log").read_text()
+    assert finish(process, timeout=1) == 0, text
+    assert gone(mark)
+    pd.testing.assert_frame_equal(comparable("ray", tmp_path), undisturbed)
+    losses = json.loads((tmp_path / "runs" / "ray" / "run.json").read_text())["losses"]
+    assert 1 <= len(losses) <= kills, "a job may end while its worker is chosen; a kill of the board is no loss"
+    assert {loss["reason"] for loss in losses} == {KILLED}
+    done = re.findall(r" done: ([^:\n]+?)(?:, about .*)?$", text, re.M)
+    assert sorted(done) == sorted(set(done)), "nothing was done twice"
 
 
 def test_ray_with_one_worker_gives_the_same_accuracies(undisturbed_few, tiny_suite, tmp_path):
@@ -112,12 +141,13 @@ def test_ray_keeps_the_row_of_a_worker_that_dies(tiny_suite, tmp_path):
     )
     process = start(
         tmp_path / "log", "run", "--suite", tiny_suite, "--methods", "dies,random_real", "--plugin", plugin, "--ipc", "1",
-        "--store", tmp_path / "s", "--name", "r",
+        "--store", tmp_path / "s", "--name", "r", "--retries", "1",
     )  # fmt: skip
     assert finish(process) == 1
     rows = harness.load_results("r", tmp_path / "s").set_index("method")
     assert rows.loc["random_real", "status"] == "done"
-    assert "the worker died" in rows.loc["dies", "error"]
+    assert rows.loc["dies", "error"] == "worker died: os._exit(9) was called, tried 2 times"
+    assert rows.loc["dies", "attempts"] == 2
 
 
 def test_a_job_that_no_node_can_hold_is_refused_before_it_waits_for_ever(tiny_suite, tmp_path):
@@ -130,14 +160,15 @@ def test_a_job_that_no_node_can_hold_is_refused_before_it_waits_for_ever(tiny_su
     assert "asks for 1 CPUs, 0 GPUs and 100000.0 GB" in (tmp_path / "log").read_text()
 
 
-def test_an_interrupt_keeps_what_was_finished_and_says_how_to_go_on(tiny_suite, tmp_path):
-    process = harness_process("run", "--suite", tiny_suite, "--executor", "local", "--store", tmp_path, "--name", "cut")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_an_interrupt_keeps_what_was_finished_and_says_how_to_go_on(tiny_suite, tmp_path, name, code):
+    command = ("run", "--suite", tiny_suite, "--executor", "local", "--store", tmp_path, "--name", "cut")
+    process = start(tmp_path / "log", *command)
     while not list((tmp_path / "store").glob("*/*/manifest.json")):
         time.sleep(0.05)
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "goes on from there" in err
+        assert process.exitcode is None
+    os.kill(process.pid, getattr(signal, name))
+    assert finish(process, timeout=60) == code
+    assert "goes on from there" in (tmp_path / "log").read_text()
     assert json.loads((tmp_path / "runs" / "cut" / "run.json").read_text())["status"] == "interrupted"
     assert "interrupted" in set(harness.load_results("cut", tmp_path)["status"])

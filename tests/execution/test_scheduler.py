@@ -29,6 +29,7 @@ class Recorder(View):
     def __init__(self, failing=(), width=1, outcomes=None):
         self.failing, self.width = failing, width
         self.outcomes = {key: list(tries) for key, tries in (outcomes or {}).items()}
+        self.held_up, self.waited = [], []
         self.order, self._ended, self.shown, self.losses = [], [], [], []
 
     def has_room(self, job):
@@ -46,6 +47,12 @@ class Recorder(View):
 
     def stages(self):
         return {}
+
+    def waits_for(self):
+        return self.held_up.pop(0) if self.held_up else ""
+
+    def waits(self, text):
+        self.waited.append(text)
 
     def update(self, status, stages):
         self.shown.append(dict(status))
@@ -154,6 +161,13 @@ def test_what_is_lost_too_often_fails_and_says_how_often_it_was_tried():
     assert scheduler.status == {"fit": "failed", "t1": "blocked"}
     scheduler, recorder = run(plan(job("t1")), outcomes={"t1": [LOST]}, retries=0)
     assert (recorder.order, scheduler.errors["t1"].error) == (["t1"], "the node died")
+
+
+def test_what_keeps_a_job_from_its_start_is_said_once_and_that_it_goes_on():
+    recorder = Recorder()
+    recorder.held_up = ["", "t1 waits", "t1 waits"]
+    Scheduler(plan(*(job(f"t{n}") for n in range(5))), StoreView(lambda job: False), recorder, recorder).run()
+    assert recorder.waited == ["t1 waits", ""]
 
 
 def test_an_exception_of_a_method_is_not_tried_again():

@@ -18,6 +18,8 @@ from typing import Any
 
 from tests.helpers.support import ROOT
 
+_started: list[BaseProcess] = []
+
 
 @cache
 def _server() -> Any:
@@ -37,11 +39,27 @@ def _server() -> Any:
     return context
 
 
-def start(log: Path, *args: str | Path) -> BaseProcess:
-    """Start `harness ARGS` and return its process; what it prints on either stream is added to the file `log`."""
-    process: BaseProcess = _server().Process(target=_main, args=(log, [str(a) for a in args]))
+def start(log: Path, *args: str | Path, env: dict[str, str] | None = None) -> BaseProcess:
+    """Start `harness ARGS` and return its process; what it prints on either stream is added to the file `log`.
+
+    Args:
+        log: the file.
+        *args: the command line.
+        env: variables of its environment, besides those of this process when the first was started.
+    """
+    process: BaseProcess = _server().Process(target=_main, args=(log, [str(a) for a in args], env or {}))
     process.start()
+    _started.append(process)
     return process
+
+
+def end_all() -> None:
+    """Kill what was started and has not ended: a test that failed left it."""
+    while _started:
+        process = _started.pop()
+        if process.exitcode is None:
+            process.kill()
+            process.join()
 
 
 def finish(process: BaseProcess, timeout: float = 300) -> int:
@@ -54,14 +72,14 @@ def finish(process: BaseProcess, timeout: float = 300) -> int:
     return process.exitcode
 
 
-def _main(log: Path, args: list[str]) -> None:
+def _main(log: Path, args: list[str], env: dict[str, str]) -> None:
     """Be the command line, in the new process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
     told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(told, 1)
     os.dup2(told, 2)
     os.chdir(ROOT)
-    os.environ |= {"COLUMNS": "200", "NO_COLOR": "1"}
+    os.environ |= {"COLUMNS": "200", "NO_COLOR": "1"} | env
     sys.argv = ["harness", *args]
 
     from harness.cli import main

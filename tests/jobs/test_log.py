@@ -2,6 +2,8 @@
 
 import io
 import logging
+import re
+import subprocess
 import sys
 import warnings
 
@@ -11,6 +13,7 @@ import harness
 from harness.core.store import Store
 from harness.core.text import without_controls
 from harness.jobs.log import LOG, JobLog
+from tests.helpers.support import ROOT
 
 TALKATIVE = """
 import logging, sys, warnings
@@ -152,3 +155,58 @@ def test_streams_are_restored_after_a_failure():
         raise ValueError("no")
     assert (sys.stdout, sys.stderr) == (out, err)
     assert "ended 20" in log.text()
+
+
+def test_the_log_can_be_read_while_the_job_runs(tmp_path, capsys):
+    log, folder = JobLog("fit slow"), tmp_path / "scratch"
+    log.grows_in(folder)
+    with log.recording():
+        print("half way")
+        [path] = folder.glob("log-*.txt")
+        assert re.fullmatch(r"fit slow\nstarted \S+\n\nhalf way\n", path.read_text())
+        print("no end of line", end="")
+    assert re.search(r"half way\nno end of line\nended \S+, after [\d.]+ s\n$", path.read_text())
+    log.drop_live()
+    assert not folder.exists()
+
+
+def test_a_log_that_grows_without_end_keeps_its_beginning_and_its_end(tmp_path, capsys):
+    log = JobLog("fit loud", half=100)
+    log.grows_in(tmp_path)
+    with log.recording():
+        for number in range(1000):
+            print(f"line {number:04d}")
+            [path] = tmp_path.glob("log-*.txt")
+            assert path.stat().st_size < 700
+        text = path.read_text()
+        assert text.startswith("fit loud\nstarted ")
+        assert "line 0000" in text
+        assert "characters left out]" in text
+        assert "line 0999\n" in text
+
+
+def test_a_folder_that_cannot_be_written_costs_the_file_and_not_the_job(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    log = JobLog("fit")
+    log.grows_in(tmp_path / "file")
+    with log.recording():
+        print("said")
+    assert "said" in log.text()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from harness.jobs.log import JobLog
+log = JobLog("fit killed")
+log.grows_in(Path(sys.argv[1]))
+with log.recording():
+    print("the last words")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_printed_is_not_lost(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False, cwd=ROOT, stdout=subprocess.DEVNULL)
+    [path] = tmp_path.glob("log-*.txt")
+    assert "the last words\n" in path.read_text()

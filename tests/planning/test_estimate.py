@@ -124,3 +124,14 @@ def test_a_method_says_how_large_its_pool_is(tiny_suite, tmp_path):
     )
     with pytest.raises(UserError, match=r"'many': pool_size\(\) returned 'many'; expected a whole number from 1"):
         expected(tiny_suite, tmp_path / "none", methods=["many"], plugins=[plugin])
+
+
+def test_a_trial_that_fails_is_no_estimate_and_ends_nothing(tiny_suite, tmp_path, cli, monkeypatch):
+    def out_of_memory(*args):
+        raise RuntimeError("CUDA error: out\n of memory")
+
+    monkeypatch.setattr("harness.planning.calibrate.measure_student", out_of_memory)
+    code, out, err = cli("run", "--suite", tiny_suite, "--methods", "random_real", "--store", tmp_path, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "the trial failed: RuntimeError: CUDA error: out of memory" in " ".join(out.split())
+    assert "what cannot be foretold: synthesize random_real, 16 px; train convnet3, 16 px" in " ".join(out.split())

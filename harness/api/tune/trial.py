@@ -98,8 +98,9 @@ def _run_row(resolved: Resolved, plan: Plan, row: Row) -> tuple[dict[str, Any], 
     """Run what one record needs, and return it with the device-seconds of its jobs."""
     own = replace(plan, jobs=_needed(plan, row), rows=(row,))
     store = resolved.context.store
-    scheduler = make_scheduler(resolved, own, LocalExecutor(resolved.context), View())
-    scheduler.run()
+    scheduler, claims = make_scheduler(resolved, own, LocalExecutor(resolved.context), View())
+    with claims:
+        scheduler.run()
     found = find_artefacts(own, store, scheduler)
     record = make_records(resolved, own, scheduler, found, "")[0]
     if record["status"] != "done":

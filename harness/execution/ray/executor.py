@@ -5,20 +5,28 @@ Each task asks Ray for the CPUs, GPUs and memory that its job states. The store 
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from harness.core.errors import UserError
 from harness.core.executors import ExecutorOptions
 from harness.core.progress import no_progress
+from harness.core.run_status import Machine
 from harness.execution.executor import Stage, here
 from harness.execution.ray import capacity
-from harness.execution.ray.board import ProgressBoard, Reporter
+from harness.execution.ray.board import BoardView, ProgressBoard, Reporter
+from harness.execution.ray.cluster import Cluster
+from harness.execution.ray.head import ASK_S, Head
 from harness.execution.ray.join import join
+from harness.execution.ray.losses import as_outcome
 from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
 from harness.jobs.job import Job
+from harness.jobs.last_words import last_words_file, leaving_last_words, read_last_words
 
 
 def run_remote_job(job: Job, context: JobContext, board: Any) -> Outcome:
@@ -28,9 +36,39 @@ def run_remote_job(job: Job, context: JobContext, board: Any) -> Outcome:
     where = here(context.device, ray.get_runtime_context().get_node_id())
     report = Reporter(job.key, board, where)
     try:
-        return replace(execute(job, context, report), where=where)
+        with leaving_last_words(last_words_file(context.store, job.key)):
+            return replace(execute(job, context, report), where=where)
     finally:
         report.end()
+
+
+@contextlib.contextmanager
+def own_handlers() -> Iterator[None]:
+    """Keep what this process does on SIGTERM: Ray replaces it when it connects."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as ended:  # what Ray's own handler makes of it
+        if callable(before) and ended.code == signal.SIGTERM:
+            before(signal.SIGTERM, None)
+        raise
+    finally:
+        if callable(before):
+            signal.signal(signal.SIGTERM, before)
+
+
+def mute(ray: Any) -> Callable[[], None]:
+    """Keep Ray from printing forty lines for each lost worker, of which the view says one; return what undoes it.
+
+    Ray 2.60 has no option for it: `log_to_driver` is about what workers print.
+    """
+    module = ray._private.worker
+    printer = getattr(module, "print_to_stdstream", None)
+    module.print_to_stdstream = lambda *args, **kwargs: None
+    return lambda: setattr(module, "print_to_stdstream", printer)
 
 
 class RayExecutor:
@@ -45,14 +83,17 @@ class RayExecutor:
     def __init__(self, context: JobContext, options: ExecutorOptions | None = None) -> None:
         options = options or ExecutorOptions()
         self.context = context
-        self.address = options.ray_address
-        self.num_workers = options.workers
+        self.options = options
         self._ray: Any = None
+        self._unmute: Callable[[], None] = lambda: None
+        self._head: Any = None
+        self._cluster: Any = None
         self._running: dict[Any, Job] = {}
         self._ended: list[Outcome] = []
-        self._board: Any = None
-        self._stages: dict[str, Stage] = {}
-        self._stages_read = 0.0
+        self._cancelled: dict[str, str] = {}
+        self._lost_on: dict[str, set[str]] = {}
+        self._seen = BoardView()
+        self._compared, self._held_up = 0.0, ""
 
     def start(self, jobs: list[Job]) -> None:
         """Start or join Ray.
@@ -61,35 +102,30 @@ class RayExecutor:
             jobs: those that will be handed over; each must fit the cluster.
 
         Raises:
-            UserError: no cluster at the address, or a job asks for more than the largest node has.
+            UserError: no cluster at the address, a job asks for more than the largest node has, or a node lacks something.
         """
-        self._ray = join(self.address, self.num_workers)
-        self.check_fit(jobs)
-        ray = self._ray
+        address = self.options.ray_address
+        with own_handlers():
+            ray = self._ray = join(address, self.options.workers)
+        self._unmute = mute(ray)
+        self._head = Head(ray, f"the cluster at {address}" if address else "the local Ray of this run")
+        self._cluster = Cluster(ray, self.context.device, self.options, self._head.rows)
+        try:
+            self._cluster.admit(jobs)
+            if address is not None:
+                self._cluster.check(jobs, self.context)
+        except BaseException:
+            self.stop()
+            raise
         # Made anew, and empty, on another node when its own is lost; the handles that workers hold stay good.
-        self._board = ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote()
+        self._seen = BoardView(ray, ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote())
         self._task = ray.remote(max_retries=0)(run_remote_job)
         # Peak memory is read from the process, so what it is reported of gets a process of its own.
         self._measured_task = ray.remote(max_retries=0, max_calls=1)(run_remote_job)
 
-    def check_fit(self, jobs: list[Job]) -> None:
-        """Refuse jobs that no node can hold: such a task would wait for ever.
-
-        Raises:
-            UserError: names the first; Ray is left.
-        """
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if problem := capacity.check_fit(jobs, nodes, self.context.device):
-            self.stop()
-            raise UserError(problem)
-
     def has_room(self, job: Job) -> bool:
-        """Count CPUs, GPUs and memory of the whole cluster: a job that waits inside Ray cannot be put behind another."""
-        if job.runs_on_driver or not self._running:
-            return True
-        device = self.context.device
-        running = [capacity.needs(other, device) for other in self._running.values()]
-        return capacity.fits(self._ray.cluster_resources(), running, capacity.needs(job, device))
+        """Return whether a node has room; `Cluster` counts."""
+        return job.runs_on_driver or not self._running or bool(self._cluster.has_room(job))
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task; one that reads files of this machine runs here and now."""
@@ -98,45 +134,87 @@ class RayExecutor:
             self._ended.append(replace(execute(job, replace(self.context, device="cpu"), no_progress), where=where))
             return
         task = self._measured_task if job.kind in ("fit", "synthesize") else self._task
-        asked = capacity.task_options(job, self.context.device)
-        reference = task.options(name=job.title, **asked).remote(job, self.context, self._board)
+        asked = self._elsewhere(job, capacity.task_options(job, self.context.device))
+        reference = task.options(name=job.title, **asked).remote(job, self.context, self._seen.board)
         self._running[reference] = job
+        self._cluster.place(job)
+
+    def _elsewhere(self, job: Job, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return what a job asks for; one that was lost before asks for a free node other than those where it was, if any."""
+        if not (nodes := self._lost_on.get(job.key)):
+            return asked
+        labels = asked.get("label_selector", {})
+        other = {**labels, "ray.io/node-id": f"!in({', '.join(sorted(nodes))})"}
+        return {**asked, "label_selector": other, "fallback_strategy": [{"label_selector": labels}]}
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """Collect ended tasks; a worker that died is a failed job."""
+        """Collect ended tasks; what the system took away is lost, and may be handed over again.
+
+        Raises:
+            ExecutorLost: the cluster is gone.
+        """
         if self._ended:
             ended_here, self._ended = self._ended, []
             return ended_here
         if not self._running:
             return []
+        self._head.check()
         ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-        outcomes = []
-        for reference in ended:
-            job = self._running.pop(reference)
-            try:
-                outcomes.append(self._ray.get(reference))
-            except Exception as error:
-                outcomes.append(self._lost(job, error))
-        return outcomes
+        return [self._outcome(reference) for reference in ended]
 
-    def _lost(self, job: Job, error: Exception) -> Outcome:
-        """Return how a job ended whose task Ray could not bring to its end."""
-        text = str(error).strip().splitlines()
-        seen = self._stages.get(job.key)
-        reason = f"the worker died: {text[0] if text else error!r}"
-        return Outcome(job.key, reason, str(error), lost=True, where=seen.where if seen else None)
+    def _outcome(self, reference: Any) -> Outcome:
+        job = self._running.pop(reference)
+        self._cluster.release(job.key)
+        cancelled = self._cancelled.pop(job.key, "")
+        try:
+            outcome: Outcome = self._ray.get(reference)
+        except Exception as error:
+            outcome = self._explain(job, error)
+            if cancelled:
+                outcome = replace(outcome, error=cancelled, lost=True)
+            if outcome.lost and outcome.where is not None:
+                self._lost_on.setdefault(job.key, set()).add(outcome.where.node)
+        self._seen.forget(job.key)
+        return outcome
+
+    def _explain(self, job: Job, error: Exception) -> Outcome:
+        """Return how a job ended whose task raised."""
+        self._head.look()
+        words = read_last_words(last_words_file(self.context.store, job.key))
+        return as_outcome(job.key, error, self._seen.where(job.key, patience_s=2.0), self._head.nodes, words)
+
+    def cancel(self, key: str, reason: str) -> bool:
+        """End a running job's worker; `wait` returns it as lost for that reason. False where it does not run."""
+        for reference, job in self._running.items():
+            if job.key == key:
+                self._cancelled[key] = reason
+                self._ray.cancel(reference, force=True)
+                return True
+        return False
+
+    def waits_for(self) -> str:
+        """Return which job waits inside Ray because no node of the cluster can hold it; empty where there is none."""
+        if self._running and time.monotonic() - self._compared > ASK_S:
+            self._compared = time.monotonic()
+            stuck = self._cluster.stuck(job for job in self._running.values() if self._seen.where(job.key) is None)
+            self._held_up = stuck and f"{stuck}; the run goes on when such a node comes"
+        return self._held_up
 
     def stages(self) -> dict[str, Stage]:
         """Return what the workers report, read at most twice a second; nothing while the board is lost."""
-        if time.monotonic() - self._stages_read > 0.5:
-            try:
-                self._stages = self._ray.get(self._board.snapshot.remote(), timeout=5)
-            except Exception:  # whatever befell the board: progress is never worth a run
-                self._stages = {}
-            self._stages_read = time.monotonic()
-        return self._stages
+        stages = self._seen.stages()
+        if stages:
+            self._cluster.follow(stages)
+        return stages
+
+    def machines(self) -> list[Machine]:
+        """Return the nodes that live."""
+        return [capacity.Node.read(row).machine() for row in self._head.table if row["Alive"]]
 
     def stop(self) -> None:
         """Shut the local Ray down, or leave the cluster."""
         if self._ray is not None:
+            self._unmute()
+            if self._cluster is not None:
+                self._cluster.leave()
             self._ray.shutdown()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.paths import regular_files
-from harness.core.text import times, without_controls
+from harness.core.text import DASH, duration, times, without_controls
 
 MOST_CHARACTERS = 50_000
 """Of one error text; a traceback is far shorter, a plugin's message may hold a whole log. Its end says most."""
@@ -19,6 +19,10 @@ MOST_CHARACTERS = 50_000
 
 MOST_TEXTS = 20
 """Different error texts on a page; a hundred failures seldom have so many reasons."""
+
+
+MOST_LOST = 200
+"""Lost attempts on a page."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,33 @@ def summarise(records: list[dict[str, Any]]) -> str:
     if not num["done"]:
         return f"No result: {missing}." if missing else "No result."
     return f"{num['done']:,} of {times(len(records), 'result')}" + (f": {missing}." if missing else ".")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An attempt of a job that the system ended; the job was tried again, or failed after the last.
+
+    Attributes:
+        job: its title.
+        reason: what befell it.
+        host: the machine; empty where the job had not begun.
+        time: from its beginning until then, as a text.
+    """
+
+    job: str
+    reason: str
+    host: str
+    time: str
+
+
+def lost(losses: list[dict[str, Any]]) -> list[Lost]:
+    """Return a row for each lost attempt of a run, at most `MOST_LOST` and one that says how many more there are."""
+    rows = [
+        Lost(one["job"], one["reason"], one.get("host") or DASH, duration(one.get("seconds")))
+        for one in losses[:MOST_LOST]
+    ]
+    left_out = len(losses) - MOST_LOST
+    return [*rows, Lost(times(left_out, "other attempt"), "see run.json", DASH, DASH)] if left_out > 0 else rows
 
 
 def failures(records: list[dict[str, Any]]) -> list[Failure]:

@@ -16,11 +16,13 @@ from typing import Any
 
 from harness.core.run_folder import RunFolder
 from harness.reporters.page.cite import bibtex
-from harness.reporters.page.failures import error_texts, failures, summarise
+from harness.reporters.page.devices import device_rows, draw
+from harness.reporters.page.failures import error_texts, failures, lost, summarise
 from harness.reporters.page.images import read_figures, read_sheets
 from harness.reporters.page.provenance import command_line, facts
 from harness.reporters.page.tables import make_page_table
 from harness.reporters.tables.table import Table
+from harness.reporters.timeline import read_timeline
 
 _PARTS = Path(__file__).parent / "parts"
 
@@ -55,6 +57,7 @@ def gather(folder: RunFolder, tables: Mapping[str, Table]) -> dict[str, Any]:
     run, records = folder.about, folder.records
     titles = {r["method"]: r.get("method_title") or r["method"] for r in records}
     methods = [{**_UNKNOWN, "name": n, "title": titles.get(n, n), **about} for n, about in run["methods"].items()]
+    timeline = read_timeline(folder.events())
     return {
         "run": run,
         "name": folder.name,
@@ -64,7 +67,10 @@ def gather(folder: RunFolder, tables: Mapping[str, Table]) -> dict[str, Any]:
         "methods": methods,
         "bibtex": bibtex(methods, run),
         "tables": [make_page_table(name, table) for name, table in tables.items()],
+        "devices": device_rows(timeline),
+        "picture": draw(timeline),
         "failures": failures(records),
+        "lost": lost(run.get("losses", [])),
         "errors": error_texts(folder.errors),
         "figures": read_figures(folder.figures),
         "sheets": read_sheets(folder.images, titles),

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from harness.core.text import duration, shorten, times
 from harness.planning.request import RunRequest
 
 _OPTIONS = {
     "suite": "--suite", "methods": "--methods", "ipc": "--ipc", "bytes": "--bytes", "students": "--students",
     "protocol": "--protocol", "seeds": "--seeds", "distill_seeds": "--distill-seeds", "executor": "--executor",
-    "ray_address": "--ray-address", "workers": "--workers", "device": "--device", "plugins": "--plugin",
-    "settings": "--set", "store": "--store", "data_root": "--data-root", "weights_root": "--weights-root",
-    "scores": "--scores", "fresh": "--fresh", "validation": "--validation", "validation_seed": "--validation-seed",
+    "ray_address": "--ray-address", "wait_for_nodes": "--wait-for-nodes", "workers": "--workers", "retries": "--retries",
+    "job_timeout": "--job-timeout", "device": "--device",
+    "plugins": "--plugin", "settings": "--set", "store": "--store", "data_root": "--data-root",
+    "weights_root": "--weights-root", "scores": "--scores", "fresh": "--fresh",
+    "validation": "--validation", "validation_seed": "--validation-seed",
 }  # fmt: skip
 """Field of a request -> option. Not `name`: a run of that name exists now."""
 
@@ -101,6 +105,7 @@ def facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         ("Protocol", _with_version(protocol)),
         ("Jobs planned", _counts(run.get("planned", {}))),
         ("Jobs by outcome", _counts(run.get("jobs", {}))),
+        ("Lost to the system", losses_text(run.get("losses", []))),
         ("Device", machine.get("device_name")),
         ("CPU", f"{machine['cpu']} ({machine.get('cpu_count')} logical cores)" if machine.get("cpu") else None),
         ("Platform", machine.get("platform")),
@@ -118,3 +123,16 @@ def _with_version(about: dict[str, Any]) -> str | None:
 
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+
+
+def losses_text(losses: list[dict[str, Any]]) -> str:
+    """Return what a run lost to faults of the system: how many tries, their time, and what befell them; empty: nothing."""
+    if not losses:
+        return ""
+    reasons = Counter(str(loss.get("reason")) for loss in losses)
+    told = "; ".join(
+        f"{shorten(reason, 120)}{f' ({n} times)' if n > 1 else ''}" for reason, n in reasons.most_common(5)
+    )
+    more = f"; and {times(len(reasons) - 5, 'other reason')}" if len(reasons) > 5 else ""
+    spent = duration(sum(loss.get("seconds", 0.0) for loss in losses))
+    return f"{times(len(losses), 'attempt')} of jobs, {spent}: {told}{more}"

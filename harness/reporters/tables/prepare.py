@@ -45,6 +45,7 @@ _INT = ("suite_version", "protocol_version", "method_version", "ipc", "distillat
 COSTS = (
     "num_images", "storage_bytes", "shared_bytes", "fit_wall_s", "fit_device_s", "synthesize_wall_s",
     "synthesize_device_s", "load_s", "peak_host_bytes", "peak_device_bytes", "energy_j",
+    "distill_lost_s",
 )  # fmt: skip
 """What a distilled set cost; equal in all rows of one distilled set."""
 

@@ -105,8 +105,8 @@ class Table(TableContent):
         printer.text(self.to_markdown())
 
     def to_csv(self) -> str:
-        """Return the plain values; what is not known is an empty field."""
-        return self.frame.to_csv(index=False, lineterminator="\n")
+        """Return the plain values; what is not known is an empty field. A text that a spreadsheet would compute gets a '."""
+        return self.frame.map(_not_a_formula).to_csv(index=False, lineterminator="\n")
 
     def to_json(self) -> str:
         """Return the plain values as a list of records; what is not known is null."""
@@ -119,6 +119,13 @@ class Table(TableContent):
         for path, text in zip(paths, texts.values(), strict=True):
             write_text_atomically(path, text)
         return paths
+
+
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.\s]|$)")
+
+
+def _not_a_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def _plain(text: str, style: str = "") -> Text:

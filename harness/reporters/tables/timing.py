@@ -34,6 +34,9 @@ ASIDE = ("Load", "Images", "Per class", "Status")
 _BOUND = "{}: its smaller sets show the time of the largest, since it does not say what grows with the images."
 
 
+_LOST = "{}: {} more were lost to faults of the system, in the mean of its sets, and are in no time above."
+
+
 _OPTIONAL = {"Peak device": "peak_device_bytes", "Shared": "shared_bytes", "Energy": "energy_j"}
 """Columns shown only where a row knows them, by the column of the frame."""
 
@@ -63,6 +66,8 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     groups = rows[list(_READ)].groupby([*place, "device"], sort=False, dropna=False)
     lines = sorted((_line(group) for _, group in groups), key=_order)
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
+    if not any(line["lost_s"] for line in lines):
+        frame = frame.drop(columns="lost_s")
     for column in ("ipc", "num_images", "storage_bytes", "shared_bytes", "peak_host_bytes", "peak_device_bytes"):
         frame[column] = frame[column].astype("Float64").round().astype("Int64")
     devices = [d for d in dict.fromkeys(rows["device"]) if d]
@@ -73,6 +78,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     measured = f" Measured on {devices[0]}." if len(devices) == 1 else ""
     notes = [f"{line['method_title']}: {line['status']}: {shorten(line['error'])}" for line in lines if line["error"]]
     notes += [_BOUND.format(line["method_title"]) for line in lines if line["synthesize_measured"] == "largest set"]
+    notes += [_LOST.format(line["method_title"], duration(line["lost_s"])) for line in lines if line["lost_s"]]
     caption = f"{scope.caption}{measured} {CAPTION}"
     return Table(f"Distillation time: {scope.title}", caption, frame, display, tuple(dict.fromkeys(notes)), aside=ASIDE)
 
@@ -109,6 +115,7 @@ def _line(group: pd.DataFrame) -> dict[str, Any]:
         "storage_bytes_per_class": per_class,
         "shared_bytes": mean["shared_bytes"],
         "energy_j": mean["energy_j"],
+        "lost_s": mean["distill_lost_s"] if known(mean["distill_lost_s"]) else 0.0,
         "status": status,
         "error": error,
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.reporters.page.failures import MOST_CHARACTERS, MOST_TEXTS, error_texts, failures
+from harness.reporters.page.failures import MOST_CHARACTERS, MOST_LOST, MOST_TEXTS, error_texts, failures, lost
 from tests.helpers.made_run import make_record
 
 
@@ -36,3 +36,11 @@ def test_one_cause_of_several_sets_is_one_row():
     causes = {ipc: f"synthesize dit ipc {ipc} seed 0" for ipc in (10, 50)}
     (row,) = failures([make_record(ipc=i, status="failed", error="no memory", cause=c) for i, c in causes.items()])
     assert (row.error, row.ipcs, row.num_results) == ("no memory", "10, 50", 2)
+
+
+def test_each_lost_attempt_is_a_row_and_of_very_many_the_rest_is_counted():
+    rows = lost([{"job": "fit m", "reason": "node h left", "host": "h", "seconds": 61.0}, {"job": "t", "reason": "?"}])
+    assert [(row.job, row.host, row.time) for row in rows] == [("fit m", "h", "1m 01s"), ("t", "—", "—")]
+    many = lost([{"job": "t", "reason": "?"}] * (MOST_LOST + 3))
+    assert (len(many), many[-1].job) == (MOST_LOST + 1, "3 other attempts")
+    assert lost([]) == []

@@ -114,6 +114,15 @@ def test_a_page_holds_tables_pictures_configs_provenance_and_every_failure(mixed
     assert "distilled set of Dit, IPC 10, distillation seed 0" in page.all("img")[1]["alt"]
 
 
+def test_a_page_shows_what_was_lost_and_tried_again(tmp_path):
+    lost = [{"job": "fit dit", "reason": "node <b>h</b> left", "host": "h", "seconds": 61.0, "key": "ab"}]
+    folder = make_run(tmp_path / "r", [make_record(attempts=2, lost_to="node h left", lost_s=61.0)], losses=lost)
+    text = report.write_page(folder).read_text(encoding="utf-8")
+    assert "What the system lost" in text
+    assert "node &lt;b&gt;h&lt;/b&gt; left" in text
+    assert "1m 01s" in text
+
+
 def test_a_failure_names_its_method_reason_and_what_is_missing_once(mixed):
     rows = [row for row in mixed.split("<tr>") if "no module named foo" in row and 'class="reason"' in row]
     assert len(rows) == 1

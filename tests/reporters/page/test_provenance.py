@@ -11,7 +11,7 @@ from harness import UserError
 from harness.cli import app
 from harness.planning.request import make_request
 from harness.reporters.page.cite import bibtex
-from harness.reporters.page.provenance import command_line
+from harness.reporters.page.provenance import command_line, facts
 
 REQUESTS = {
     "defaults": {"suite": "digits"},
@@ -24,7 +24,15 @@ REQUESTS = {
     },
     "settings": {"suite": "digits", "settings": ["dit.steps=25", "protocol.lr=0.02", "d3m.word=a 'b'"]},
     "places": {"suite": "a b.yaml", "plugins": ("x y.py", "z.py"), "store": "out $HOME", "executor": "local"},
-    "budget": {"suite": "digits", "bytes": ("75KiB",), "scores": True, "fresh": True, "device": "cpu", "workers": 2},
+    "budget": {
+        "suite": "digits",
+        "bytes": ("75KiB",),
+        "scores": True,
+        "fresh": True,
+        "device": "cpu",
+        "workers": 2,
+        "retries": 0,
+    },
 }
 
 
@@ -57,3 +65,12 @@ def test_a_citation_keeps_the_whole_reference_with_its_signs_escaped():
     assert "@misc{a,\n  title = {{A \\& B}},\n  note = {50\\% of \\{x\\}\\_1 by C},\n}" in text
     assert "@misc{b," not in text
     assert "year = {2026}" in text
+
+
+def test_what_the_system_lost_is_a_fact_of_a_run_and_no_line_where_nothing_was():
+    lost = [{"job": f"fit {n}", "reason": "node h left", "host": "h", "seconds": 30.0} for n in range(2)]
+    lost += [{"job": "t", "reason": f"reason {n}", "seconds": 1.0} for n in range(6)]
+    told = dict(facts({"losses": lost}))["Lost to the system"]
+    assert told.startswith("8 attempts of jobs, 1m 06s: node h left (2 times); reason 0; ")
+    assert told.endswith("; and 2 other reasons")
+    assert "Lost to the system" not in dict(facts({"losses": []}))

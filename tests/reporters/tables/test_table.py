@@ -135,3 +135,13 @@ def test_a_long_header_is_broken_where_its_words_allow():
 def test_a_long_header_breaks_between_words_and_leaves_no_line_empty(header, lines):
     frame = pd.DataFrame({header: ["1"]})
     assert str(Table("T", "c", frame, frame).to_rich().columns[0].header).split("\n") == lines
+
+
+def test_a_text_that_a_spreadsheet_would_compute_stays_a_text():
+    """A class or a method of somebody else's run may be called anything."""
+    texts = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2.5 to 1.0", "+1.5", "-", "minimax"]
+    frame = pd.DataFrame({"what": texts, "number": [-1.5] * 7})
+    table = Table(title="t", caption="", frame=frame, display=frame.astype(str))
+    read = pd.read_csv(io.StringIO(table.to_csv()))
+    assert read["what"].tolist() == ["'=1+1", "'@SUM(A1)", "'+cmd|' /C calc'!A0", *texts[3:]]
+    assert read["number"].tolist() == [-1.5] * 7

@@ -37,6 +37,17 @@ def test_what_no_row_knows_has_no_column_and_a_single_device_stands_in_the_capti
     assert "Measured on cpu." in table.caption
 
 
+def test_lost_time_stands_below_the_table_and_in_no_other_time(record, frame):
+    (plain,) = timing(frame(record()))
+    (table,) = timing(frame(record(distill_lost_s=90.0, lost_s=95.0, attempts=2), record("calm", distill_lost_s=0.0)))
+    assert table.display.iloc[0]["Total"] == plain.display.iloc[0]["Total"]
+    assert sorted(table.frame["lost_s"]) == [0.0, 90.0]
+    assert [note for note in table.notes if "1m 30s more were lost" in note]
+    assert len(table.notes) == 1
+    assert "lost_s" not in plain.frame
+    assert list(plain.display) == list(table.display)
+
+
 def test_devices_stay_apart(record, frame):
     (table,) = timing(frame(record(), record(device="cuda", fit_wall_s=1.0, distillation_seed=1)))
     assert table.display[["Device", "Total"]].values.tolist() == [["cuda", "6.00 s"], ["cpu", "1m 05s"]]

@@ -155,6 +155,7 @@ def _facts(kind: str, key: str, made: dict[str, Any], store: Store) -> Iterator[
     yield "kind", kind
     when = made.get("ended") or "unknown: it was made before times were kept"
     where = f" on {measured['device_name']}" if measured.get("device_name") else ""
+    where += f" of {measured['host']}" if measured.get("host") else ""
     yield "ended", f"{when}; it took {duration(measured.get('wall_s'))}{where}"
     yield from (("record", line) for line in _cited_by(key, store))
     if result := _values(made.get("result", {})):
@@ -189,8 +190,17 @@ def _cited_by(key: str, store: Store) -> Iterator[str]:
                 yield (
                     f"run {run.name}: top-1 best {_percent(record, 'top1_best')}, last {_percent(record, 'top1_last')}; suite "
                     f"{record['suite']} version {record.get('suite_version')}, {record['source']}, data fingerprint "
-                    f"{about.get('data_fingerprint')}" + (f"; harness at commit {commit}" if commit else "")
+                    f"{about.get('data_fingerprint')}"
+                    + (f"; harness at commit {commit}" if commit else "")
+                    + _attempts(record)
                 )
+
+
+def _attempts(record: dict[str, Any]) -> str:
+    """Return how often jobs of a record were tried and why, where that is more than once."""
+    if (attempts := record.get("attempts") or 1) == 1:
+        return ""
+    return f"; {attempts} attempts, {duration(record.get('lost_s'))} lost to: {shorten(record.get('lost_to') or '', _SHOWN)}"
 
 
 def _percent(record: dict[str, Any], name: str) -> str:

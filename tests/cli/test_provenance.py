@@ -1,11 +1,13 @@
 """A stranger's test: from the number of a record to its log, its inputs and its code, in three commands."""
 
+import platform
 import re
 
 import pytest
 
 import harness
-from harness.cli.trace import find_artefact
+from harness.cli.provenance import find_artefact
+from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 
 
@@ -86,3 +88,18 @@ def test_an_artefact_from_before_logs_says_so(tmp_path, cli):
     code, _, err = cli("show", "log", "abababab", "--store", tmp_path)
     assert code == 2
     assert "made before logs were kept" in err
+
+
+def test_a_job_says_its_machine_and_a_record_what_it_was_tried_again_for(traced, shared_store, cli):
+    folder = RunFolder(traced.folder)
+    row = next(one for one in folder.records if one["method"] == "minimax")
+    _, out, _ = cli("show", "job", row["train_key"], "--store", shared_store)
+    assert f" of {platform.node()}" in out
+    assert "attempts" not in out
+    assert (row["host"], row["attempts"], row["lost_s"]) == (platform.node(), 1, 0)
+    disturbed = {"attempts": 3, "lost_to": "node h left", "lost_s": 61.0}
+    kept = folder.records_file.read_text()
+    folder.write_records([{**one, **disturbed} for one in folder.records])
+    _, out, _ = cli("show", "job", row["train_key"], "--store", shared_store)
+    folder.records_file.write_text(kept)
+    assert "; 3 attempts, 1m 01s lost to: node h left" in out

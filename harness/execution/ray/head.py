@@ -1,0 +1,86 @@
+"""Whether the head of the cluster still answers, and what nodes it has: asked now and then, and never when it is gone.
+
+In: Ray. Out: nodes by id, or an error for people. A call of Ray's to a head that does not answer waits for forty seconds, so
+its port is tried first.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Any
+
+from harness.execution.executor import ExecutorLost
+from harness.execution.ray.losses import Node, read_nodes
+
+ASK_S = 1.0
+"""Seconds between two looks."""
+
+PATIENCE_S = 30.0
+"""Seconds without an answer after which the cluster counts as gone; the variable HARNESS_HEAD_TIMEOUT_S says otherwise."""
+
+
+class Head:
+    """The head of the cluster that this process belongs to.
+
+    Args:
+        ray: the module, connected.
+        name: the cluster's name for people, such as "the cluster at head:6379".
+    """
+
+    def __init__(self, ray: Any, name: str) -> None:
+        self.name = name
+        self.patience_s = float(os.environ.get("HARNESS_HEAD_TIMEOUT_S") or PATIENCE_S)
+        self._ray = ray
+        context = ray.get_runtime_context()
+        host, _, port = context.gcs_address.rpartition(":")
+        self._head = (host.strip("[]"), int(port))
+        self._here = context.get_node_id()
+        self._answered = self._looked = time.monotonic()
+        self.nodes: dict[str, Node] = {}
+        self.table: list[dict[str, Any]] = []
+        self.look()
+
+    def look(self) -> None:
+        """Read the nodes anew; they stay as they were where nobody answers."""
+        self._looked = time.monotonic()
+        if not self._listens():
+            return
+        try:
+            table = self._ray.nodes()
+        except Exception:  # whatever Ray raises for a head that has just gone
+            return
+        nodes = read_nodes(table)
+        if self._here in nodes and nodes[self._here].alive:  # else another head has taken the address
+            self.table, self.nodes = table, nodes
+            self._answered = time.monotonic()
+
+    def check(self) -> None:
+        """Look if it is time.
+
+        Raises:
+            ExecutorLost: the cluster has not answered for too long.
+        """
+        if time.monotonic() - self._looked < ASK_S:
+            return
+        self.look()
+        silent = time.monotonic() - self._answered
+        if silent > self.patience_s:
+            raise ExecutorLost(
+                f"{self.name} is gone: its head has not answered for {silent:.0f} s. What was finished is kept; the same "
+                "command goes on from there, on any cluster."
+            )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of `ray.nodes()`, at most a second old where the head answers."""
+        if time.monotonic() - self._looked >= ASK_S:
+            self.look()
+        return self.table
+
+    def _listens(self) -> bool:
+        try:
+            with socket.create_connection(self._head, timeout=2.0):
+                return True
+        except OSError:
+            return False
