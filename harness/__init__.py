@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from harness.api.inspect import inspect
     from harness.api.report import figures, report, write_page
     from harness.api.run import run
+    from harness.api.tune.run import tune
     from harness.api.verify import verify
     from harness.data.sources.base import register_source
     from harness.execution.local import LocalExecutor
@@ -80,6 +81,7 @@ __all__ = [
     "report_published",
     "run",
     "search",
+    "tune",
     "verify",
     "write_page",
 ]
@@ -102,6 +104,7 @@ _LAZY = {
     "report": "harness.api.report",
     "report_published": "harness.reporters.tables.published",
     "run": "harness.api.run",
+    "tune": "harness.api.tune.run",
     "verify": "harness.api.verify",
     "write_page": "harness.api.report",
 }

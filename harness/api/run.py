@@ -88,7 +88,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     monitor = make_monitor(resolved, plan, view)
     views, request = Views(view, monitor), resolved.request
     absent = _absent(resolved.context.store)
-    store = _checked_store(resolved, plan)
+    store = checked_store(resolved, plan)
     executor = make_executor(resolved, views, console)
     scheduler, claims = make_scheduler(resolved, plan, executor, views)
     folder = make_run_folder(resolved, store)
@@ -143,7 +143,7 @@ def make_scheduler(
     return scheduler, claims or contextlib.nullcontext()
 
 
-def _checked_store(resolved: Resolved, plan: Plan) -> Store:
+def checked_store(resolved: Resolved, plan: Plan) -> Store:
     """Return the store of a run for which everything is there that can be checked before it begins."""
     store = resolved.context.store
     check_name(resolved.request.name)

@@ -24,6 +24,7 @@ from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.status import status
 from harness.cli.stopping import Stopping
 from harness.cli.timeline import trace
+from harness.cli.tune import tune
 from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
@@ -67,6 +68,9 @@ app.command()(trace)
 
 
 app.command()(verify)
+
+
+app.command()(tune)
 
 
 app.command()(doctor)
@@ -151,33 +155,33 @@ def run(
     Examples: `harness run --suite digits` (runs anywhere, minutes), `harness run --suite digits --methods minimax,dit
     --ipc 10 --seeds 0,1,2,3,4`, `harness run --plugin mine.py --dry-run`, `harness run --config best.yaml --name tuned`.
     """
-    fields = dict(
-        suite=suite,
-        methods=options.names(methods),
-        ipc=options.numbers(ipc, "--ipc", 1),
-        bytes=options.names(size),
-        students=options.names(students),
-        protocol=protocol,
-        seeds=options.numbers(seeds, "--seeds", 0),
-        distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
-        executor=executor,
-        ray_address=ray_address,
-        wait_for_nodes=wait_for_nodes,
-        workers=workers,
-        job_timeout=job_timeout,
-        retries=retries,
-        device=device,
-        settings=settings or [],
-        plugins=tuple(str(p) for p in plugin or ()),
-        store=store,
-        data_root=data_root,
-        weights_root=weights_root,
-        scores=scores,
-        fresh=fresh,
-        name=name,
-        validation=validation,
-        validation_seed=validation_seed,
-    )
+    fields: dict[str, Any] = {
+        "suite": suite,
+        "methods": options.names(methods),
+        "ipc": options.numbers(ipc, "--ipc", 1),
+        "bytes": options.names(size),
+        "students": options.names(students),
+        "protocol": protocol,
+        "seeds": options.numbers(seeds, "--seeds", 0),
+        "distill_seeds": options.numbers(distill_seeds, "--distill-seeds", 0),
+        "executor": executor,
+        "ray_address": ray_address,
+        "wait_for_nodes": wait_for_nodes,
+        "workers": workers,
+        "job_timeout": job_timeout,
+        "retries": retries,
+        "device": device,
+        "settings": settings or [],
+        "plugins": tuple(str(p) for p in plugin or ()),
+        "store": store,
+        "data_root": data_root,
+        "weights_root": weights_root,
+        "scores": scores,
+        "fresh": fresh,
+        "name": name,
+        "validation": validation,
+        "validation_seed": validation_seed,
+    }
     request = make_request(config=config, **(options.given(context, fields) if config else fields))
     suites = members(request.suite)
     if suites is not None:

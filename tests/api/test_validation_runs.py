@@ -22,7 +22,9 @@ def only_train(monkeypatch):
     monkeypatch.setattr(Digits, "split", refuse)
 
 
-def test_a_run_on_a_validation_part_opens_no_test_split_and_is_repeated_by_its_file(only_train, cli, tiny_suite, tmp_path):
+def test_a_run_on_a_validation_part_opens_no_test_split_and_is_repeated_by_its_file(
+    only_train, cli, tiny_suite, tmp_path
+):
     store = tmp_path / "store"
     code, out, err = cli(
         "run", "--suite", tiny_suite, "--methods", "random_real", "--ipc", "1", "--executor", "local", "--store", store,
@@ -72,7 +74,9 @@ def test_a_plugin_that_a_request_names_is_loaded_by_a_run_of_it_only(cli, tmp_pa
     ],
 )
 def test_a_share_that_leaves_a_class_empty_is_one_message(cli, tmp_path, tiny_suite, share, said):
-    code, out, err = cli("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--executor", "local", "--validation", share)
+    code, out, err = cli(
+        "run", "--suite", tiny_suite, "--store", tmp_path / "s", "--executor", "local", "--validation", share
+    )
     assert (code, out) == (2, "")
     assert said in err
     assert "Traceback" not in err

@@ -32,7 +32,9 @@ def test_a_request_comes_back_as_it_was_but_for_the_name(written):
 
 
 def test_what_is_given_beside_the_file_wins(written):
-    path = written("suite: digits\nipc: [10]\nseeds: 3\nsettings:\n  minimax: {epochs: 4, lambda_r: 0.1}\n  dit.guidance: 2.0\n")
+    path = written(
+        "suite: digits\nipc: [10]\nseeds: 3\nsettings:\n  minimax: {epochs: 4, lambda_r: 0.1}\n  dit.guidance: 2.0\n"
+    )
     request = make_request(config=path, bytes=["8kB"], settings=["minimax.epochs=5"], seeds=None)
     assert (request.ipc, request.bytes, request.seeds) == (None, (8000,), (3,))
     assert request.settings == {"minimax": {"epochs": 5, "lambda_r": 0.1}, "dit": {"guidance": 2.0}}

@@ -84,7 +84,8 @@ class TuningFolder:
             if before.get("same") != about["same"]:
                 differing = ", ".join(_differing(before.get("same"), about["same"]))
                 raise UserError(
-                    f"--name {self.name!r}: a tuning of that name exists in {self.path.parent}, of another request ({differing}). "
+                    f"--name {self.name!r}: a tuning of that name exists in {self.path.parent}, of another "
+                    f"request ({differing}). "
                     "Choose another name, or leave it out."
                 )
         with writing(self.path):
@@ -156,7 +157,7 @@ def trials_frame(trials: Iterable[Trial]) -> pd.DataFrame:
         rows.append({**values, "device_s": sum(new.values()), **trial.options})
     columns = [name for name in Trial.__dataclass_fields__ if name not in ("jobs", "options")]
     frame = pd.DataFrame(rows, columns=None if rows else [*columns, "device_s"])
-    return frame.astype({name: float for name in ("score", "time_s", "wall_s")})
+    return frame.astype(dict.fromkeys(("score", "time_s", "wall_s"), float))
 
 
 def best_trial(trials: Iterable[Trial], method: str) -> Trial | None:

@@ -11,16 +11,23 @@ from pydantic import Field
 
 from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError
+from harness.core.text import parse_duration
 from harness.core.yaml_text import parse_yaml
 from harness.planning.request import RunRequest, make_request
 
 Objective = Literal["accuracy", "time"]
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smh])")
-
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-_OF_A_TRIAL = ("validation", "validation_seed", "executor", "workers", "ray_address", "name", "fresh", "scores", "console")
+_OF_A_TRIAL = (
+    "validation",
+    "validation_seed",
+    "executor",
+    "workers",
+    "ray_address",
+    "name",
+    "fresh",
+    "scores",
+    "console",
+)
 """Fields of a run that a tuning sets itself, or that have no place in it."""
 
 
@@ -29,13 +36,17 @@ class TuneRequest(ConfigModel):
 
     run: RunRequest = Field(description="the ordinary run that a trial is, with the options' default values")
     trials: int = Field(20, ge=1, le=100_000, description="trials of each method, the default options being the first")
-    time_s: float | None = Field(None, gt=0, description="seconds for each method, summed over its trials; none: no limit")
+    time_s: float | None = Field(
+        None, gt=0, description="seconds for each method, summed over its trials; none: no limit"
+    )
     metric: Literal["top1_last", "top1_best"] = Field("top1_last", description="accuracy that is tuned for")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="how options are chosen")
     space: dict[str, str] = Field(
         default_factory=dict, description="ranges in place of the declared ones, or of further options: METHOD.OPTION"
     )
-    tune_protocol: tuple[str, ...] = Field((), description="fields of the protocol that are tuned, for each method anew")
+    tune_protocol: tuple[str, ...] = Field(
+        (), description="fields of the protocol that are tuned, for each method anew"
+    )
     objectives: tuple[Objective, ...] = Field(("accuracy",), description="accuracy, or accuracy and distillation time")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the training split that trials are scored on")
     validation_seed: int = Field(0, ge=0, description="which images of the training split these are")
@@ -60,7 +71,7 @@ def make_tune_request(**fields: Any) -> TuneRequest:
     given["space"] = parse_space(given.get("space", ()))
     own = {name: given.pop(name) for name in list(given) if name in TuneRequest.model_fields}
     if "time" in given:
-        own["time_s"] = parse_span(given.pop("time"))
+        own["time_s"] = _seconds(given.pop("time"))
     for name in ("tune_protocol", "objectives"):
         if isinstance(own.get(name), str):
             own[name] = (own[name],)
@@ -108,20 +119,16 @@ def _flat(values: Any, where: str) -> dict[str, str]:
         if isinstance(value, Mapping):
             found |= {f"{key}.{option}": str(text) for option, text in value.items()}
         elif not re.fullmatch(r"[^.\s]+\.[^.\s]+", str(key)):
-            raise UserError(f"{where} {key!r}: expected METHOD.OPTION and a range, such as minimax.lambda_r=log(1e-4,1e-1).")
+            raise UserError(
+                f"{where} {key!r}: expected METHOD.OPTION and a range, such as minimax.lambda_r=log(1e-4,1e-1)."
+            )
         else:
             found[str(key)] = str(value)
     return found
 
 
-def parse_span(value: float | str) -> float:
-    """Return seconds from 90, "90s", "30m" or "2h".
-
-    Raises:
-        UserError: it is none of these, or 0.
-    """
-    found = _SPAN.fullmatch(value.strip()) if isinstance(value, str) else None
-    seconds = float(found[1]) * _SECONDS[found[2]] if found else value
-    if isinstance(seconds, str) or isinstance(seconds, bool) or not seconds > 0:
-        raise UserError(f"--time {value!r}: expected a number with its unit, such as 90s, 30m or 2h.")
-    return float(seconds)
+def _seconds(value: float | str) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise UserError(f"--time: {error}.") from None

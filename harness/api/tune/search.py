@@ -114,13 +114,15 @@ class MethodSearch:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         several = len(self.request.objectives) > 1
         space, storage = distributions(self.space), optuna.storages.InMemoryStorage()
-        directions = ["maximize", "minimize"][: len(self.request.objectives)]
+        directions: list[Any] = ["maximize", "minimize"][: len(self.request.objectives)]
         study = optuna.create_study(storage=storage, study_name="tuning", directions=directions)
         for trial in ended:
             if self.space.holds(trial.options):
                 study.add_trial(self._as_optuna(trial, space))
         seed = seeds.derive("tpe", self.space.method, self.request.seed, len(ended)) % 2**32
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(1, min(10, self.request.trials // _STARTUP)))
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=max(1, min(10, self.request.trials // _STARTUP))
+        )
         metric = ["score", "time_s"] if several else "score"
         mode = ["max", "min"] if several else "max"
         return OptunaSearch(
@@ -131,7 +133,7 @@ class MethodSearch:
         """Return a trial that ended as Optuna knows it: one that was stopped counts with what it had, as Ray Tune tells it."""
         import optuna
 
-        fields = {"params": encoded(self.space, trial.options), "distributions": space}
+        fields: dict[str, Any] = {"params": encoded(self.space, trial.options), "distributions": space}
         if trial.score is None or trial.time_s is None:
             return optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL, **fields)
         values = [trial.score, trial.time_s][: len(self.request.objectives)]
@@ -204,6 +206,16 @@ def _trainable(run: TrialFunction, space: MethodSpace) -> Callable[[dict[str, An
     return trial
 
 
+class _Here:
+    """Keeps a search out of what Ray Tune pickles of its callbacks, which nobody reads."""
+
+    def __init__(self, search: MethodSearch) -> None:
+        self.search = search
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
 def recorder(search: MethodSearch, first: int) -> Any:
     """Return a callback of Ray Tune that writes each trial down as it ends.
 
@@ -213,13 +225,18 @@ def recorder(search: MethodSearch, first: int) -> Any:
     """
     from ray import tune
 
+    here = _Here(search)
+    del search
+
     class Recorder(tune.Callback):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
             self.numbers: dict[str, int] = {}
             self.last: dict[str, dict[str, Any]] = {}
 
         def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            own = json.loads(trial.config["listed"])["number"] if "listed" in trial.config else first + len(self.numbers)
+            own = (
+                json.loads(trial.config["listed"])["number"] if "listed" in trial.config else first + len(self.numbers)
+            )
             self.numbers.setdefault(trial.trial_id, own)
 
         def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
@@ -237,7 +254,8 @@ def recorder(search: MethodSearch, first: int) -> Any:
             result = self.last.get(trial.trial_id)
             if number is None or (result is None and not error):
                 return  # the time was over before it had a record
-            search.end(_as_trial(search.space.method, number, _point(trial.config, search.space), result or {}, error))
+            space = here.search.space
+            here.search.end(_as_trial(space.method, number, _point(trial.config, space), result or {}, error))
 
     return Recorder()
 

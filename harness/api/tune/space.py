@@ -76,9 +76,8 @@ def method_space(
     declared = {option: found for option, found in declared_space(cls.Config).items() if option not in fixed}
     dimensions, notes = {}, []
     for option, dimension in {**declared, **asked}.items():
-        if option not in asked and not _holds(dimension, config[option]):
-            dimension = widened(dimension, config[option])
-            notes.append(f"{name}.{option}: {dimension}, so that the suite's {config[option]} is in it")
+        if option not in asked:
+            dimension = _with_default(f"{name}.{option}", dimension, config[option], notes)
         _check_values(cls.Config, name, option, dimension, config)
         dimensions[f"{name}.{option}"] = dimension
     default = {key: config[key.partition(".")[2]] for key in dimensions}
@@ -90,18 +89,25 @@ def _asked(model: type[Any], target: str, texts: Mapping[str, str]) -> dict[str,
     for option in texts:
         if option not in known:
             where = f"--space {target}.{option}"
-            raise UserError(f"{where}: unknown option {option!r}.{did_you_mean(option, known)} Known: {', '.join(known)}.")
+            raise UserError(
+                f"{where}: unknown option {option!r}.{did_you_mean(option, known)} Known: {', '.join(known)}."
+            )
     return {option: parse_dimension(text, f"--space {target}.{option}") for option, text in texts.items()}
 
 
-def widened(dimension: Dimension, value: Any) -> Dimension:
-    """Return a dimension that holds a further value; one that is no number joins a choice only."""
-    if dimension.scale == "choice":
-        return replace(dimension, values=(*dimension.values, value))
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _with_default(name: str, dimension: Dimension, value: Any, notes: list[str]) -> Dimension:
+    """Return a declared dimension, widened where the suite's value lies outside; a value that is no number stays outside."""
+    if _holds(dimension, value):
         return dimension
-    low, high = dimension.values
-    return replace(dimension, values=(min(low, value), max(high, value)))
+    if dimension.scale == "choice":
+        wider = replace(dimension, values=(*dimension.values, value))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = dimension.values
+        wider = replace(dimension, values=(min(low, value), max(high, value)))
+    else:
+        return dimension
+    notes.append(f"{name}: the declared {dimension} was widened to {wider}, to hold the suite's {value}.")
+    return wider
 
 
 def _check_values(model: type[Any], target: str, option: str, dimension: Dimension, config: Mapping[str, Any]) -> None:
@@ -129,9 +135,8 @@ def with_protocol(
                 f"--tune-protocol {name}: no range is declared for it; declared: {known}. Give one with "
                 f"--space 'protocol.{name}=log(LOW,HIGH)'."
             )
-        if name not in asked and not _holds(dimension, config[name]):
-            dimension = widened(dimension, config[name])
-            notes.append(f"protocol.{name}: {dimension}, so that the suite's {config[name]} is in it")
+        if name not in asked:
+            dimension = _with_default(f"protocol.{name}", dimension, config[name], notes)
         _check_values(Protocol, "protocol", name, dimension, config)
         dimensions[f"protocol.{name}"] = dimension
     default = space.default | {f"protocol.{name}": config[name] for name in dict.fromkeys([*names, *asked])}
@@ -150,7 +155,7 @@ def _at(dimension: Dimension, share: float) -> Any:
 def drawn(space: MethodSpace, seed: int, most: int) -> list[Point]:
     """Return up to `most` points by chance, none twice and none the default; the first of them do not depend on `most`."""
     stream = random.Random(seeds.derive("tune", space.method, seed))
-    seen, found = {_text(space.default)}, []
+    seen, found = {_text(space.default)}, list[Point]()
     while len(found) < most and space.dimensions:
         for _ in range(_TRIES):
             point = {name: _draw(dimension, stream) for name, dimension in space.dimensions.items()}
@@ -224,7 +229,8 @@ def distributions(space: MethodSpace) -> dict[str, Any]:
         elif dimension.scale == "integers":
             found[name] = IntDistribution(*dimension.values)
         else:
-            found[name] = FloatDistribution(*map(float, dimension.values), log=dimension.scale == "log")
+            low, high = map(float, dimension.values)
+            found[name] = FloatDistribution(low, high, log=dimension.scale == "log")
     return found
 
 

@@ -5,7 +5,6 @@ In: the request of a tuning, a method, values of its options. Out: a report afte
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -82,7 +81,7 @@ def run_trial(request: TuneRequest, method: str, point: Point) -> Iterator[Repor
     """
     resolved, plan = prepare(trial_request(request, method, point))
     rows = [row for row in plan.rows if row.method == method and not row.variant]
-    scores, times, jobs = [], [], {}
+    scores, times, jobs = list[float](), list[float](), dict[str, float]()
     for row in rows:
         if row.train is None:
             raise UserError(f"method {method!r} cannot run here: {row.skip}")
@@ -130,8 +129,12 @@ def _needed(plan: Plan, row: Row) -> dict[str, Any]:
     return {key: job for key, job in plan.jobs.items() if key in wanted}
 
 
-def timed(reports: Iterator[Report]) -> Iterator[tuple[Report, float]]:
-    """Yield each report with the seconds since the first was asked for."""
-    began = time.monotonic()
-    for report in reports:
-        yield report, time.monotonic() - began
+class OrdinaryTrials:
+    """The trial function of a tuning; small, so that it travels to any worker."""
+
+    def __init__(self, request: TuneRequest) -> None:
+        self.request = request
+
+    def __call__(self, method: str, point: Point) -> Iterator[Report]:
+        """Run a trial."""
+        return run_trial(self.request, method, point)

@@ -77,8 +77,8 @@ def gather(folder: RunFolder, tables: Mapping[str, Table]) -> dict[str, Any]:
     }
 
 
-def render(content: Mapping[str, Any]) -> str:
-    """Fill the template; every text of `content` is escaped, and only the page's own style and scripts may run."""
+def render(content: Mapping[str, Any], template: str = "page.html") -> str:
+    """Fill a template; every text of `content` is escaped, and only the page's own style and scripts may run."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -92,7 +92,7 @@ def render(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["as_json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False)
-    text = environment.get_template("page.html").render(
+    text = environment.get_template(template).render(
         content, style=Markup(style), scripts=[Markup(script) for script in scripts], policy=_policy(style, scripts)
     )
     # A path of a file may hold bytes that are no UTF-8; they must not cost the page.

@@ -1,0 +1,131 @@
+"""`harness tune`: options of methods, under equal budgets, on a part of the training split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from harness.cli import options
+from harness.cli.output import plain, print_tables
+from harness.core.errors import UserError
+
+
+def tune(
+    chosen: Annotated[
+        list[str] | None, typer.Argument(help="Methods, with commas or spaces, or `all`.", metavar="[METHODS]...")
+    ] = None,
+    methods: Annotated[str | None, typer.Option(help="The same as an option.")] = None,
+    suite: Annotated[str, typer.Option(help="Suite name, or path of a suite YAML.")] = "digits",
+    ipc: Annotated[str | None, typer.Option(help="Images per class, with commas; default: the suite's.")] = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials of each method, the default options being the first.")
+    ] = 20,
+    time: Annotated[
+        str | None, typer.Option(help="Time for each method, summed over its trials: `2h`; what ends first counts.")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="`top1_last`, or `top1_best`, the best evaluation.")] = "top1_last",
+    sampler: Annotated[str, typer.Option(help="`tpe`, `random`, or `grid`.")] = "tpe",
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Range of an option, `minimax.lambda_r=log(1e-4,1e-1)`, or a YAML file of them; repeatable."),
+    ] = None,
+    tune_protocol: Annotated[
+        str | None, typer.Option(help="Fields of the protocol, with commas, tuned for each method: `lr`.")
+    ] = None,
+    objectives: Annotated[str, typer.Option(help="`accuracy`, or `accuracy,time` for a Pareto front.")] = "accuracy",
+    validation: Annotated[float, typer.Option(help="Share of the training split that trials are scored on.")] = 0.2,
+    validation_seed: options.ValidationSeed = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Trials side by side; with `tpe` more than one changes which are tried.")
+    ] = 1,
+    early_stopping: Annotated[
+        bool, typer.Option(help="Stop trials whose first results are in the worse half (ASHA).")
+    ] = True,
+    final: Annotated[
+        bool, typer.Option(help="In the end run default and tuned options on the test split, and compare them.")
+    ] = True,
+    students: options.Students = None,
+    protocol: options.ProtocolName = None,
+    seeds: options.Seeds = None,
+    distill_seeds: options.DistillSeeds = None,
+    device: options.Device = "auto",
+    settings: options.Settings = None,
+    plugin: options.Plugins = None,
+    store: options.Store = "results",
+    data_root: options.DataRoot = "data",
+    weights_root: options.WeightsRoot = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the tuning; default: suite and a hash of the request.")
+    ] = None,
+) -> int:
+    """Tune options of methods under equal budgets, on a part of the training split; the test split comes after all tuning.
+
+    A tuning that was stopped goes on with the same command. What is tried: `harness show method NAME`.
+
+    Examples: `harness tune minimax --suite digits --ipc 10 --trials 20`, `harness tune --methods all --trials 20
+    --sampler random --workers 2`, `harness tune minimax --space 'minimax.lambda_r=log(1e-4,1e-1)' --no-final`.
+    """
+    from harness.api.tune import run as api_tune  # it imports matplotlib
+
+    prepared = api_tune.prepare_tuning(
+        api_tune.make_tune_request(
+            methods=_methods(chosen, methods),
+            suite=suite,
+            ipc=options.numbers(ipc, "--ipc", 1),
+            trials=trials,
+            time=time,
+            metric=metric,
+            sampler=sampler,
+            space=space or (),
+            tune_protocol=options.names(tune_protocol) or (),
+            objectives=options.names(objectives),
+            validation=validation,
+            validation_seed=validation_seed,
+            seed=seed,
+            workers=workers,
+            early_stopping=early_stopping,
+            final=final,
+            students=options.names(students),
+            protocol=protocol,
+            seeds=options.numbers(seeds, "--seeds", 0),
+            distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
+            device=device,
+            settings=settings or [],
+            plugins=tuple(str(p) for p in plugin or ()),
+            store=store,
+            data_root=data_root,
+            weights_root=weights_root,
+            name=name,
+        )
+    )
+    done = api_tune.run_tuning(prepared, Console(stderr=True))
+    _print(done)
+    return int(done.exit_code)
+
+
+def _methods(chosen: list[str] | None, named: str | None) -> tuple[str, ...]:
+    """Return the methods, from either place.
+
+    Raises:
+        UserError: none, or both.
+    """
+    if bool(chosen) == bool(named):
+        raise UserError("harness tune: name the methods once: `harness tune minimax,dit` or `--methods minimax,dit`.")
+    return options.names(named or ",".join(chosen or ())) or ()
+
+
+def _print(done: Any) -> None:
+    """Print the tables that are short, and where the files are."""
+    print_tables({name: table for name, table in done.tables.items() if not table.long})
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(plain(f"trials   {done.folder / 'trials.csv'}"))
+    for path in done.files.values():
+        console.print(plain(f"best     {path} (harness run --config {path})"))
+    console.print(plain(f"page     {done.page} (all of it in one file)"))
+    if done.failed:
+        Console(stderr=True).print(
+            f"[bold red]failed:[/] {done.failed} trials; their reasons are in the table of trials"
+        )
