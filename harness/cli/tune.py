@@ -57,6 +57,7 @@ def tune(
     store: options.Store = "results",
     data_root: options.DataRoot = "data",
     weights_root: options.WeightsRoot = None,
+    dry_run: options.DryRun = False,
     name: Annotated[
         str | None, typer.Option(help="Name of the tuning; default: suite and a hash of the request.")
     ] = None,
@@ -101,6 +102,9 @@ def tune(
             name=name,
         )
     )
+    if dry_run:
+        _print_plan(prepared)
+        return 0
     done = api_tune.run_tuning(prepared, Console(stderr=True))
     _print(done)
     return int(done.exit_code)
@@ -115,6 +119,23 @@ def _methods(chosen: list[str] | None, named: str | None) -> tuple[str, ...]:
     if bool(chosen) == bool(named):
         raise UserError("harness tune: name the methods once: `harness tune minimax,dit` or `--methods minimax,dit`.")
     return options.names(named or ",".join(chosen or ())) or ()
+
+
+def _print_plan(prepared: Any) -> None:
+    """Print what would be tuned."""
+    console = Console(soft_wrap=True, highlight=False)
+    request = prepared.request
+    console.print(plain(f"tuning {prepared.name}: {request.sampler}, {request.trials} trials of each method at most"))
+    console.print(plain(f"scored on: {prepared.resolved.source_text}"))
+    for space in prepared.spaces:
+        console.print(plain(f"{space.method}{'' if space.dimensions else ': nothing to tune, runs once'}"))
+        for option, dimension in space.dimensions.items():
+            console.print(plain(f"  {option}: {dimension}, default {space.default[option]}"))
+        for note in space.notes:
+            console.print(plain(f"  {note}"))
+    for method, why in prepared.skipped.items():
+        console.print(plain(f"{method}: skipped: {why}"))
+    console.print("Dry run: nothing was run or written.")
 
 
 def _print(done: Any) -> None:

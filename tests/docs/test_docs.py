@@ -120,7 +120,7 @@ def examples(tmp_path_factory):
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not wants_absent_data(c)])
 def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
-    """`run` and `evaluate` are planned, not run; the other commands run for real, in a folder of their own."""
+    """`run`, `evaluate` and `tune` are planned, not run; the other commands run for real, in a folder of their own."""
     words = shlex.split(command)[1:]
     if words[:2] == ["new", "method"]:
         words[words.index("--to") + 1] = str(tmp_path)
@@ -132,7 +132,7 @@ def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
         words = [str(folder / w) if w in WRITTEN else w for w in words]
     if words[0] == "evaluate":
         words[1] = str(request.getfixturevalue("a_store") / "exported")
-    if words[0] in ("run", "evaluate") and "--dry-run" not in words:
+    if words[0] in ("run", "evaluate", "tune") and "--dry-run" not in words:
         words.append("--dry-run")
     if words[:2] in (["show", "job"], ["show", "log"]):
         rows = harness.load_results("first", store=request.getfixturevalue("a_store")).set_index("method")
