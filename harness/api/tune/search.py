@@ -163,7 +163,10 @@ class MethodSearch:
             reuse_actors=True,
         )
         callback = recorder(self, first=max((trial.number for trial in self.ended()), default=-1) + 1)
-        run_config = tune.RunConfig(name="trials", storage_path=place, verbose=0, callbacks=[callback])
+        none = tune.CheckpointConfig(checkpoint_at_end=False)  # what is worth keeping lies in the store
+        run_config = tune.RunConfig(
+            name="trials", storage_path=place, verbose=0, callbacks=[callback], checkpoint_config=none
+        )
         trainable = tune.with_resources(_trainable(self.run_trial, self.space), needs)
         try:
             tune.Tuner(trainable, param_space=space, tune_config=config, run_config=run_config).fit()
@@ -192,18 +195,30 @@ def _point(config: dict[str, Any], space: MethodSpace) -> Point:
     return decoded(space, config)
 
 
-def _trainable(run: TrialFunction, space: MethodSpace) -> Callable[[dict[str, Any]], None]:
-    """Return what Ray Tune calls in an actor."""
+def _trainable(run: TrialFunction, space: MethodSpace) -> Any:
+    """Return the actor of a trial. A class of Ray Tune's, because its steps run in the main thread, as every job does."""
+    from ray import tune
 
-    def trial(config: dict[str, Any]) -> None:
-        from ray import tune
+    class TrialActor(tune.Trainable):  # type: ignore[misc, unused-ignore]
+        def setup(self, config: dict[str, Any]) -> None:
+            self.reports = run(space.method, _point(config, space))
+            self.wall_s = 0.0
 
-        began = time.monotonic()
-        for report in run(space.method, _point(config, space)):
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self.setup(new_config)
+            return True
+
+        def step(self) -> dict[str, Any]:
+            began = time.monotonic()
+            report = next(self.reports, None)
+            if report is None:
+                raise RuntimeError("it has no record")
+            self.wall_s += time.monotonic() - began
             values = asdict(report)
-            tune.report({**values, "jobs": json.dumps(values["jobs"]), "wall_s": time.monotonic() - began})
+            done = report.num_records == report.of_records
+            return {**values, "jobs": json.dumps(values["jobs"]), "wall_s": self.wall_s, "done": done}
 
-    return trial
+    return TrialActor
 
 
 class _Here:
@@ -279,9 +294,9 @@ def _as_trial(method: str, number: int, point: Point, result: dict[str, Any], er
 
 def _told(trial: Any) -> str:
     """Return in one line why a trial failed: its own words are in the last line of what Ray says."""
-    error = trial.get_pickled_error() if hasattr(trial, "get_pickled_error") else None
-    lines = [line for line in str(error or "the actor died").splitlines() if line.strip()]
-    return lines[-1].strip()[:2000]
+    error = trial.get_error()
+    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    return lines[-1].strip()[:2000] if lines else "its process ended without a word"
 
 
 @contextlib.contextmanager

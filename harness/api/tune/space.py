@@ -84,11 +84,14 @@ def method_space(
     return MethodSpace(name, dimensions, default, tuple(notes))
 
 
-def _asked(model: type[Any], target: str, texts: Mapping[str, str]) -> dict[str, Dimension]:
+def _asked(
+    model: type[Any], target: str, texts: Mapping[str, str], names: tuple[str, ...] = ()
+) -> dict[str, Dimension]:
+    """Return the user's ranges of a target's options; `names` are further options that must be known."""
     known = list(model.model_fields)
-    for option in texts:
+    for option in (*texts, *names):
         if option not in known:
-            where = f"--space {target}.{option}"
+            where = f"--space {target}.{option}" if option in texts else f"--tune-protocol {option}"
             raise UserError(
                 f"{where}: unknown option {option!r}.{did_you_mean(option, known)} Known: {', '.join(known)}."
             )
@@ -125,7 +128,11 @@ def with_protocol(
     Raises:
         UserError: an unknown field, one without a declared or given range, or a range that it refuses.
     """
-    asked, declared, config = _asked(Protocol, "protocol", texts), declared_space(Protocol), protocol.model_dump()
+    asked, declared, config = (
+        _asked(Protocol, "protocol", texts, names),
+        declared_space(Protocol),
+        protocol.model_dump(),
+    )
     dimensions, notes = dict(space.dimensions), list(space.notes)
     for name in dict.fromkeys([*names, *asked]):
         dimension = asked.get(name, declared.get(name))

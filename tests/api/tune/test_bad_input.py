@@ -4,7 +4,10 @@ import pytest
 
 CASES = {
     "unknown option": (["--space", "blend.noize=linear(0,1)"], "unknown option 'noize'. Did you mean 'noise'?"),
-    "unknown method in the space": (["--space", "blen.noise=linear(0,1)"], "'blen' is no method. Did you mean 'blend'?"),
+    "unknown method in the space": (
+        ["--space", "blen.noise=linear(0,1)"],
+        "'blen' is no method. Did you mean 'blend'?",
+    ),
     "another method in the space": (["--space", "dit.guidance=log(1,2)"], "'dit' is not among the methods"),
     "empty range": (["--space", "blend.noise=linear(1,1)"], "the range is empty: 1 is not below 1"),
     "no range": (["--space", "blend.noise=0.1"], "'0.1' is no range"),
@@ -34,7 +37,19 @@ def test_one_message_and_an_untouched_store(case, cli, tiny_suite, blend, tmp_pa
     chosen = [] if "--methods" in arguments else ["--methods", "blend"]
     store = tmp_path / "store"
     code, out, err = cli(
-        "tune", "--suite", tiny_suite, "--ipc", "1", "--plugin", blend, "--store", store, "--device", "cpu", *chosen, *arguments
+        "tune",
+        "--suite",
+        tiny_suite,
+        "--ipc",
+        "1",
+        "--plugin",
+        blend,
+        "--store",
+        store,
+        "--device",
+        "cpu",
+        *chosen,
+        *arguments,
     )
     assert code == 2, err
     assert said in " ".join(err.split())

@@ -9,23 +9,25 @@ from rich.console import Console
 
 from harness.api.tune.prepare import prepare_tuning
 from harness.api.tune.run import run_tuning
+from harness.api.tune.space import drawn
 from harness.core.errors import UserError
 from tests.helpers.support import ROOT
 from tests.helpers.tunings import FakeTrials
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_tpe_finds_a_known_best_option_and_random_search_has_the_same_budget(tuned, seed):
+def test_tpe_finds_a_known_best_option_and_random_search_has_the_same_budget(tuned, request_of, seed):
     found, begun = tuned(seed=seed, trials=20)
     assert len(begun) == len(found.trials) == 20
-    assert found.best["blend"]["blend.noise"] < 0.02
-    by_chance, begun = tuned(seed=seed, trials=20, sampler="random")
-    assert len(begun) == len(by_chance.trials) == 20
-    assert by_chance.best["blend"]["blend.noise"] < 0.3
-    assert found.trials["score"].max() >= by_chance.trials["score"].max() - 0.1
+    best = found.best["blend"]["blend.noise"]
+    assert best < 0.02
+    space = prepare_tuning(request_of(seed=seed, sampler="random")).spaces[0]
+    by_chance = [space.default, *drawn(space, seed, 19)]
+    assert len(by_chance) == 20
+    assert best < min(point["blend.noise"] for point in by_chance) < 0.2
 
 
-@pytest.mark.parametrize(("sampler", "num"), [("random", 9), ("grid", 8)])
+@pytest.mark.parametrize(("sampler", "num"), [("random", 9), ("grid", 9)])
 def test_two_workers_try_what_one_tries(tuned, sampler, num):
     trials = []
     for workers in (1, 2):
@@ -63,9 +65,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_killed_at_trial_7_and_started_again_it_has_20_trials_and_none_ran_twice(one_ray, request_of, tmp_path, sampler):
-    log, request = tmp_path / "begun", request_of(trials=20, sampler=sampler)
+def test_killed_at_trial_7_and_started_again_it_has_20_trials_and_none_ran_twice(one_ray, request_of, tmp_path):
+    log, request = tmp_path / "begun", request_of(trials=20)
     command = [sys.executable, "-c", _SCRIPT, log, request.model_dump_json()]
     killed = subprocess.run(command, cwd=ROOT, timeout=300, check=False, capture_output=True)
     assert killed.returncode == -9, killed.stderr.decode()[-2000:]
@@ -76,8 +77,6 @@ def test_killed_at_trial_7_and_started_again_it_has_20_trials_and_none_ran_twice
     assert len(begun) == 21  # the one that was cut off had no result, and was begun again
     whole = [*begun[:6], *begun[7:]]
     assert len({json.dumps(point) for point in whole}) == 20
-    if sampler == "random":
-        assert begun[7] == begun[6]
 
 
 def test_asha_stops_early_what_is_worse_at_first_but_never_the_default(tuned):
@@ -87,7 +86,10 @@ def test_asha_stops_early_what_is_worse_at_first_but_never_the_default(tuned):
     stopped = frame[frame["status"] == "stopped"]
     assert len(stopped)
     assert (stopped["num_records"] < 4).all()
-    assert done.best["blend"]["blend.noise"] == frame[frame["status"] == "done"].sort_values("score")["blend.noise"].iloc[-1]
+    assert (
+        done.best["blend"]["blend.noise"]
+        == frame[frame["status"] == "done"].sort_values("score")["blend.noise"].iloc[-1]
+    )
     every, _ = tuned(sampler="random", trials=12, records=4, early_stopping=False)
     assert (every.trials["status"] == "done").all()
 
@@ -123,18 +125,19 @@ def test_a_trial_that_fails_is_told_and_does_not_end_the_tuning(one_ray, request
 
 
 def test_what_it_leaves(tuned):
-    done, _ = tuned(trials=5, methods=("blend", "random_real", "all"))
-    methods = set(done.trials["method"])
-    assert {"blend", "random_real", "minimax"} <= methods
-    assert "full" not in methods
+    done, _ = tuned(trials=5, methods=("blend", "random_real"))
     assert done.trials.groupby("method").size()["random_real"] == 1
     table = done.tables["tuning"].display.set_index("Method")["Remark"]
     assert table["random_real"] == "nothing to tune"
     page = done.page.read_text()
-    for text in ("Tuning tiny-", "Pareto", "nothing to tune", "best.yaml", "data:image/png"):
-        assert (text in page) == (text != "Pareto"), text
+    for text in ("Tuning tiny-", "nothing to tune", "best.yaml", "data:image/"):
+        assert text in page, text
     assert "http-equiv" in page
     assert {path.name for path in done.folder.iterdir()} == {
         "best.yaml", "figures", "index.html", "tables", "trials.csv", "trials.jsonl", "tuning.json",
     }  # fmt: skip
-    assert {path.name for path in (done.folder / "figures").iterdir()} >= {"trials.png", "importance.png", "parallel_blend.png"}
+    assert {path.name for path in (done.folder / "figures").iterdir()} >= {
+        "trials.png",
+        "importance.png",
+        "parallel_blend.png",
+    }

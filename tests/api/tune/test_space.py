@@ -59,7 +59,11 @@ def test_ranges_come_from_the_command_line_or_a_file(tmp_path):
     path = tmp_path / "space.yaml"
     path.write_text(yaml.safe_dump({"minimax": {"lambda_r": "log(1e-4,1e-1)"}, "dit.guidance": "linear(1,4)"}))
     expected = {"minimax.lambda_r": "log(1e-4,1e-1)", "dit.guidance": "linear(1,4)"}
-    assert parse_space(str(path)) == parse_space(["minimax.lambda_r=log(1e-4,1e-1)", "dit.guidance=linear(1,4)"]) == expected
+    assert (
+        parse_space(str(path))
+        == parse_space(["minimax.lambda_r=log(1e-4,1e-1)", "dit.guidance=linear(1,4)"])
+        == expected
+    )
 
 
 def test_the_suites_value_is_in_the_space_and_what_is_set_is_not_tuned():
@@ -67,7 +71,7 @@ def test_the_suites_value_is_in_the_space_and_what_is_set_is_not_tuned():
     minimax, dit = found.spaces
     assert minimax.default["minimax.lambda_r"] == 0.02
     assert all(space.holds(space.default) for space in found.spaces)
-    assert any("lambda_r: the declared log(0.0001, 0.01) was widened to log(0.0001, 0.02)" in note for note in minimax.notes)
+    assert minimax.notes == dit.notes == ()
     assert dit.dimensions == {"dit.guidance": Dimension("log", (1.0, 8.0))}
     fixed = prepare_tuning(
         make_tune_request(methods="minimax", suite="digits", settings={"minimax.lambda_r": 0.01}, tune_protocol="lr")
@@ -86,3 +90,22 @@ def test_every_method_of_ours_with_options_to_choose_has_a_space_or_nothing_to_t
 
 def test_python_offers_it():
     assert callable(harness.tune)
+
+
+def test_a_declared_range_is_widened_to_hold_the_suites_value_and_says_so():
+    request = make_tune_request(methods=("dit", "dm"), suite="digits", ipc=10, protocol="idc", tune_protocol="lr")
+    dit, dm = prepare_tuning(request).spaces
+    assert dit.default["protocol.lr"] == dm.default["protocol.lr"] == 0.02
+    assert dm.default["dm.lr"] is None
+    assert not dm.holds(dm.default)
+    assert dm.notes == ()
+
+
+def test_a_value_beyond_a_declared_range_widens_it(tmp_path, tiny_suite):
+    values = yaml.safe_load(tiny_suite.read_text())
+    values["method_overrides"]["dit"]["guidance"] = 9.5
+    path = tmp_path / "wide.yaml"
+    path.write_text(yaml.safe_dump(values))
+    (space,) = prepare_tuning(make_tune_request(methods="dit", suite=path)).spaces
+    assert space.dimensions["dit.guidance"] == Dimension("log", (1.0, 9.5))
+    assert space.notes == ("dit.guidance: the declared log(1, 8) was widened to log(1, 9.5), to hold the suite's 9.5.",)

@@ -41,7 +41,10 @@ def test_a_trial_reports_a_running_mean_and_opens_no_test_split(only_train, exec
     assert 0 <= reports[1].score <= 100
     assert set(reports[0].jobs) < set(reports[1].jobs)
     assert all(seconds > 0 for seconds in reports[1].jobs.values())
-    assert executed == ["synthesize blend ipc 1 seed 0", *(f"train blend ipc 1 set 0 convnet3 seed {i}" for i in (0, 1))]
+    assert executed == [
+        "synthesize blend ipc 1 seed 0",
+        *(f"train blend ipc 1 set 0 convnet3 seed {i}" for i in (0, 1)),
+    ]
     assert list(run_trial(request, "blend", {"blend.noise": 0.0})) == reports
     assert len(executed) == 3
 
