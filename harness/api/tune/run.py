@@ -14,7 +14,7 @@ from harness.api.tune.request import TuneRequest, make_tune_request
 from harness.api.tune.results import Tuning, check_free, finish
 from harness.api.tune.search import MethodSearch, ray_for
 from harness.api.tune.trial import OrdinaryTrials, TrialFunction
-from harness.core.text import duration, without_controls
+from harness.core.text import duration, times, without_controls
 
 
 def tune(*, console: Console | None = None, **fields: Any) -> Tuning:
@@ -50,7 +50,7 @@ def run_tuning(prepared: Prepared, console: Console, trial: TrialFunction | None
     check_free(folder)
     folder.begin({"request": request.model_dump(mode="json"), "same": prepared.same})
     ended = folder.trials()
-    console.print(f"tuning {folder.name}: {len(ended)} trials have ended already", highlight=False)
+    console.print(f"tuning {folder.name}: {times(len(ended), 'trial')} ended earlier", highlight=False)
     for space in prepared.spaces:
         for note in space.notes:
             console.print(Text(without_controls(note)), soft_wrap=True)

@@ -74,7 +74,7 @@ def method_space(
     """
     asked = _asked(cls.Config, name, texts)
     declared = {option: found for option, found in declared_space(cls.Config).items() if option not in fixed}
-    dimensions, notes = {}, []
+    dimensions, notes = dict[str, Dimension](), list[str]()
     for option, dimension in {**declared, **asked}.items():
         if option not in asked:
             dimension = _with_default(f"{name}.{option}", dimension, config[option], notes)
