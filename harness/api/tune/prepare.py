@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.api.run import prepare
+from harness.api.tune.actors import Resources
 from harness.api.tune.folder import check_name
 from harness.api.tune.request import TuneRequest
-from harness.api.tune.search import Resources
 from harness.api.tune.space import MethodSpace, grid, method_space, with_protocol
 from harness.core.errors import UserError, did_you_mean
 from harness.core.io import canonical_json

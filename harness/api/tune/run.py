@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.api.run import checked_store
+from harness.api.tune.actors import ray_for
 from harness.api.tune.folder import Trial, TuningFolder
 from harness.api.tune.prepare import Prepared, prepare_tuning
 from harness.api.tune.request import TuneRequest, make_tune_request
 from harness.api.tune.results import Tuning, check_free, finish
-from harness.api.tune.search import MethodSearch, ray_for
+from harness.api.tune.search import MethodSearch
 from harness.api.tune.trial import OrdinaryTrials, TrialFunction
 from harness.core.text import duration, times, without_controls
 

@@ -6,40 +6,21 @@ What Ray Tune itself writes lies in a temporary folder and is thrown away: a tun
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from typing import Any
 
+from harness.api.tune.actors import Resources, recorder, trial_actor
 from harness.api.tune.folder import Trial, TuningFolder
 from harness.api.tune.request import TuneRequest
-from harness.api.tune.space import MethodSpace, Point, decoded, distributions, drawn, encoded, grid
+from harness.api.tune.space import MethodSpace, Point, distributions, drawn, encoded, grid
 from harness.api.tune.trial import TrialFunction
 from harness.core import seeds
-from harness.execution.ray.join import join
-
-_QUIET = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command, as that of a run
-    "TUNE_WARN_THRESHOLD_S": "1000",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 _STARTUP = 4
 """One trial in so many is drawn by chance before TPE begins, ten at most."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one trial asks of Ray."""
-
-    cpus: float = 1.0
-    gpus: float = 0.0
 
 
 class MethodSearch:
@@ -162,12 +143,13 @@ class MethodSearch:
             time_budget_s=self._time_left(),
             reuse_actors=True,
         )
-        callback = recorder(self, first=max((trial.number for trial in self.ended()), default=-1) + 1)
+        first = max((trial.number for trial in self.ended()), default=-1) + 1
+        callback = recorder(self.space, self.end, first)
         none = tune.CheckpointConfig(checkpoint_at_end=False)  # what is worth keeping lies in the store
         run_config = tune.RunConfig(
             name="trials", storage_path=place, verbose=0, callbacks=[callback], checkpoint_config=none
         )
-        trainable = tune.with_resources(_trainable(self.run_trial, self.space), needs)
+        trainable = tune.with_resources(trial_actor(self.run_trial, self.space), needs)
         try:
             tune.Tuner(trainable, param_space=space, tune_config=config, run_config=run_config).fit()
         finally:
@@ -186,135 +168,3 @@ def _asha() -> Any:
     return ASHAScheduler(
         time_attr="num_records", metric="score", mode="max", max_t=10**6, grace_period=1, reduction_factor=2
     )
-
-
-def _point(config: dict[str, Any], space: MethodSpace) -> Point:
-    """Return the values of the options that Ray Tune asks for."""
-    if "listed" in config:
-        return dict(json.loads(config["listed"])["options"])
-    return decoded(space, config)
-
-
-def _trainable(run: TrialFunction, space: MethodSpace) -> Any:
-    """Return the actor of a trial. A class of Ray Tune's, because its steps run in the main thread, as every job does."""
-    from ray import tune
-
-    class TrialActor(tune.Trainable):  # type: ignore[misc, unused-ignore]
-        def setup(self, config: dict[str, Any]) -> None:
-            self.reports = run(space.method, _point(config, space))
-            self.wall_s = 0.0
-
-        def reset_config(self, new_config: dict[str, Any]) -> bool:
-            self.setup(new_config)
-            return True
-
-        def step(self) -> dict[str, Any]:
-            began = time.monotonic()
-            report = next(self.reports, None)
-            if report is None:
-                raise RuntimeError("it has no record")
-            self.wall_s += time.monotonic() - began
-            values = asdict(report)
-            done = report.num_records == report.of_records
-            return {**values, "jobs": json.dumps(values["jobs"]), "wall_s": self.wall_s, "done": done}
-
-    return TrialActor
-
-
-class _Here:
-    """Keeps a search out of what Ray Tune pickles of its callbacks, which nobody reads."""
-
-    def __init__(self, search: MethodSearch) -> None:
-        self.search = search
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-
-def recorder(search: MethodSearch, first: int) -> Any:
-    """Return a callback of Ray Tune that writes each trial down as it ends.
-
-    Args:
-        search: what the trials belong to.
-        first: number of the first one that has none yet; they are numbered as they begin.
-    """
-    from ray import tune
-
-    here = _Here(search)
-    del search
-
-    class Recorder(tune.Callback):  # type: ignore[misc, unused-ignore]
-        def __init__(self) -> None:
-            self.numbers: dict[str, int] = {}
-            self.last: dict[str, dict[str, Any]] = {}
-
-        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            own = (
-                json.loads(trial.config["listed"])["number"] if "listed" in trial.config else first + len(self.numbers)
-            )
-            self.numbers.setdefault(trial.trial_id, own)
-
-        def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
-            if "score" in result:
-                self.last[trial.trial_id] = result
-
-        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            self._end(trial, "")
-
-        def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            self._end(trial, _told(trial))
-
-        def _end(self, trial: Any, error: str) -> None:
-            number = self.numbers.get(trial.trial_id)
-            result = self.last.get(trial.trial_id)
-            if number is None or (result is None and not error):
-                return  # the time was over before it had a record
-            space = here.search.space
-            here.search.end(_as_trial(space.method, number, _point(trial.config, space), result or {}, error))
-
-    return Recorder()
-
-
-def _as_trial(method: str, number: int, point: Point, result: dict[str, Any], error: str) -> Trial:
-    num, of = result.get("num_records", 0), result.get("of_records", 0)
-    return Trial(
-        method=method,
-        number=number,
-        options=point,
-        status="failed" if error else "done" if num == of else "stopped",
-        score=None if error else result["score"],
-        time_s=None if error else result["time_s"],
-        num_records=num,
-        of_records=of,
-        wall_s=result.get("wall_s", 0.0),
-        jobs=json.loads(result.get("jobs", "{}")),
-        error=error,
-    )
-
-
-def _told(trial: Any) -> str:
-    """Return in one line why a trial failed: its own words are in the last line of what Ray says."""
-    error = trial.get_error()
-    lines = [line for line in str(error or "").splitlines() if line.strip()]
-    return lines[-1].strip()[:2000] if lines else "its process ended without a word"
-
-
-@contextlib.contextmanager
-def ray_for(workers: int, resources: Resources) -> Iterator[None]:
-    """Start a Ray of this tuning, unless one runs in this process already; Tune's own messages stay away.
-
-    Raises:
-        UserError: it cannot be started.
-    """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    join(None, max(1, round(workers * resources.cpus)))
-    try:
-        yield
-    finally:
-        ray.shutdown()

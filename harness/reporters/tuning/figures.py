@@ -27,6 +27,9 @@ _WHAT = "Accuracy on the validation part of the training split; the test split w
 
 _STATUS = {"done": ("o", "whole trial"), "stopped": ("v", "stopped early")}
 
+_PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
+"""Behind a text that lines cross."""
+
 Options = Mapping[str, Sequence[str]]
 """Columns METHOD.OPTION of each method that has any."""
 
@@ -124,7 +127,7 @@ def _parallel(name: str, method: str, rows: pd.DataFrame, options: list[str]) ->
     for x, (_, ends) in enumerate(axes):
         ax.axvline(x, color=GREY, linewidth=0.8, zorder=0)
         for height, text in ends:
-            ax.text(x, height, f" {text}", fontsize=7, va="center", color=GREY)
+            ax.text(x + 0.02, height, text, fontsize=7, va="center", color=GREY, bbox=_PAPER, zorder=5)
     ax.set_xticks(range(len(axes)), [*(_bare(option, method) for option in options), "accuracy (%)"])
     ax.set_yticks([])
     ax.grid(visible=False)

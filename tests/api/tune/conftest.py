@@ -5,10 +5,10 @@ import json
 import pytest
 from rich.console import Console
 
+from harness.api.tune.actors import Resources, ray_for
 from harness.api.tune.prepare import prepare_tuning
 from harness.api.tune.request import make_tune_request
 from harness.api.tune.run import run_tuning
-from harness.api.tune.search import Resources, ray_for
 from tests.helpers.tunings import BLEND, FakeTrials
 
 

@@ -80,7 +80,10 @@ def records(means, seeds, config):
 
 
 def test_default_and_tuned_are_compared_method_by_method_with_the_leaderboards_test():
-    default, tuned = records({"dit": 50, "dm": 60, "d3m": 40}, 5, "{}"), records({"dit": 55, "dm": 60.0, "d3m": 40}, 5, '{"a": 1}')
+    default, tuned = (
+        records({"dit": 50, "dm": 60, "d3m": 40}, 5, "{}"),
+        records({"dit": 55, "dm": 60.0, "d3m": 40}, 5, '{"a": 1}'),
+    )
     tuned.loc[tuned["method"] == "dm", "top1_last"] += [0.3, -0.2, 0.1, -0.4, 0.2]
     tuned.loc[tuned["method"] == "dit", "top1_last"] += [0.1, -0.1, 0.05, 0, 0.02]
     table = comparison("t", default, tuned, "top1_last", same=["d3m"])
@@ -102,5 +105,10 @@ def test_figures_are_drawn_for_what_there_is():
     trials.loc[5, ["status", "score", "time_s"]] = ["failed", np.nan, np.nan]
     options = {"dit": ["dit.a", "dit.b", "dit.c"], "dm": ["dm.a", "dm.b", "dm.c"]}
     with style():
-        assert list(dict(tuning_figures("t", trials, options, time=True))) == ["trials", "importance", "parallel_dit", "pareto"]
+        assert list(dict(tuning_figures("t", trials, options, time=True))) == [
+            "trials",
+            "importance",
+            "parallel_dit",
+            "pareto",
+        ]
         assert list(dict(tuning_figures("t", trials, {}, time=False))) == []
