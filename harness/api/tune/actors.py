@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.api.tune.folder import Trial
@@ -140,8 +142,9 @@ def _as_trial(method: str, number: int, point: Point, result: dict[str, Any], er
 
 def _told(trial: Any) -> str:
     """Return in one line why a trial failed: its own words are in the last line of what Ray says."""
-    error = trial.get_error()
-    lines = [line for line in str(error or "").splitlines() if line.strip()]
+    file = trial.error_file  # on this machine; what Tune copies from there comes later
+    text = Path(file).read_text(encoding="utf-8", errors="replace") if file and Path(file).is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip()[:2000] if lines else "its process ended without a word"
 
 
@@ -156,11 +159,14 @@ def ray_for(workers: int, resources: Resources) -> Iterator[None]:
         os.environ.setdefault(name, value)
     import ray
 
-    if ray.is_initialized():
-        yield
-        return
-    join(None, max(1, round(workers * resources.cpus)))
+    own, log = not ray.is_initialized(), logging.getLogger("ray.tune")
+    level = log.level
+    if own:
+        join(None, max(1, round(workers * resources.cpus)))
+    log.setLevel(logging.CRITICAL)  # a trial that failed is told in one line of ours
     try:
         yield
     finally:
-        ray.shutdown()
+        log.setLevel(level)
+        if own:
+            ray.shutdown()

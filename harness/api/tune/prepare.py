@@ -69,7 +69,7 @@ def prepare_tuning(request: TuneRequest) -> Prepared:
     check_name(request.name)
     if members(request.run.suite) is not None:
         raise UserError(f"--suite {request.run.suite}: several suites; a tuning has one.")
-    update = {"validation": request.validation, "validation_seed": request.validation_seed}
+    update = {"validation": request.validation, "validation_seed": request.validation_seed, "executor": "ray"}
     resolved, plan = prepare(request.run.model_copy(update=update))
     methods = [m for m in resolved.plan_input.methods if not _all_data(m, request)]
     _check_targets(request, methods)

@@ -17,18 +17,8 @@ from harness.planning.request import RunRequest, make_request
 
 Objective = Literal["accuracy", "time"]
 
-_OF_A_TRIAL = (
-    "validation",
-    "validation_seed",
-    "executor",
-    "workers",
-    "ray_address",
-    "name",
-    "fresh",
-    "scores",
-    "console",
-)
-"""Fields of a run that a tuning sets itself, or that have no place in it."""
+_NOT_HERE = ("ray_address", "wait_for_nodes", "job_timeout", "fresh", "scores", "config")
+"""Fields of a run that have no place in a tuning."""
 
 
 class TuneRequest(ConfigModel):
@@ -61,8 +51,8 @@ def make_tune_request(**fields: Any) -> TuneRequest:
     """Build a request from Python or the command line.
 
     Args:
-        **fields: those of `TuneRequest`, and of `RunRequest` those that an ordinary run has: methods, suite, ipc, ...;
-            `time` as seconds or "2h" in place of time_s; None: as if left out.
+        **fields: those of `TuneRequest`, and of `RunRequest` those that an ordinary run has: methods, suite, ipc, ... (its
+            `executor` is that of the two runs in the end); `time` as seconds or "2h" in place of time_s; None: as if left out.
 
     Raises:
         UserError: an unknown field or a value of the wrong kind.
@@ -75,9 +65,9 @@ def make_tune_request(**fields: Any) -> TuneRequest:
     for name in ("tune_protocol", "objectives"):
         if isinstance(own.get(name), str):
             own[name] = (own[name],)
-    for name in _OF_A_TRIAL:
+    for name in _NOT_HERE:
         if name in given:
-            raise UserError(f"tune: field {name!r} belongs to `harness run`; a tuning sets it for its trials.")
+            raise UserError(f"tune: field {name!r} belongs to `harness run`, not to a tuning.")
     own["run"] = make_request(**given)
     request: TuneRequest = checked(TuneRequest, own, "tune")
     if request.objectives not in (("accuracy",), ("accuracy", "time")):

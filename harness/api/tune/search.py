@@ -60,13 +60,15 @@ class MethodSearch:
         return [self.space.default, *others]
 
     def run(self) -> None:
-        """Run the trials that have not ended yet, as many as the request says."""
-        there = {trial.number for trial in self.ended()}
+        """Run the trials that have not ended yet, as many as the request says; those that failed earlier once more."""
+        failed = {trial.number: trial.options for trial in self.ended() if trial.status == "failed"}
+        there = {trial.number for trial in self.ended()} - set(failed)
         if 0 not in there:  # to its end, whatever it scores: all others are compared with it
             self._fit_list([(0, self.space.default)], stop_early=False)
         if not self.space.dimensions:
             return
         if self.request.sampler == "tpe":
+            self._fit_list([(i, point) for i, point in failed.items() if i], stop_early=True)
             self._fit_tpe()
         else:
             todo = [(i, point) for i, point in enumerate(self.listed()) if i and i not in there]

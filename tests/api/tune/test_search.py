@@ -122,6 +122,9 @@ def test_a_trial_that_fails_is_told_and_does_not_end_the_tuning(one_ray, request
     assert failed["error"].str.contains("too much noise").all()
     assert failed["score"].isna().all()
     assert (done.exit_code, done.failed) == (0, 2)
+    healed = run_tuning(prepare_tuning(request), Console(quiet=True), FakeTrials(tmp_path / "begun again"))
+    assert len((tmp_path / "begun again").read_text().splitlines()) == 2
+    assert (len(healed.trials), healed.failed) == (5, 0)
 
 
 def test_what_it_leaves(tuned):

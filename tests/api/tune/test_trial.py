@@ -1,12 +1,16 @@
 """A trial is an ordinary run on the validation part: it never opens the test split, and equal work is never done twice."""
 
 import pytest
+from rich.console import Console
 
 import harness
+from harness.api.tune.prepare import prepare_tuning
 from harness.api.tune.request import make_tune_request
+from harness.api.tune.run import run_tuning
 from harness.api.tune.trial import TrialFailed, run_trial
 from harness.data.sources.digits import Digits
 from harness.execution import local
+from tests.helpers.tunings import BLEND
 
 
 @pytest.fixture
@@ -58,25 +62,23 @@ def test_a_trial_that_opens_the_test_split_fails(only_train, request_of):
 
 
 @pytest.mark.slow
-def test_a_tuning_end_to_end_compares_default_and_best_on_the_test_split(cli, tiny_suite, blend, tmp_path):
+def test_a_tuning_end_to_end_compares_default_and_best_on_the_test_split(one_ray, request_of, blend, tmp_path):
+    blend.write_text(BLEND.replace("Field(0.5", "Field(1.0"))  # by default nothing but noise
+    request = request_of(
+        seeds=(0, 1, 2), trials=4, settings={"protocol.lr": 0.05}, name="noise", final=True, executor="local"
+    )
+    done = run_tuning(prepare_tuning(request), Console(quiet=True))
+    line = done.tables["comparison"].frame.iloc[0]
+    assert (line["method"], line["num_pairs"], done.exit_code) == ("blend", 3, 0)
+    assert line["tuned_low"] < line["tuned_percent"] < line["tuned_high"]
+    assert "Default and tuned on the test split" in done.page.read_text()
     store = tmp_path / "store"
-    command = (
-        "tune", "blend", "--suite", tiny_suite, "--ipc", "1", "--seeds", "0,1,2", "--trials", "4", "--plugin", blend, "--store",
-        store, "--device", "cpu", "--name", "noise", "--set", "protocol.lr=0.05",
-    )  # fmt: skip
-    code, out, err = cli(*command)
-    assert code == 0, err
-    told = " ".join(out.split())
-    assert "Default and tuned on the test split" in told
-    assert "Pairs" in told
     default, tuned = (harness.load_results(f"noise-{what}", store) for what in ("default", "tuned"))
     assert set(default["source"]) == set(tuned["source"])
     assert "validation" not in default["source"].iloc[0]
     assert default["config"].iloc[0] != tuned["config"].iloc[0]
-    best = store / "tunings" / "noise" / "best.yaml"
-    code, _, err = cli("run", "--config", best, "--executor", "local", "--name", "mine")
-    assert code == 0, err
-    assert harness.load_results("mine", store)["cached"].all()
+    again = harness.run(config=done.files["best.yaml"], console=Console(quiet=True), name="mine")
+    assert harness.load_results(again)["cached"].all()
 
 
 def test_a_request_of_a_run_has_no_place_in_a_tuning():
