@@ -25,6 +25,7 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the command, as that of a run
     "TUNE_WARN_THRESHOLD_S": "1000",
     "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 
 
@@ -47,8 +48,11 @@ def trial_actor(run: TrialFunction, space: MethodSpace) -> Any:
     """Return the actor of a trial. A class of Ray Tune's, because its steps run in the main thread, as every job does."""
     from ray import tune
 
+    place = os.getcwd()
+
     class TrialActor(tune.Trainable):  # type: ignore[misc, unused-ignore]
         def setup(self, config: dict[str, Any]) -> None:
+            os.chdir(place)  # paths of the request start where the command was typed
             self.reports = run(space.method, _point(config, space))
             self.wall_s = 0.0
 

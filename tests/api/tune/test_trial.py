@@ -62,10 +62,21 @@ def test_a_trial_that_opens_the_test_split_fails(only_train, request_of):
 
 
 @pytest.mark.slow
-def test_a_tuning_end_to_end_compares_default_and_best_on_the_test_split(one_ray, request_of, blend, tmp_path):
+def test_a_tuning_end_to_end_compares_default_and_best_on_the_test_split(
+    one_ray, request_of, blend, tmp_path, monkeypatch
+):
+    """Paths of the request start from the working directory, in workers too."""
+    monkeypatch.chdir(tmp_path)
     blend.write_text(BLEND.replace("Field(0.5", "Field(1.0"))  # by default nothing but noise
     request = request_of(
-        seeds=(0, 1, 2), trials=4, settings={"protocol.lr": 0.05}, name="noise", final=True, executor="local"
+        seeds=(0, 1, 2),
+        trials=4,
+        settings={"protocol.lr": 0.05},
+        name="noise",
+        final=True,
+        executor="local",
+        store="store",
+        plugins="blend.py",
     )
     done = run_tuning(prepare_tuning(request), Console(quiet=True))
     line = done.tables["comparison"].frame.iloc[0]
