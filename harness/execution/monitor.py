@@ -184,7 +184,7 @@ class Monitor(View):
     def _offer(self, now: float) -> None:
         """Count the time that passed as offered by the machines; ask now and then which there are."""
         machines = self.usage.machines
-        if now - self._asked >= ASK_MACHINES_S:
+        if not machines or now - self._asked >= ASK_MACHINES_S:
             self._asked = now
             with contextlib.suppress(Exception):  # the cluster does not answer
                 machines = self._machines()

@@ -15,7 +15,7 @@ from tests.helpers.made_status import KEYS, make_status, make_watched
 
 
 def shown(now=1100.0, width=80, **changes):
-    return screen(Watched("runs/r", make_status(**changes)), now, width).plain
+    return screen(Watched("runs/r", make_status(**changes)), now, width, "r --store here").plain
 
 
 def test_a_running_run_fits_a_terminal():
@@ -59,7 +59,7 @@ def test_a_run_that_ended_says_when_and_where_it_lies():
     assert lines[3] == "in runs/r"
     assert "jobs     9 of 12 done, 1 failed, 2 cannot run without them" in lines
     assert "fit dm: out of memory" in lines
-    assert lines[-1] == "what one printed: harness logs r 'fit dm'"
+    assert lines[-1] == "what one printed: harness logs r --store here 'fit dm'"
 
 
 def test_a_quiet_job_is_seen():
