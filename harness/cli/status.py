@@ -165,6 +165,8 @@ def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     for row, (name, use) in enumerate(about.use.items()):
         machines = f", on {hosts} machines" if hosts > 1 else ""
         yield f"{'' if row else 'devices':<8} {_used(name, use, works)}{machines}"
+    if about.waits and works:
+        yield f"waits    {about.waits}"
     if about.num_losses:
         tries = "1 try" if about.num_losses == 1 else f"{about.num_losses:,} tries"
         last = f"; the last {_when(about.losses[-1], now)}: {about.losses[-1].why}" if about.losses else ""

@@ -50,6 +50,11 @@ def test_a_driver_without_a_sign_of_life_is_said_to_be_gone():
     assert not any("doing" in line for line in lines)
 
 
+def test_what_a_run_waits_for_is_a_line_while_it_runs():
+    assert "waits    fit a asks for 64 CPUs" in shown(waits="fit a asks for 64 CPUs").splitlines()
+    assert "waits" not in shown(now=1200.0, waits="fit a asks for 64 CPUs")
+
+
 def test_a_run_that_ended_says_when_and_where_it_lies():
     counts = {"done": 9, "failed": 1, "blocked": 2}
     failure = {"key": "a", "kind": "fit", "title": "fit dm", "at": 1.0, "why": "out of memory"}
