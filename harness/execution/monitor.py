@@ -70,7 +70,7 @@ class Surroundings:
     seconds_left: Callable[[], float | None]
     warn: Callable[[str], None]
     live_log: Callable[[Job], str]
-    upload: Callable[[Path], None] | None = None
+    upload: Callable[[Path], object] | None = None
     beat_s: float = BEAT_S
     quiet_s: float = 600.0
 
