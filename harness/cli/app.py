@@ -48,30 +48,6 @@ app = typer.Typer(
 )
 
 
-app.add_typer(data_app)
-
-
-app.command()(evaluate)
-
-
-app.command()(export)
-
-
-app.command()(status)
-
-
-app.command()(logs)
-
-
-app.command()(trace)
-
-
-app.command()(verify)
-
-
-app.command()(doctor)
-
-
 def main() -> NoReturn:
     """Entry point: what the user got wrong is one message and exit code 2; a signal ends a run as Ctrl-C does."""
     stopping = Stopping()
@@ -360,6 +336,11 @@ def new(
     console.print(f"test it  python -m pytest {test}")
     console.print("keep it  move the file into methods/; no list needs editing")
     return 0
+
+
+for command in (evaluate, export, status, logs, trace, verify, doctor):  # below the commands of this file in --help
+    app.command()(command)
+app.add_typer(data_app)
 
 
 if __name__ == "__main__":
