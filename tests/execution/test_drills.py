@@ -164,6 +164,7 @@ def test_a_node_that_is_lost_costs_only_the_work_since_the_last_checkpoint(undis
         plan.fit_until(10, process)
         second = cluster.add(num_cpus=4)
         cluster.remove(first)
+        assert_no_worker_goes_on(plan, cluster)
         plan.allow("fit", STEPS)
         wait_for(lambda: len(training_now(store)) == 4, process, plan.log)
         cluster.remove(second)

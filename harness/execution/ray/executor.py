@@ -179,7 +179,7 @@ class RayExecutor:
 
     def _explain(self, job: Job, error: Exception) -> Outcome:
         """Return how a job ended whose task raised."""
-        self._head.look()
+        self._head.look_after_loss()
         words = read_last_words(last_words_file(self.context.store, job.key))
         return as_outcome(job.key, error, self._seen.where(job.key, patience_s=2.0), self._head.nodes, words)
 
