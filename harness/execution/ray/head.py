@@ -35,6 +35,9 @@ class Head:
     Args:
         ray: the module, connected.
         name: the cluster's name for people, such as "the cluster at head:6379".
+
+    Attributes:
+        is_lost: it has not answered for too long.
     """
 
     def __init__(self, ray: Any, name: str) -> None:
@@ -46,6 +49,7 @@ class Head:
         self._head = (host.strip("[]"), int(port))
         self._here = context.get_node_id()
         self._asking: threading.Thread | None = None
+        self.is_lost = False
         self._answered = self._looked = time.monotonic()
         self.nodes: dict[str, Node] = {}
         self.table: list[dict[str, Any]] = []
@@ -73,6 +77,7 @@ class Head:
         self.look()
         silent = time.monotonic() - self._answered
         if silent > self.patience_s:
+            self.is_lost = True
             raise ExecutorLost(
                 f"{self.name} is gone: its head has not answered for {silent:.0f} s. What was finished is kept; the same "
                 "command goes on from there, on any cluster."
