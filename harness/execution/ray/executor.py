@@ -28,7 +28,6 @@ from harness.jobs.execute import Outcome, execute
 from harness.jobs.job import Job
 from harness.jobs.last_words import last_words_file, leaving_last_words, read_last_words
 
-
 LEAVE_S = 5.0
 """Seconds that a head which does not answer is given to let this process go."""
 
