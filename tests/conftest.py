@@ -41,7 +41,7 @@ def shared_store(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def real_figures():
     """The figures that a run leaves take two seconds: runs in a test's own process draw none. Yields what draws them."""
-    from harness.api import run
+    from harness.api import run_files as run
 
     drawn = run.figures
     run.figures = lambda *args, **fields: {}

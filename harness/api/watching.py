@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError
+from harness.core.remote_runs import upload_run_file
 from harness.core.store import Store
 from harness.execution.monitor import BEAT_S, Monitor, Surroundings
 from harness.execution.tries import QUIET_S
@@ -42,18 +41,11 @@ def make_monitor(resolved: Resolved, plan: Plan, view: PlainView) -> Monitor:
             seconds_left=view.seconds_left,
             warn=lambda line: view.tell(line, True),
             live_log=lambda job: _killed_log(store, job),
-            upload=_uploader(store) if store.is_remote else None,
+            upload=(lambda path: upload_run_file(store, path.parent, path.name)) if store.is_remote else None,
             beat_s=REMOTE_BEAT_S if store.is_remote else BEAT_S,
             quiet_s=_quiet_s(),
         )
     )
-
-
-def _uploader(store: Store) -> Callable[[Path], None]:
-    def upload(path: Path) -> None:
-        store.remote.put(path, f"runs/{path.parent.name}/{path.name}")
-
-    return upload
 
 
 def _killed_log(store: Store, job: Job) -> str:

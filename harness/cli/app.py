@@ -49,33 +49,6 @@ app = typer.Typer(
 )
 
 
-app.add_typer(data_app)
-
-
-app.command()(evaluate)
-
-
-app.command()(export)
-
-
-app.command()(status)
-
-
-app.command()(logs)
-
-
-app.command()(trace)
-
-
-app.command()(verify)
-
-
-app.command()(tune)
-
-
-app.command()(doctor)
-
-
 def main() -> NoReturn:
     """Entry point: what the user got wrong is one message and exit code 2; a signal ends a run as Ctrl-C does."""
     stopping = Stopping()
@@ -371,6 +344,11 @@ def new(
     console.print(f"test it  python -m pytest {test}")
     console.print("keep it  move the file into methods/; no list needs editing")
     return 0
+
+
+for command in (evaluate, tune, export, status, logs, trace, verify, doctor):  # below the commands of this file in --help
+    app.command()(command)
+app.add_typer(data_app)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -25,8 +26,8 @@ from harness.reporters.watch import Watched, watch
 EVERY_S = 2.0
 """Seconds between two drawings of `--watch`."""
 
-_PLACE = "in "
-"""Begins the line with a path, which is not cut."""
+_PLACE, _COMMAND = "in ", "what one printed: harness logs "
+"""Begin lines that are not cut: they are copied."""
 
 SHOWN_RUNNING, SHOWN_FAILED = 16, 4
 """Lines; the rest is counted. All of a screen fits 40 lines."""
@@ -55,7 +56,7 @@ def status(
     elif watching:
         _go_on(found, run, store)
     else:
-        _console().print(screen(found, time.time(), _console().width), soft_wrap=True)
+        _console().print(screen(found, time.time(), _console().width, _words(found, run, store)), soft_wrap=True)
     return 0
 
 
@@ -75,7 +76,7 @@ def _go_on(found: Watched, run: str | None, store: str) -> None:
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         try:
             while True:
-                live.update(screen(found, time.time(), console.width), refresh=True)
+                live.update(screen(found, time.time(), console.width, _words(found, run, store)), refresh=True)
                 if found.has_ended(time.time()):
                     return
                 time.sleep(EVERY_S)
@@ -84,16 +85,31 @@ def _go_on(found: Watched, run: str | None, store: str) -> None:
             return
 
 
-def screen(found: Watched, now: float, width: int) -> Text:
-    """Return what is shown of a run, in lines of at most `width` characters."""
+def _words(found: Watched, run: str | None, store: str) -> str:
+    """Return how the run is named in another command."""
+    words = [run or found.status.run, *(() if store == "results" else ("--store", store))]
+    return shlex.join(words)
+
+
+def screen(found: Watched, now: float, width: int, words: str) -> Text:
+    """Return what is shown of a run, in lines of at most `width` characters.
+
+    Args:
+        found: the run.
+        now: seconds since 1970.
+        width: of the terminal.
+        words: name the run in another command.
+    """
     works = found.status.state == "running" and not found.is_gone(now)
     lines = [*_head(found, now), "", *_figures(found.status, now, works)]
     if found.status.running and works:
         lines += ["", *_running(found.status, now, width)]
     if found.status.failures:
-        lines += ["", *_failed(found.status)]
+        lines += ["", *_failed(found.status, words)]
     clean = map(without_controls, lines)
-    return Text("\n").join(Text(line if line.startswith(_PLACE) else _cut(line, max(40, width))) for line in clean)
+    return Text("\n").join(
+        Text(line if line.startswith((_PLACE, _COMMAND)) else _cut(line, max(40, width))) for line in clean
+    )
 
 
 def _cut(line: str, width: int) -> str:
@@ -149,6 +165,8 @@ def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     for row, (name, use) in enumerate(about.use.items()):
         machines = f", on {hosts} machines" if hosts > 1 else ""
         yield f"{'' if row else 'devices':<8} {_used(name, use, works)}{machines}"
+    if about.waits and works:
+        yield f"waits    {about.waits}"
     if about.num_losses:
         tries = "1 try" if about.num_losses == 1 else f"{about.num_losses:,} tries"
         last = f"; the last {_when(about.losses[-1], now)}: {about.losses[-1].why}" if about.losses else ""
@@ -191,11 +209,11 @@ def _doing(job: RunningJob, now: float) -> str:
     return f"{job.stage} {job.done}/{job.total} {job.unit}".rstrip()
 
 
-def _failed(about: RunStatus) -> Iterator[str]:
+def _failed(about: RunStatus, words: str) -> Iterator[str]:
     yield "failed"
     for one in about.failures[-SHOWN_FAILED:]:
         yield f"{one.title}: {shorten(one.why, 300)}"
-    yield f"what one printed: harness logs {about.run} '{about.failures[-1].title}'"
+    yield f"{_COMMAND}{words} {shlex.quote(about.failures[-1].title)}"
 
 
 def _when(one: EndedTry, now: float) -> str:

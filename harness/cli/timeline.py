@@ -44,7 +44,8 @@ def trace(
     with writing(path.parent):
         write_text_atomically(path, json.dumps(chrome_trace(timeline, folder.name)))
     lost = sum(one.status == "lost" for one in timeline.slices)
-    tries = f"{times(len(timeline.slices), 'job')}, {lost} of them lost" if lost else times(len(timeline.slices), "job")
+    jobs = times(len({one.key for one in timeline.slices}), "job")
+    tries = f"{jobs}, {lost:,} tries lost" if lost > 1 else f"{jobs}, 1 try lost" if lost else jobs
     Console(soft_wrap=True, highlight=False).print(
         plain(
             f"trace    {path} ({tries}, {duration(timeline.seconds)}); open it in ui.perfetto.dev or chrome://tracing"

@@ -105,6 +105,7 @@ class RunStatus(_Known):
     more_running: Count = Field(0, description="running jobs that are not listed")
     failures: list[EndedTry] = Field([], max_length=1000, description="the last")
     losses: list[EndedTry] = Field([], max_length=1000, description="the last")
+    waits: Words = Field("", description="what the run waits for, where a job cannot begin")
     num_losses: Count = 0
     lost_s: Seconds = 0.0
     use: dict[str, Use] = Field({}, description="CPU, GPU -> how they are used")

@@ -70,7 +70,7 @@ class Surroundings:
     seconds_left: Callable[[], float | None]
     warn: Callable[[str], None]
     live_log: Callable[[Job], str]
-    upload: Callable[[Path], None] | None = None
+    upload: Callable[[Path], object] | None = None
     beat_s: float = BEAT_S
     quiet_s: float = 600.0
 
@@ -95,7 +95,7 @@ class Monitor(View):
         self._stages: Mapping[str, Stage] = {}
         self._failures: deque[EndedTry] = deque(maxlen=LAST)
         self._losses: deque[EndedTry] = deque(maxlen=LAST)
-        self._num_losses, self._lost_s = 0, 0.0
+        self._num_losses, self._lost_s, self._waits = 0, 0.0, ""
 
     def begin(self, folder: RunFolder, status: Statuses, machines: Callable[[], list[Machine]]) -> None:
         """Write the first files and go on in a thread of its own.
@@ -184,7 +184,7 @@ class Monitor(View):
     def _offer(self, now: float) -> None:
         """Count the time that passed as offered by the machines; ask now and then which there are."""
         machines = self.usage.machines
-        if now - self._asked >= ASK_MACHINES_S:
+        if not machines or now - self._asked >= ASK_MACHINES_S:
             self._asked = now
             with contextlib.suppress(Exception):  # the cluster does not answer
                 machines = self._machines()
@@ -201,7 +201,7 @@ class Monitor(View):
             host=platform.node(), pid=os.getpid(), started=self._started, seen=now,
             ended=None if self._state in ("running", "finishing") else now, counts=counts, by_kind=by_kind, left_s=left_s,
             running=running, more_running=len(self.tries.running) - len(running), failures=list(self._failures),
-            losses=list(self._losses), num_losses=self._num_losses, lost_s=self._lost_s,
+            waits=self._waits, losses=list(self._losses), num_losses=self._num_losses, lost_s=self._lost_s,
             use=self.usage.use(self.tries.held(now)), machines=self.usage.machines,
         )  # fmt: skip
 
@@ -260,6 +260,10 @@ class Monitor(View):
             )
             self._tell("lost", **_named(job), **place, why=why, status="lost")
             self._keep_log(job, f".lost{place['attempt']}.log")
+
+    def waits(self, text: str) -> None:
+        """Note what keeps the run from going on."""
+        self._waits = text[:_WORDS]
 
     def _place(self, job: Job, one: Try | None, where: Where | None, now: float) -> dict[str, Any]:
         """Return where and when a try ran that has just ended, and count what it held."""

@@ -9,6 +9,7 @@ import pytest
 
 import harness
 from harness.api import run as api_run
+from harness.api import run_files
 from harness.core.errors import UserError
 from harness.core.integrity import MANIFEST
 from harness.core.run_folder import RunFolder
@@ -224,7 +225,7 @@ def test_a_run_whose_page_is_refused_ends_with_one_message_and_can_be_reported(w
 
 @pytest.mark.parametrize("name", ["write_records", "write_sheets", "save_tables"])
 def test_wherever_the_files_of_a_run_are_refused_it_is_one_message(name, words, store, cli, monkeypatch):
-    monkeypatch.setattr(RunFolder if name == "write_records" else api_run, name, full)
+    monkeypatch.setattr(RunFolder if name == "write_records" else run_files, name, full)
     code, _, err = cli(*words, "--name", "b")
     assert (code, err.count("error:"), "Traceback" in err) == (2, 1, False)
     assert json.loads((store / "runs" / "b" / "run.json").read_text())["status"] == "failed"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import harness
-from harness.api import run
+from harness.api import run_files as run
 from harness.core.errors import UserError
 from harness.execution import progress
 from harness.execution.local import LocalExecutor
@@ -29,7 +29,7 @@ def test_an_executor_that_cannot_start_leaves_no_folder(fields, tmp_path, monkey
     monkeypatch.setattr(LocalExecutor, "start", refuse)
     with pytest.raises(UserError, match="no cluster there"):
         harness.run(**fields)
-    assert not list((tmp_path / "runs").iterdir())
+    assert not list(tmp_path.iterdir()), "nor a store that was not there before"
 
 
 def test_an_error_while_jobs_run_keeps_the_folder_and_marks_it(fields, tmp_path, monkeypatch):

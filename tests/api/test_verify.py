@@ -51,7 +51,7 @@ def test_all_is_well_with_what_a_run_left(store):
     before = state(store)
     whole, of_run = harness.verify(store=store), harness.verify("first", store)
     assert (whole.ok, of_run.ok) == (True, True)
-    kinds = len(list((store / "store").glob("*/[!.]*")))
+    kinds = len(list((store / "store").glob("*/*/manifest.json")))
     assert (whole.num_artefacts, whole.num_records, of_run.num_records) == (kinds, 0, 2)
     assert of_run.num_artefacts == 5, "two trainings, a set, its fit and its generator"
     assert whole.num_bytes >= of_run.num_bytes > 10_000
@@ -73,7 +73,7 @@ def test_a_record_that_somebody_edited_is_named(changes, name, store):
 
 
 def test_every_number_of_a_record_is_compared(store):
-    """But for those that name the machine, and what depends on the numbers of real images."""
+    """But for those that name the machine, tell what a try lost, or depend on the numbers of real images."""
     record = json.loads((store / "runs" / "first" / "records.json").read_text())[0]
     unseen = []
     for name, value in record.items():
@@ -82,7 +82,7 @@ def test_every_number_of_a_record_is_compared(store):
             unseen += [name] if harness.verify("first", store).ok else []
             edit_record(store, **{name: value})
     identity = ["suite_version", "method_version", "protocol_version", "ipc", "distillation_seed", "training_seed"]
-    assert set(unseen) <= {*identity, "budget_bytes"}
+    assert set(unseen) <= {*identity, "budget_bytes", "attempts", "lost_s", "distill_lost_s"}
 
 
 def test_a_damaged_file_an_edited_manifest_and_a_missing_input_are_named(store):

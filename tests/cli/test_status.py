@@ -15,7 +15,7 @@ from tests.helpers.made_status import KEYS, make_status, make_watched
 
 
 def shown(now=1100.0, width=80, **changes):
-    return screen(Watched("runs/r", make_status(**changes)), now, width).plain
+    return screen(Watched("runs/r", make_status(**changes)), now, width, "r --store here").plain
 
 
 def test_a_running_run_fits_a_terminal():
@@ -50,6 +50,11 @@ def test_a_driver_without_a_sign_of_life_is_said_to_be_gone():
     assert not any("doing" in line for line in lines)
 
 
+def test_what_a_run_waits_for_is_a_line_while_it_runs():
+    assert "waits    fit a asks for 64 CPUs" in shown(waits="fit a asks for 64 CPUs").splitlines()
+    assert "waits" not in shown(now=1200.0, waits="fit a asks for 64 CPUs")
+
+
 def test_a_run_that_ended_says_when_and_where_it_lies():
     counts = {"done": 9, "failed": 1, "blocked": 2}
     failure = {"key": "a", "kind": "fit", "title": "fit dm", "at": 1.0, "why": "out of memory"}
@@ -59,7 +64,7 @@ def test_a_run_that_ended_says_when_and_where_it_lies():
     assert lines[3] == "in runs/r"
     assert "jobs     9 of 12 done, 1 failed, 2 cannot run without them" in lines
     assert "fit dm: out of memory" in lines
-    assert lines[-1] == "what one printed: harness logs r 'fit dm'"
+    assert lines[-1] == "what one printed: harness logs r --store here 'fit dm'"
 
 
 def test_a_quiet_job_is_seen():

@@ -11,6 +11,19 @@ import pytest
 from harness.cli import stopping
 from harness.cli.stopping import Stopping
 
+
+@pytest.fixture(autouse=True)
+def _as_in_a_terminal():
+    """A shell's background job ignores SIGINT, and what nohup starts SIGHUP; so would these tests."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
@@ -57,7 +70,8 @@ def test_signals_that_come_together_count_as_one():
 
 def test_a_second_signal_ends_the_process_at_once():
     code = (
-        "import os, signal, time\nfrom harness.cli import stopping\nstopping.SAME_S = 0.0\n"
+        "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from harness.cli import stopping\nstopping.SAME_S = 0.0\n"
         "with stopping.Stopping():\n    try:\n        os.kill(os.getpid(), signal.SIGTERM)\n        time.sleep(9)\n"
         "    except KeyboardInterrupt:\n        time.sleep(0.1)\n        os.kill(os.getpid(), signal.SIGINT)\n"
         "        time.sleep(9)\n        print('never')\n"

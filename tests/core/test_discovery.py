@@ -157,8 +157,8 @@ class Point:
 def test_an_entry_point_of_a_built_in_name_disables_nothing(monkeypatch):
     """It is kept under its package's name, with the reason."""
     monkeypatch.setattr(discovery, "entry_points", lambda group: [Point()])
+    monkeypatch.setattr(discovery.methods, "_broken", {})
     discovery.discover.__wrapped__()
     assert discovery.methods.get("minimax").__module__ == "methods.minimax"
     assert "minimax" not in discovery.methods.broken
-    assert "registered twice" in discovery.methods.broken.pop("minimax of their-package")
-    monkeypatch.setattr(discovery.methods, "_broken", {})
+    assert "registered twice" in discovery.methods.broken["minimax of their-package"]

@@ -194,7 +194,7 @@ def test_the_cache_is_this_users_alone(uri, tmp_path):
 
 @pytest.fixture
 def made(uri, tiny_suite, real_figures, monkeypatch):
-    monkeypatch.setattr("harness.api.run.figures", real_figures)
+    monkeypatch.setattr("harness.api.run_files.figures", real_figures)
     return harness.run(methods=["random_real"], suite=tiny_suite, ipc=[1], executor="local", store=uri, name="first")
 
 

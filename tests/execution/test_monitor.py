@@ -93,6 +93,13 @@ def test_the_status_says_what_runs_where_since_when(run, clock):
     assert run.folder.jobs == {"a": ("fit", "fit a"), "b": ("train", "train b"), "c": ("train", "train c")}
 
 
+def test_what_the_run_waits_for_stands_in_its_status_until_it_goes_on(run):
+    run.waits("fit a asks for 2 CPUs")
+    assert read(run).waits == "fit a asks for 2 CPUs"
+    run.waits("")
+    assert read(run).waits == ""
+
+
 def test_it_says_how_devices_are_used(run, clock):
     start(run, "a")
     run.update(run.states, {"a": Stage("fit", 0, 0, "", where(1000.0))})

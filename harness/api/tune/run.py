@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from harness.api.run import checked_store
+from harness.api.run_setup import checked_store
 from harness.api.tune.actors import ray_for
 from harness.api.tune.folder import Trial, TuningFolder
 from harness.api.tune.prepare import Prepared, prepare_tuning

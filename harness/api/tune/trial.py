@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.api.run import make_scheduler, prepare
+from harness.api.run import prepare
+from harness.api.run_setup import make_scheduler
 from harness.api.tune.request import TuneRequest
 from harness.core.errors import UserError
 from harness.execution.found import find_artefacts

@@ -28,6 +28,9 @@ from harness.jobs.execute import Outcome, execute
 from harness.jobs.job import Job
 from harness.jobs.last_words import last_words_file, leaving_last_words, read_last_words
 
+LEAVE_S = 5.0
+"""Seconds that a head which does not answer is given to let this process go."""
+
 
 def run_remote_job(job: Job, context: JobContext, board: Any) -> Outcome:
     """Run one job in a Ray worker."""
@@ -179,7 +182,7 @@ class RayExecutor:
 
     def _explain(self, job: Job, error: Exception) -> Outcome:
         """Return how a job ended whose task raised."""
-        self._head.look()
+        self._head.look_after_loss()
         words = read_last_words(last_words_file(self.context.store, job.key))
         return as_outcome(job.key, error, self._seen.where(job.key, patience_s=2.0), self._head.nodes, words)
 
@@ -212,9 +215,18 @@ class RayExecutor:
         return [capacity.Node.read(row).machine() for row in self._head.table if row["Alive"]]
 
     def stop(self) -> None:
-        """Shut the local Ray down, or leave the cluster."""
-        if self._ray is not None:
-            self._unmute()
-            if self._cluster is not None:
-                self._cluster.leave()
-            self._ray.shutdown()
+        """Shut the local Ray down, or leave the cluster; a head that does not answer is not waited for."""
+        if self._ray is None:
+            return
+        self._unmute()
+        if self._head is not None and self._head.is_lost:
+            leaving = threading.Thread(target=self._leave, name="ray-leave", daemon=True)
+            leaving.start()
+            leaving.join(timeout=LEAVE_S)
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._cluster is not None:
+            self._cluster.leave()
+        self._ray.shutdown()

@@ -104,18 +104,21 @@ def _connect(address: str, options: dict[str, Any]) -> None:
     place = _locate(address)
     named = f"{place} (auto)" if address == "auto" else address
     _check_answer(place, named)
-    before = os.environ.get(_TRIES)
+    before, problem = os.environ.get(_TRIES), ""
     os.environ[_TRIES] = "1"
     try:
         with _silent():
             ray.init(address=address, **options)
     except Exception as error:
-        raise UserError(_why(error, named)) from None
+        problem = _why(error, named)
     finally:
         if before is None:
             del os.environ[_TRIES]
         else:
             os.environ[_TRIES] = before
+    if problem:
+        ray.shutdown()  # what is left of the connection would end this process a minute after the cluster's end
+        raise UserError(problem)
 
 
 _TRIES = "RAY_gcs_server_port_wait_time_s"
