@@ -346,7 +346,16 @@ def new(
     return 0
 
 
-for command in (evaluate, tune, export, status, logs, trace, verify, doctor):  # below the commands of this file in --help
+for command in (
+    evaluate,
+    tune,
+    export,
+    status,
+    logs,
+    trace,
+    verify,
+    doctor,
+):  # below the commands of this file in --help
     app.command()(command)
 app.add_typer(data_app)
 
