@@ -5,11 +5,12 @@ RUN := --store results
 # Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once. Long files first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast check mutants bench speed notebooks format clean help
+.PHONY: demo test drills test-fast check mutants bench speed notebooks format clean help
 
 help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
-	@echo "make test       all tests"
+	@echo "make test       all tests but the drills"
+	@echo "make drills     kill nodes, workers, drivers and heads of real Ray clusters while they work; minutes"
 	@echo "make test-fast  the tests without the end-to-end runs"
 	@echo "make check      ruff (lint and format), mypy, and the layers"
 	@echo "make mutants    make deliberate mistakes, one at a time, and print those that no test notices"
@@ -26,7 +27,10 @@ demo: .venv/.ready
 	$(BIN)/harness run --methods all --suite digits $(RUN)
 
 test: .venv/.ready
-	$(PYTEST) --durations=25
+	$(PYTEST) -m "not drill" --durations=25
+
+drills: .venv/.ready
+	$(PYTEST) -m drill --durations=10
 
 test-fast: .venv/.ready
 	$(PYTEST) -m "not slow"

@@ -299,6 +299,7 @@ for line in sys.stdin:
 """Each run is a process of its own; they share the seconds of imports."""
 
 
+@pytest.mark.drill
 @pytest.mark.slow  # four runs in processes of their own, and a local one
 def test_a_run_that_is_killed_three_times_on_three_machines_ends_with_the_records_of_a_local_one(
     uri, s3, tiny_suite, tmp_path, monkeypatch

@@ -399,5 +399,5 @@ def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
     ).stdout
     assert "'digits'" in out
     assert "True 3" in out
-    assert "6 parts of the page" in out
+    assert "8 parts of the page" in out
     assert "10 classes of a known data set" in out

@@ -20,7 +20,7 @@ from tests.helpers.raylets import Raylets, gone
 from tests.helpers.started import end_all, finish, start
 from tests.helpers.support import tiny_suite_values
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 STEPS = 30
 

@@ -95,6 +95,7 @@ def test_killed_at_20_random_moments_and_resumed_it_ends_with_the_same_records(u
     assert_whole(tmp_path)
 
 
+@pytest.mark.drill  # of every method; tests/api/test_runs_at_once.py is the short one
 def test_two_runs_on_one_store_at_once_do_not_disturb_each_other(undisturbed, tiny_suite, tmp_path):
     command = ("run", "--suite", tiny_suite, "--executor", "local", "--store", tmp_path, "--name")
     pair = [start(tmp_path / "log", *command, name) for name in ("one", "two")]

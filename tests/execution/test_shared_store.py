@@ -10,7 +10,7 @@ from tests.helpers.clusters import OPEN, cluster
 from tests.helpers.s3_server import S3Server
 from tests.helpers.started import finish, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 PLAN = ("--methods", "random_real", "--ipc", "1,2")
 
