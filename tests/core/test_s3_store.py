@@ -263,8 +263,9 @@ def test_a_run_ends_with_the_records_of_a_local_one(uri, s3, tiny_suite, tmp_pat
     assert requests["GET"] <= 3 * 2 + 2 * 2 + 5
     # Two kinds and the names of runs, an empty folder takes two.
     assert requests["LIST"] == 2 * 3
-    # All files, run.json and jobs.json twice, and the file by which the store was found writable, which is removed.
-    assert requests["PUT"] == len(files) + 3
+    # All files, and the file by which the store was found writable, which is removed; run.json and what the monitor writes
+    # twice or three times, as time has it.
+    assert len(files) + 2 <= requests["PUT"] <= len(files) + 6
     assert requests["DELETE"] == 1
     assert set(requests) == {"GET", "LIST", "PUT", "DELETE"}
 

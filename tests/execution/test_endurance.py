@@ -72,6 +72,7 @@ def undisturbed_few(tiny_suite, tmp_path_factory):
     return run_to_the_end(tiny_suite, tmp_path_factory.mktemp("few"), "quiet", "--executor", "local", *FEW)
 
 
+@pytest.mark.drill
 def test_killed_at_20_random_moments_and_resumed_it_ends_with_the_same_records(undisturbed_few, tiny_suite, tmp_path):
     """The processes begin with the imports done: every moment is one of the run's own."""
     expected, seconds = undisturbed_few
@@ -106,6 +107,7 @@ def test_two_runs_on_one_store_at_once_do_not_disturb_each_other(undisturbed, ti
     assert_whole(tmp_path)
 
 
+@pytest.mark.drill
 def test_ray_gives_the_same_accuracies_as_this_process_though_workers_are_killed(undisturbed, tiny_suite, tmp_path):
     """Every method, on two workers: jobs run beside each other and in another order, and some of them twice."""
     moments, mark = random.Random(2), uuid.uuid4().hex

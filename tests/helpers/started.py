@@ -75,6 +75,7 @@ def finish(process: BaseProcess, timeout: float = 300) -> int:
 def _main(log: Path, args: list[str], env: dict[str, str]) -> None:
     """Be the command line, in the new process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and what nohup starts the end of its terminal
     told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(told, 1)
     os.dup2(told, 2)
