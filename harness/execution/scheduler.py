@@ -6,6 +6,7 @@ In: a plan, a store, an executor. Out: an outcome per job. The order in which jo
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -100,6 +101,9 @@ class Scheduler:
         self._users: dict[str, list[str]] = {key: [] for key in plan.jobs}
         self._lacks: dict[str, set[str]] = {}
         self._made_again: dict[str, int] = {}
+        self._steps = itertools.count()
+        self._begun: dict[str, int] = {}
+        self._made: dict[str, int] = {}
         self._elsewhere: dict[str, float] = {}
         for key, job in plan.jobs.items():
             self.status[key] = "cached" if store.has(job) else "not needed"
@@ -161,6 +165,7 @@ class Scheduler:
                 self._elsewhere[key] = time.monotonic() + ASK_AGAIN_S
                 continue
             self.status[key] = "running"
+            self._begun[key] = next(self._steps)
             self.view.update(self.status, self.executor.stages())
             self.view.started(job)
             self.executor.submit(job)
@@ -183,7 +188,7 @@ class Scheduler:
         job = self.plan.jobs[key]
         self.claims.release(job.kind, key)
         self.ended_at[key] = time.time()
-        if outcome.missing is not None and self._make_again(outcome.missing):
+        if outcome.missing is not None and self._make_again(outcome.missing, key):
             self._wait_again(key)
         elif outcome.lost:
             self._lose(outcome)
@@ -195,6 +200,7 @@ class Scheduler:
 
     def _done(self, key: str, status: Status) -> None:
         self.status[key] = status
+        self._made[key] = next(self._steps)
         self._checked.add(key)
         for user in self._users[key]:
             lacks = self._lacks.get(user, set())
@@ -216,18 +222,24 @@ class Scheduler:
             tries = f", tried {len(lost)} times" if len(lost) > 1 else ""
             self._fail(replace(outcome, error=f"{outcome.error}{tries}"))
 
-    def _make_again(self, key: str) -> bool:
-        """Let a job wait again whose artefact is no longer good; False where that was done too often already."""
+    def _make_again(self, key: str, user: str) -> bool:
+        """Let a job wait again whose artefact its user found damaged; False where that failed, or was done too often already.
+
+        Of several users that found the same damage the first counts: the others began before it was made again.
+        """
+        if self.status[key] in ("failed", "blocked"):
+            return False
+        if self.status[key] not in _THERE or self._made.get(key, -1) > self._begun[user]:
+            return True
         self._made_again[key] = self._made_again.get(key, 0) + 1
         if self._made_again[key] > max(1, self.retries):
             return False
-        if self.status[key] in _THERE:
-            self.status[key] = "not needed"
-            for user in self._users[key]:
-                if self.status[user] == "waiting":
-                    self._lacks.setdefault(user, set()).add(key)
-                    self._ready.drop(user)
-            self._require(key)
+        self.status[key] = "not needed"
+        for other in self._users[key]:
+            if self.status[other] == "waiting":
+                self._lacks.setdefault(other, set()).add(key)
+                self._ready.drop(other)
+        self._require(key)
         return True
 
     def _wait_again(self, key: str) -> None:

@@ -191,6 +191,24 @@ def test_an_input_that_is_damaged_each_time_ends_in_a_failure():
     assert recorder.order == ["set", "t1"] * 3
 
 
+def test_many_jobs_that_find_one_input_damaged_at_once_have_it_made_again_once():
+    damaged = {"error": "damaged", "missing": "set"}
+    trainings = [job(f"t{number}", "train", "set") for number in range(8)]
+    outcomes = {one.key: [damaged] for one in trainings}
+    scheduler, recorder = run(plan(job("set", "synthesize"), *trainings), outcomes=outcomes, width=8)
+    assert set(scheduler.status.values()) == {"done"}
+    assert recorder.order.count("set") == 2
+
+
+def test_an_input_that_cannot_be_made_again_fails_what_needs_it():
+    damaged = {"error": "damaged", "missing": "set"}
+    trainings = [job(f"t{number}", "train", "set") for number in range(3)]
+    outcomes = {"set": [{}, {"error": "broke"}]} | {one.key: [damaged] for one in trainings}
+    scheduler, _ = run(plan(job("set", "synthesize"), *trainings), outcomes=outcomes, width=3)
+    assert scheduler.status["set"] == "failed"
+    assert not {"waiting", "running", "done"} & set(scheduler.status.values())
+
+
 def test_what_is_read_is_compared_with_its_sums_once_and_nothing_else():
     asked = []
     jobs = plan(
