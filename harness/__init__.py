@@ -17,6 +17,7 @@ from harness.core.config.protocol import Protocol
 from harness.core.config.search import search
 from harness.core.errors import UserError
 from harness.core.executors import register_executor
+from harness.core.plugin.denoising import DenoisingStep
 from harness.core.plugin.discovery import register_method
 from harness.core.plugin.distilled_set import DistilledSet, Stored, repeat_to
 from harness.core.plugin.generators import ClassConditionalGenerator
@@ -50,6 +51,7 @@ __all__ = [
     "UNHASHED",
     "ClassConditionalGenerator",
     "ClassInfo",
+    "DenoisingStep",
     "DistilledSet",
     "FeatureExtractor",
     "LocalExecutor",

@@ -15,14 +15,16 @@ from torch import Tensor
 
 from harness.core import seeds
 from harness.core.errors import UserError, did_you_mean
+from harness.core.plugin.denoising import Guide
 from harness.core.progress import ProgressCallback, no_progress
 from harness.diffusion import difffit
 from harness.diffusion.adaptive_batches import Batches
-from harness.diffusion.dit import DiT
+from harness.diffusion.dit import DiT, guided_output
 from harness.diffusion.finetune import FineTuner
 from harness.diffusion.latents import Images, LatentCache
 from harness.diffusion.loading import load_autoencoder, load_transformer
 from harness.diffusion.precision import Precision, check_precision
+from harness.diffusion.process import GaussianDiffusion
 from harness.diffusion.samplers import sample_latents
 from harness.diffusion.vae import Autoencoder
 
@@ -200,6 +202,7 @@ class ClassConditionalGenerator:
         rng: torch.Generator,
         sampler: str = "ddpm",
         batch_size: int = 64,
+        guide: Guide | None = None,
         report: ProgressCallback = no_progress,
     ) -> Tensor:
         """Return `n` images of class `c`: uint8 [n, 3, S, S] on the CPU, S = `image_size`.
@@ -215,14 +218,42 @@ class ClassConditionalGenerator:
             rng: CPU generator.
             sampler: "ddpm", "ddim" or "dpmsolver++".
             batch_size: images at a time, at most.
+            guide: may move the mean of each step; with the ddpm sampler only.
             report: told the images drawn.
 
         Raises:
-            UserError: unknown class or sampler, or steps out of range.
+            UserError: unknown class or sampler, a sampler without a mean to guide, or steps out of range.
         """
+        latents = self.sample_latents(
+            c,
+            n,
+            steps=steps,
+            guidance=guidance,
+            rng=rng,
+            sampler=sampler,
+            batch_size=batch_size,
+            guide=guide,
+            report=report,
+        )
+        return self.decode(latents, batch_size=batch_size)
+
+    def sample_latents(
+        self,
+        c: ClassInfo,
+        n: int,
+        *,
+        steps: int,
+        guidance: float,
+        rng: torch.Generator,
+        sampler: str = "ddpm",
+        batch_size: int = 64,
+        guide: Guide | None = None,
+        report: ProgressCallback = no_progress,
+    ) -> Tensor:
+        """Return the latents [n, C, h, w] that `sample` decodes, float32 on the device; arguments as there."""
         label = self.label_of(c.id)
         base = int(torch.randint(0, 2**62, (), generator=rng))
-        latents = sample_latents(
+        return sample_latents(
             self.model,
             torch.full((n,), label),
             [seeds.derive("image", base, i) for i in range(n)],
@@ -231,10 +262,34 @@ class ClassConditionalGenerator:
             sampler=sampler,
             batch_size=batch_size,
             device=self.device,
+            guide=guide,
             report=report,
             batches=self._batches,
         )
-        return self.decode(latents, batch_size=batch_size)
+
+    @property
+    def null_label(self) -> int:
+        """The label that stands for no class."""
+        return self.model.config.num_classes
+
+    def process(self, steps: int | None = None) -> GaussianDiffusion:
+        """Return the noise levels of all 1000 steps, or of `steps` evenly spaced ones, as ddpm takes them."""
+        return GaussianDiffusion() if steps is None else GaussianDiffusion.respaced(steps)
+
+    def predict_noise(
+        self, x_BChw: Tensor, t_B: Tensor, labels_B: Tensor, *, guidance: float = 1.0, guided_channels: int = 3
+    ) -> Tensor:
+        """Return the noise [B, C, h, w] that the network finds in noisy latents; differentiable in them.
+
+        Args:
+            x_BChw: noisy latents.
+            t_B: timesteps of the full process, 0 to 999.
+            labels_B: the generator's own labels (`label_of`), or `null_label`.
+            guidance: classifier-free guidance scale; 1.0: none.
+            guided_channels: noise channels under guidance, see `guided_output`.
+        """
+        output = guided_output(self.model, x_BChw, t_B, labels_B, guidance=guidance, guided_channels=guided_channels)
+        return output[:, : x_BChw.shape[1]].float()
 
     def denoise_once(self, latents_BChw: Tensor) -> Tensor:
         """Pass latents once through the denoiser, at half of the chain: to measure how long that takes."""

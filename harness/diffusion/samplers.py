@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.core.errors import UserError, did_you_mean
+from harness.core.plugin.denoising import DenoisingStep, Guide
 from harness.core.progress import ProgressCallback, no_progress
 from harness.diffusion.adaptive_batches import Batches
 from harness.diffusion.dit import DiT, DiTConfig, guided_output
@@ -41,6 +43,7 @@ def sample_latents(
     guided_channels: int = 3,
     batch_size: int = 64,
     device: torch.device,
+    guide: Guide | None = None,
     report: ProgressCallback = no_progress,
     batches: Batches | None = None,
 ) -> Tensor:
@@ -56,6 +59,7 @@ def sample_latents(
         guided_channels: noise channels under guidance, see `guided_output`.
         batch_size: images at a time, at most; changes time and memory, not the images.
         device: where the network runs.
+        guide: may move the mean of each step; with the ddpm sampler only.
         report: told the images drawn.
         batches: remembers between calls how many fit the device.
 
@@ -63,9 +67,9 @@ def sample_latents(
         [B, C, H, W] float32 on `device`.
 
     Raises:
-        UserError: the sampler is unknown, or the steps are out of range.
+        UserError: the sampler is unknown or has no mean to guide, or the steps are out of range.
     """
-    chain = _chain(sampler, steps)
+    chain = _chain(sampler, steps, guided=guide is not None)
     assert len(labels_B) == len(seeds_B)
     config, total = model.config, len(labels_B)
     shape = (config.in_channels, config.input_size, config.input_size)
@@ -77,7 +81,7 @@ def sample_latents(
         def denoise(x: Tensor, t: Tensor) -> Tensor:
             return guided_output(model, x, t, labels, guidance=guidance, guided_channels=guided_channels).float()
 
-        latents = chain(denoise, NoiseStreams(seeds_B[start:end], shape, device))
+        latents = chain(denoise, NoiseStreams(seeds_B[start:end], shape, device), _of_images(guide, start))
         report("sample", end, total, "image")
         return latents
 
@@ -104,7 +108,11 @@ class NoiseStreams:
 
 
 def ancestral_chain(
-    denoise: Denoiser, x_BCHW: Tensor, process: GaussianDiffusion, noise: Callable[[], Tensor]
+    denoise: Denoiser,
+    x_BCHW: Tensor,
+    process: GaussianDiffusion,
+    noise: Callable[[], Tensor],
+    guide: Guide | None = None,
 ) -> Tensor:
     """Run a whole ancestral DDPM chain.
 
@@ -113,6 +121,7 @@ def ancestral_chain(
         x_BCHW: noise to start from.
         process: a respaced process.
         noise: called once per step, noisiest first, except for the last step, which adds none.
+        guide: may move the mean of each step.
 
     Returns:
         Clean latents [B, C, H, W].
@@ -120,16 +129,28 @@ def ancestral_chain(
     for step in reversed(range(len(process.timesteps))):
         timestep = torch.full((len(x_BCHW),), process.timesteps[step], device=x_BCHW.device)
         output = denoise(x_BCHW, timestep)
-        mean, log_variance, _ = process.p_mean_variance(output, x_BCHW, torch.full_like(timestep, step))
+        mean, log_variance, x0 = process.p_mean_variance(output, x_BCHW, torch.full_like(timestep, step))
+        if guide is not None:
+            images_B = torch.arange(len(x_BCHW), device=x_BCHW.device)
+            mean = guide(DenoisingStep(step, process.timesteps[step], images_B, x_BCHW, x0, mean, log_variance))
         x_BCHW = mean if step == 0 else torch.addcmul(mean, (log_variance / 2).exp(), noise())
     return x_BCHW
 
 
-def _chain(sampler: str, steps: int) -> Callable[[Denoiser, NoiseStreams], Tensor]:
+def _of_images(guide: Guide | None, start: int) -> Guide | None:
+    """Return a guide that is told the images of a batch which begins at image `start` of the call."""
+    if guide is None:
+        return None
+    return lambda step: guide(replace(step, images_B=step.images_B + start))
+
+
+def _chain(
+    sampler: str, steps: int, *, guided: bool = False
+) -> Callable[[Denoiser, NoiseStreams, Guide | None], Tensor]:
     """Return what runs a whole chain of that sampler.
 
     Raises:
-        UserError: the sampler is unknown, or the steps are out of range.
+        UserError: the sampler is unknown or has no mean to guide, or the steps are out of range.
     """
     if sampler not in SAMPLERS:
         raise UserError(
@@ -139,8 +160,10 @@ def _chain(sampler: str, steps: int) -> Callable[[Denoiser, NoiseStreams], Tenso
         raise UserError(f"{steps} denoising steps: expected 2 to {NUM_TIMESTEPS}")
     if sampler == "ddpm":
         process = GaussianDiffusion.respaced(steps)
-        return lambda denoise, noise: ancestral_chain(denoise, noise(), process, noise)
-    return lambda denoise, noise: _scheduler_chain(denoise, noise(), _scheduler(sampler), steps)
+        return lambda denoise, noise, guide: ancestral_chain(denoise, noise(), process, noise, guide)
+    if guided:
+        raise UserError(f"sampler {sampler!r} takes no guide: its steps have no mean of their own. Take ddpm.")
+    return lambda denoise, noise, _: _scheduler_chain(denoise, noise(), _scheduler(sampler), steps)
 
 
 def _scheduler_chain(denoise: Denoiser, x_BCHW: Tensor, scheduler: Any, steps: int) -> Tensor:

@@ -131,3 +131,44 @@ def test_an_unknown_sampler_is_refused_with_the_closest(model):
 def test_an_impossible_number_of_steps_is_refused(model):
     with pytest.raises(UserError, match="1 denoising steps"):
         draw(model, [0], steps=1)
+
+
+def guided(model, guide, *, seeds=(7, 1, 4), batch_size=64, sampler="ddpm"):
+    return sample_latents(
+        model, torch.zeros(len(seeds)).long(), seeds, steps=10, guidance=2.0, sampler=sampler,
+        batch_size=batch_size, device=CPU, guide=guide,
+    )  # fmt: skip
+
+
+def test_a_guide_sees_every_step_and_moves_its_mean(model):
+    steps = []
+
+    def watch(step):
+        steps.append(step)
+        return step.mean_BChw
+
+    plain = guided(model, None)
+    assert torch.equal(guided(model, watch), plain)
+    assert [step.index for step in steps] == list(range(9, -1, -1))
+    assert [step.timestep for step in steps] == [999, 888, 777, 666, 555, 444, 333, 222, 111, 0]
+    assert torch.equal(steps[-1].mean_BChw, plain), "the last step adds no noise: its mean is the image"
+    assert not torch.allclose(guided(model, lambda step: step.mean_BChw + (step.index == 5)), plain)
+    target = torch.full_like(plain, 3.0)
+    assert torch.equal(guided(model, lambda step: step.mean_BChw if step.index else target), target)
+
+
+def test_a_guide_knows_which_images_of_the_class_it_moves(model):
+    seen = []
+
+    def watch(step):
+        if step.index == 0:
+            seen.append(step.images_B.tolist())
+        return step.mean_BChw
+
+    guided(model, watch, batch_size=2)
+    assert seen == [[0, 1], [2]]
+
+
+def test_a_sampler_without_a_mean_refuses_a_guide(model):
+    with pytest.raises(UserError, match=r"sampler 'ddim' takes no guide.* Take ddpm"):
+        guided(model, lambda step: step.mean_BChw, sampler="ddim")

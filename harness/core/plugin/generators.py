@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.core.classes import ClassInfo
+from harness.core.plugin.denoising import Denoising, Guide
 from harness.core.progress import ProgressCallback
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class FineTuner(Protocol):
     def restore(self, checkpoint: Mapping[str, Any]) -> None: ...
 
 
-class ClassConditionalGenerator(Generator, Protocol):
-    """Draws a class by its label: DiT. Declare `needs = {"class_conditional_generator"}`."""
+class ClassConditionalGenerator(Generator, Denoising, Protocol):
+    """Draws a class by its label: DiT; single steps: denoising.py. Declare `needs = {"class_conditional_generator"}`."""
 
     def accelerate(self, *, precision: Any = ..., compiled: bool = ...) -> None:
         """Compute in "float32" or "bfloat16", compiled or not, from now on."""
@@ -92,6 +93,7 @@ class ClassConditionalGenerator(Generator, Protocol):
         rng: torch.Generator,
         sampler: str = ...,
         batch_size: int = ...,
+        guide: Guide | None = ...,
         report: ProgressCallback = ...,
     ) -> Tensor:
         """Return images [n, 3, S, S] on the CPU; image i does not depend on n. Samplers: ddpm, ddim, dpmsolver++."""  # fmt: skip
