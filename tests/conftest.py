@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,6 +37,15 @@ def pytest_collection_modifyitems(items):
 def shared_store(tmp_path_factory) -> Path:
     """A store that tests may fill together: equal jobs run once for all of them."""
     return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="session")
+def digits_store(tmp_path_factory) -> Path:
+    """A store of the digits suite for all test processes together: its priors and teachers are trained once."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "digits"
+    path.mkdir(exist_ok=True)
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@
 #SBATCH --requeue
 set -euo pipefail
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 ip=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')
 address=$ip:$((20000 + SLURM_JOB_ID % 10000)) # each job has a port of its own
 

@@ -19,6 +19,7 @@ from harness.cli.doctor import doctor
 from harness.cli.logs import logs
 from harness.cli.new import write_method
 from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
+from harness.cli.published import published as published_numbers
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.status import status
@@ -357,6 +358,7 @@ for command in (
     doctor,
 ):  # below the commands of this file in --help
     app.command()(command)
+app.command("published")(published_numbers)
 app.add_typer(data_app)
 
 

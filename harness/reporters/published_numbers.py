@@ -20,6 +20,9 @@ from harness.core.io import data_folder
 UNSTATED = "unstated"
 """What stands for a protocol that the source does not name."""
 
+SECOND_HAND = "second-hand"
+"""How the source of a number begins that was read in notes or reviews only, and not where its authors show it."""
+
 
 class PublishedNumber(ConfigModel):
     """One row of a file: an accuracy as a paper or its results page shows it."""
@@ -40,16 +43,24 @@ class PublishedNumber(ConfigModel):
         return None if value == "" else value
 
     @property
+    def is_second_hand(self) -> bool:
+        """Return whether the number was not read where its authors show it."""
+        return self.source.startswith(SECOND_HAND)
+
+    @property
     def is_context(self) -> bool:
-        """Return whether the source does not say how the number was made: then nothing may be measured against it."""
-        return self.protocol == UNSTATED or self.ipc is None or self.student is None
+        """Return whether nothing may be measured against the number: its making is not stated, or it is second-hand."""
+        return self.protocol == UNSTATED or self.ipc is None or self.student is None or self.is_second_hand
 
 
 class Names(ConfigModel):
-    """Other names for methods, and for students by suite."""
+    """Other names for methods, and for students by suite, or else by protocol."""
 
     methods: dict[str, str] = Field(default_factory=dict, description="name in a file -> method here")
     students: dict[str, dict[str, str]] = Field(default_factory=dict, description="suite -> name in a file -> here")
+    students_by_protocol: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="protocol -> name in a file -> here; a suite's own names come first"
+    )
 
 
 def load_published(folder: Path | None = None) -> list[PublishedNumber]:
@@ -118,5 +129,6 @@ def _read_names(path: Path) -> Names:
 
 
 def _renamed(row: PublishedNumber, names: Names) -> PublishedNumber:
-    student = row.student and names.students.get(row.suite, {}).get(row.student, row.student)
+    ours = names.students_by_protocol.get(row.protocol, {}) | names.students.get(row.suite, {})
+    student = row.student and ours.get(row.student, row.student)
     return row.model_copy(update={"method": names.methods.get(row.method, row.method), "student": student})

@@ -32,8 +32,8 @@ def run(store, name, **request):
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return tmp_path_factory.mktemp("digits")
+def store(digits_store):
+    return digits_store
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_the_trained_prior_opens_as_a_diffusers_pipeline(rows, store):
         warnings.simplefilter("ignore")
         from diffusers import DiTPipeline
 
-        folder = next((store / "store" / "prior").glob("*/pipeline"))
+        folder = next((store / "store" / "prior").glob("*/pipeline/transformer")).parent
         pipeline = DiTPipeline.from_pretrained(folder)
         pipeline.set_progress_bar_config(disable=True)
         made = pipeline(class_labels=[3], num_inference_steps=5, guidance_scale=1.5, output_type="np").images

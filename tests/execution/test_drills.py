@@ -18,7 +18,7 @@ import harness
 from tests.execution.test_endurance import assert_whole, comparable
 from tests.helpers.raylets import Raylets, gone
 from tests.helpers.started import end_all, finish, start
-from tests.helpers.support import tiny_suite_values
+from tests.helpers.support import harness_process, tiny_suite_values
 
 pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
@@ -223,6 +223,29 @@ def test_a_fit_goes_on_after_the_end_of_its_driver_and_of_its_cluster(undisturbe
     pd.testing.assert_frame_equal(comparable("last", store), undisturbed)
     assert_nothing_twice(plan, store)
     assert_whole(store)
+
+
+def test_a_head_that_hangs_is_left_and_the_run_ends(tmp_path, monkeypatch):
+    """Its port stays open and it answers nothing, so that Ray itself waits for ever: also as the process ends."""
+    plan, store = Plan(tmp_path), tmp_path / "s"
+    monkeypatch.setenv("HARNESS_HEAD_TIMEOUT_S", "3")
+    with Raylets(**plan.env) as cluster:
+        cluster.add(num_cpus=4)
+        words = ("run", "--suite", plan.suite, "--plugin", plan.plugin, "--ipc", "1", "--methods", "steps")
+        process = harness_process(*words, "--store", store, "--name", "r", "--ray-address", cluster.address)
+        plan.allow("fit", 5)
+        wait_for(plan.steps, None, tmp_path / "no log", seconds=60)
+        (head,) = (pid for pid, command in cluster.processes().items() if "gcs_server" in command)
+        os.kill(head, signal.SIGSTOP)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            os.kill(head, signal.SIGCONT)
+    assert process.returncode == 2, err
+    assert re.search(r"its head has not answered for \d+ s", err)
+    assert "Traceback" not in out + err
+    assert json.loads((store / "runs" / "r" / "run.json").read_text())["status"] == "interrupted"
 
 
 def assert_no_worker_goes_on(plan, cluster):

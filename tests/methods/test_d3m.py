@@ -229,9 +229,8 @@ def test_a_pool_begins_with_the_fixed_set(tiny_suite, prior):
 
 
 @pytest.mark.slow
-def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
+def test_on_digits_a_neutral_word_becomes_ten_classes(digits_store):
     """A classifier trained on real digits judges images of "a photo of a digit" before, of each class's token after."""
-    from harness.core.store import Store
     from harness.data import load_distilled
     from harness.jobs.context import real_images
     from harness.jobs.task_resources import load_generator
@@ -241,8 +240,8 @@ def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     given = {"suite": "digits", "methods": "d3m", "students": "convnet3", "seeds": 0, "device": "cpu"}
-    run = harness.run(**given, ipc=20, executor="local", store=tmp_path)
-    resolved = resolve(make_request(**given, store=str(tmp_path)))
+    run = harness.run(**given, ipc=20, executor="local", store=digits_store)
+    resolved = resolve(make_request(**given, store=str(digits_store)))
     context, protocol = resolved.context, resolved.plan_input.protocol
     (train, train_labels), (test, test_labels) = (real_images(context, part, 16) for part in ("train", "test"))
     model, _ = train_student(
@@ -257,8 +256,8 @@ def test_on_digits_a_neutral_word_becomes_ten_classes(tmp_path):
     )
     folder = Path(harness.load_results(run)["image_folder"].iloc[0])
     images, labels = load_distilled(folder, context.classes, 16)
-    (prior,) = (tmp_path / "store" / "prior").iterdir()
-    neutral = load_generator(context, "text_to_image", Store(str(tmp_path)).path("prior", prior.name)).sample(
+    (prior,) = (pipeline.parents[1] for pipeline in (digits_store / "store" / "prior").glob("*/pipeline/text_encoder"))
+    neutral = load_generator(context, "text_to_image", prior).sample(
         ["a photo of a digit"] * 200, list(range(200)), steps=20, guidance=1.5
     )
     torch.set_num_threads(threads)

@@ -5,8 +5,11 @@ Each task asks Ray for the CPUs, GPUs and memory that its job states. The store 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +75,13 @@ def mute(ray: Any) -> Callable[[], None]:
     printer = getattr(module, "print_to_stdstream", None)
     module.print_to_stdstream = lambda *args, **kwargs: None
     return lambda: setattr(module, "print_to_stdstream", printer)
+
+
+def _end_now() -> None:
+    """End this process at its end: Ray would wait again for a head that hangs, or crash among its own threads."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)
 
 
 class RayExecutor:
@@ -223,6 +233,8 @@ class RayExecutor:
             leaving = threading.Thread(target=self._leave, name="ray-leave", daemon=True)
             leaving.start()
             leaving.join(timeout=LEAVE_S)
+            if leaving.is_alive():
+                atexit.register(_end_now)
         else:
             self._leave()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.core.errors import UserError, did_you_mean
 from harness.core.text import DASH, mean_std
 from harness.reporters.published_numbers import PublishedNumber, load_published, of_suite
 from harness.reporters.tables.paper import MEANING
@@ -25,30 +26,57 @@ _CAPTION = (
 
 _CONTEXT = (
     "Percent, as published, in the metric named. The source does not say by which protocol, at which IPC or with which "
-    "test model: nothing may be measured against these numbers."
+    "test model, or the number was read in notes only: nothing may be measured against these numbers."
 )
 
 
-def report_published(suite: str, numbers: Sequence[PublishedNumber] | None = None) -> dict[str, Table]:
+def report_published(
+    suite: str,
+    numbers: Sequence[PublishedNumber] | None = None,
+    *,
+    protocol: str | None = None,
+    ipc: int | None = None,
+) -> dict[str, Table]:
     """Return the published numbers of a suite by file stem: published, published_2, ..., and published_context.
 
     Args:
         suite: name of the suite; it needs no data and no run.
         numbers: published numbers; None: those of results/published.
+        protocol: numbers of this protocol only; None: of all.
+        ipc: numbers of this IPC only, and of the full data; None: of all.
 
     Returns:
         One table for each source, protocol and metric: a row per IPC and test model, a column per method, the full data
         last. Then, where there are any, the numbers that are context only, one a row.
 
     Raises:
-        UserError: no published number is known for the suite, or a file of them is wrong.
+        UserError: no such published number is known for the suite, or a file of them is wrong.
     """
-    own = of_suite(load_published() if numbers is None else numbers, suite)
+    own = _chosen(of_suite(load_published() if numbers is None else numbers, suite), protocol, ipc)
     stated, context = ([n for n in own if n.is_context is flag] for flag in (False, True))
     places = dict.fromkeys((n.source, n.protocol, n.metric) for n in stated)
     tables = [_paper([n for n in stated if (n.source, n.protocol, n.metric) == place]) for place in places]
     found = {"published" if i == 1 else f"published_{i}": table for i, table in enumerate(tables, start=1)}
     return found | ({"published_context": _context(context)} if context else {})
+
+
+def _chosen(numbers: list[PublishedNumber], protocol: str | None, ipc: int | None) -> list[PublishedNumber]:
+    """Return the numbers of a protocol and an IPC."""
+    suite, protocols = numbers[0].suite, sorted({n.protocol for n in numbers})
+    if protocol is not None:
+        numbers = [n for n in numbers if n.protocol == protocol]
+        if not numbers:
+            raise UserError(
+                f"no published number for suite {suite} under protocol {protocol!r}."
+                f"{did_you_mean(protocol, protocols)} There are some for {', '.join(protocols)}."
+            )
+    if ipc is None:
+        return numbers
+    if not any(n.ipc == ipc for n in numbers):
+        ipcs = ", ".join(map(str, sorted({n.ipc for n in numbers if isinstance(n.ipc, int)}))) or "none"
+        where = f" under protocol {protocol}" if protocol else ""
+        raise UserError(f"no published number for suite {suite}{where} at IPC {ipc}; there are some for IPC {ipcs}.")
+    return [n for n in numbers if n.ipc in (ipc, "full")]
 
 
 def _paper(numbers: list[PublishedNumber]) -> Table:

@@ -84,6 +84,8 @@ def _lines(number: PublishedNumber, scope: Scope, rows: pd.DataFrame) -> list[di
 
 def _not_comparable(number: PublishedNumber, scope: Scope) -> str:
     """Return why a number is context only; empty where it may be compared."""
+    if number.is_second_hand:
+        return "context: second-hand"
     if number.is_context:
         return "context: protocol, IPC or student unstated"
     if number.protocol != scope.protocol:

@@ -15,16 +15,15 @@ def number(**changes):
 
 
 def test_table_1_of_minimax_diffusion_has_its_rows_columns_and_numbers():
-    tables = harness.report_published("imagewoof")
-    assert list(tables) == ["published", "published_context"]
-    shown = tables["published"].display.set_index(["IPC", "Test model"])
+    (table,) = (t for t in harness.report_published("imagewoof").values() if "Gu et al." in t.caption)
+    shown = table.display.set_index(["IPC", "Test model"])
     assert len(shown) == 5 * 3
     assert list(shown.columns)[-1] == "full"
     assert shown.loc[("10", "resnet_ap10"), "minimax"] == "39.2 ± 1.3"
     assert shown.loc[("100", "resnet_ap10"), ["random_real", "full"]].tolist() == ["59.4 ± 1.0", "87.5 ± 0.5"]
     assert shown.loc[("100", "convnet6"), "glad"] == "—"
-    assert len(tables["published"].frame) == 111
-    assert "Table 1" in tables["published"].caption
+    assert len(table.frame) == 111
+    assert "Table 1" in table.caption
 
 
 def test_context_stands_apart_with_the_decimals_that_it_was_published_with():
@@ -55,3 +54,31 @@ def test_full_data_alone_is_a_table():
 def test_a_suite_without_published_numbers_is_a_message():
     with pytest.raises(UserError, match="no published number for suite 'digits'; there are some for aid"):
         harness.report_published("digits")
+
+
+def test_numbers_of_one_protocol_and_ipc_can_be_chosen():
+    numbers = [number(), number(ipc=50), number(protocol="rded"), number(ipc="full", method="full")]
+    (table,) = report_published("imagewoof", numbers, protocol="idc", ipc=10).values()
+    assert table.frame[["published_protocol", "method"]].values.tolist() == [["idc", "dit"], ["idc", "full"]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"protocol": "rdde"}, r"no published number .* under protocol 'rdde'\. Did you mean 'rded'.* for idc, rded\."),
+        ({"protocol": "idc", "ipc": 20}, r"no published number .* under protocol idc at IPC 20; .* for IPC 10, 50\."),
+    ],
+)
+def test_a_choice_that_leaves_nothing_is_a_message(chosen, told):
+    with pytest.raises(UserError, match=told):
+        report_published("imagewoof", [number(), number(ipc=50), number(protocol="rded", ipc=1)], **chosen)
+
+
+def test_the_command_shows_published_numbers_without_a_run(cli):
+    code, out, _ = cli("published", "fashion_mnist", "--ipc", "1", "--format", "csv")
+    assert code == 0
+    assert "70.5" in out
+    assert "82.3" not in out
+    code, out, err = cli("published", "digits")
+    assert (code, out) == (2, "")
+    assert "no published number for suite 'digits'" in err
