@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import harness
 from tests.helpers.support import ROOT
 
@@ -40,6 +42,7 @@ class Noted(Method):
 """
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_each_job_once(tiny_suite, tmp_path):
     plugin, notes = tmp_path / "noted.py", tmp_path / "notes.txt"
     plugin.write_text(PLUGIN.replace("NOTES", repr(str(notes))))

@@ -14,6 +14,8 @@ from harness.core.errors import UserError
 from tests.helpers.support import ROOT
 from tests.helpers.tunings import FakeTrials
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("seed", range(3))
 def test_tpe_finds_a_known_best_option_and_random_search_has_the_same_budget(tuned, request_of, seed):
@@ -64,7 +66,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_killed_at_trial_7_and_started_again_it_has_20_trials_and_none_ran_twice(one_ray, request_of, tmp_path):
     log, request = tmp_path / "begun", request_of(trials=20)
     command = [sys.executable, "-c", _SCRIPT, log, request.model_dump_json()]
