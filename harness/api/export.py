@@ -98,7 +98,8 @@ def _record(folder: Path, method: str, ipc: int, distill_seed: int | None) -> di
             f"run {folder.name} has no set of distillation seed {distill_seed}; it has {', '.join(map(str, seeds))}."
         )
     own = own[own["distillation_seed"] == (seeds[0] if distill_seed is None else distill_seed)]
-    labelled = own[own["label_bytes"].notna()] if "label_bytes" in own else own.iloc[:0]
+    stored = own["labels"] == "stored" if "labels" in own else True
+    labelled = own[own["label_bytes"].notna() & stored] if "label_bytes" in own else own.iloc[:0]
     best = (labelled if len(labelled) else own).iloc[0]
     return {str(name): None if missing else best[str(name)] for name, missing in best.isna().items()}
 
@@ -116,7 +117,7 @@ def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
             f"{len(images[short[0]])} of class {short[0]!r}."
         )
     labels = None
-    if record.get("label_bytes") is not None:
+    if record.get("label_bytes") is not None and record.get("labels", "stored") == "stored":
         kind, label_key = ("label", str(record["label_key"])) if record.get("label_key") else ("synthesize", key)
         _check_whole(store, kind, label_key)
         rows = load_labels(store.path(kind, label_key), classes, ipc=per_class)

@@ -59,8 +59,13 @@ class ImageRows(ABC):
         return self.shape[0]
 
     @abstractmethod
-    def batches(self, order: Tensor, size: int) -> Iterator[Tensor]:
-        """Return the images `order` (int64 [M]) in batches of `size`: uint8 [B, 3, S, S] on the device, for reading only."""
+    def batches(self, order: Tensor, size: int | list[int]) -> Iterator[Tensor]:
+        """Return the images `order` (int64 [M]) in batches: uint8 [B, 3, S, S] on the device, for reading only.
+
+        Args:
+            order: which images.
+            size: of every batch but the last, or of each; they sum to M then.
+        """
 
     @abstractmethod
     def split(self, size: int) -> Iterable[Tensor]:
@@ -73,7 +78,7 @@ class ResidentRows(ImageRows):
     def __init__(self, images: Tensor) -> None:
         self.images, self.shape, self.device = images, tuple(images.shape), images.device
 
-    def batches(self, order: Tensor, size: int) -> Iterator[Tensor]:
+    def batches(self, order: Tensor, size: int | list[int]) -> Iterator[Tensor]:
         return (self.images[picked] for picked in order.to(self.device).split(size))
 
     def split(self, size: int) -> Iterable[Tensor]:
@@ -107,7 +112,7 @@ class FileRows(ImageRows):
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
-    def batches(self, order: Tensor, size: int) -> Iterator[Tensor]:
+    def batches(self, order: Tensor, size: int | list[int]) -> Iterator[Tensor]:
         order = order.cpu()
         order = order if self._chosen is None else self._chosen[order]
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-images") as reader:

@@ -15,7 +15,7 @@ from harness.core.plugin.task import Task
 from harness.core.progress import ProgressCallback, no_progress
 from harness.data.rows import as_rows
 from harness.data.sets.folder import load_distilled
-from harness.data.sets.soft_labels import load_labels
+from harness.data.sets.soft_labels import BYTES_A_NUMBER, load_labels
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, real_images, test_crop
 from harness.jobs.curves import write_curves
@@ -62,6 +62,7 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
         report=report,
     )
     result = asdict(scored)
+    label_bytes, teacher_bytes = _bytes_kept(protocol, soft_labels, result.pop("kept_labels"), len(context.classes))
     write_curves(folder / "curves.csv", result.pop("curve"))
     write_curves(folder / "confusion.csv", _confusion_rows(result, context.classes))
     return {
@@ -69,9 +70,24 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
         "num_images": len(images),
         "redraw_every": fresh.every if fresh else None,
         "redraw_s": fresh.seconds if fresh else None,
-        "teacher_bytes": soft_labels.num_bytes if soft_labels and protocol.labels == "soft" else None,
-        "label_bytes": soft_labels.num_bytes if soft_labels and protocol.labels == "stored" else None,
+        "teacher_bytes": teacher_bytes,
+        "label_bytes": label_bytes,
     }
+
+
+def _bytes_kept(
+    protocol: Protocol, soft_labels: SoftLabels | StoredLabels | None, kept_labels: int | None, num_classes: int
+) -> tuple[int | None, int | None]:
+    """Return the bytes of the soft labels that a training needs, and those of the teacher that makes them on the fly.
+
+    Of labels that a protocol keeps (`labels_kept`) they are what a file in half precision would take; the seeds that make
+    a batch are not counted.
+    """
+    if soft_labels is None:
+        return None, None
+    if kept_labels is not None:
+        return BYTES_A_NUMBER * kept_labels * num_classes, None
+    return (soft_labels.num_bytes, None) if protocol.labels == "stored" else (None, soft_labels.num_bytes)
 
 
 def _confusion_rows(result: dict[str, Any], classes: tuple[ClassInfo, ...]) -> list[dict[str, Any]]:

@@ -20,13 +20,17 @@ from harness.planning.keys import changed
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """A method as the request wants it. `skip` says why it cannot run here; the class is then possibly unknown."""
+    """A method as the request wants it. `skip` says why it cannot run here; the class is then possibly unknown.
+
+    `unasked`: the request does not name it; it is there for comparison.
+    """
 
     name: str
     cls: type[Method] | None = None
     config: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     skip: str = ""
+    unasked: bool = False
 
     def build(self) -> Method:
         """Return the method with its config; not for one that is skipped."""
@@ -103,6 +107,23 @@ class Redraw:
 
     spec: dict[str, Any]
     hashed: dict[str, Any]
+
+    def check(self, protocol: Protocol) -> None:
+        """Refuse a protocol that keeps soft labels: each is of an image that will be gone.
+
+        Raises:
+            UserError: it does.
+        """
+        if protocol.labels == "stored":
+            kept, instead = "stores one soft label an image (labels: stored)", "take labels: soft"
+        elif protocol.labels == "soft" and protocol.labels_kept < 1:
+            kept, instead = f"keeps a share of its soft labels (labels_kept {protocol.labels_kept:g})", "labels_kept"
+        else:
+            return
+        raise UserError(
+            f"method {self.spec['method']!r} draws new images while a student trains (redraw_every), and protocol "
+            f"{protocol.name!r} {kept}. Leave redraw_every out, or {instead}."
+        )
 
 
 @dataclass(frozen=True)

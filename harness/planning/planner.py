@@ -202,8 +202,10 @@ class Planner:
         """
         which = "all data" if ipc is None else f"ipc {ipc} set {distillation_seed}"
         title = " ".join(filter(None, [method.name, which, variant]))
+        if redraw:
+            redraw.check(self._variants[variant])
         if self._variants[variant].labels == "stored":
-            inputs |= self._labels(method, ipc, inputs, redraw)
+            inputs |= self._labels(method, ipc, inputs)
         made, label = (inputs.jobs.get(role, (None,))[0] for role in ("synthesize", "label"))
         for student in self.given.students:
             for seed in self.suite.budget.training_seeds:
@@ -223,14 +225,8 @@ class Planner:
         head = self._identity("synthesize", spec | hashed | {"ipc": ipc}, making)
         return Inputs({"synthesize": (key,)}, {"synthesize": (key_of(head),)})
 
-    def _labels(self, method: MethodPlan, ipc: int | None, inputs: Inputs, redraw: Redraw | None) -> Inputs:
+    def _labels(self, method: MethodPlan, ipc: int | None, inputs: Inputs) -> Inputs:
         """Return the jobs that the stored soft labels of a training come from; none where they came with the set."""
-        if redraw:
-            raise UserError(
-                f"method {method.name!r} draws new images while a student trains (redraw_every), and protocol "
-                f"{self.given.protocol.name!r} stores one soft label an image (labels: stored). Leave redraw_every out, "
-                "or take labels: soft."
-            )
         if ipc is None:  # all real images: labelled when the training begins, nothing is kept
             return Inputs.of({"teacher": (self._teacher,)})
         if method.build().own_labels():

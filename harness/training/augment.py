@@ -8,6 +8,7 @@ Shapes: N images of an epoch, B batch, S image side. Source: golden/protocol.jso
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -50,6 +51,11 @@ class Draws:
     def to(self, device: torch.device) -> Draws:
         """Return the draws on a device."""
         return Draws(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Draws]) -> Draws:
+        """Return the draws of some batches as those of one, in their order."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 def draw(protocol: Protocol, num_images: int, side: int, rng: torch.Generator) -> Draws:

@@ -5,7 +5,7 @@ In: a protocol's name and overrides. Out: a checked `Protocol`. No torch. Source
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -90,10 +90,27 @@ def _check(protocol: Protocol, where: str) -> None:
     milestones = list(protocol.lr_milestones)
     if milestones != sorted(milestones) or any(not 0 < share <= 1 for share in milestones):
         raise UserError(f"{where}: lr_milestones {milestones} must be ascending shares of the epochs, in (0, 1]")
+    if protocol.labels == "stored" and protocol.labels_kept < 1:
+        raise UserError(
+            f"{where}: labels_kept {protocol.labels_kept:g} with labels: stored, which keeps one label an image: there is "
+            "nothing to prune. Leave labels_kept out, or take labels: soft."
+        )
     for field, rule in (("epochs", protocol.epochs), ("batch_by_ipc", protocol.batch_by_ipc)):
         bounds = [bound for bound, _ in rule.up_to] if rule else []
         if bounds != sorted(set(bounds)):
             raise UserError(f"{where}: {field}.up_to has the IPC bounds {bounds}; they must ascend without repeats")
+
+
+_OF_SOFT_LABELS = ("temperature", "soft_loss", "labels_kept")
+
+
+def unused_settings(protocol: Protocol, fields: Iterable[str]) -> list[str]:
+    """Return a line for each field that a user gave a value and that this protocol does not use."""
+    if protocol.labels == "hard":
+        return [f"--set protocol.{f} has no effect: the labels are hard" for f in fields if f in _OF_SOFT_LABELS]
+    if protocol.soft_loss == "gift" and "temperature" in fields:
+        return ["--set protocol.temperature has no effect: soft_loss gift compares logits as they are"]
+    return []
 
 
 _NO_AUGMENTATION = {

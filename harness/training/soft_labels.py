@@ -43,11 +43,17 @@ class SoftLabels:
             return self.teacher(self._renormalised(images_B3SS, protocol))
 
     def loss(
-        self, student_BC: Tensor, images_B3SS: Tensor, rows_B: Tensor, mix: Mix | None, protocol: Protocol
+        self,
+        student_BC: Tensor,
+        images_B3SS: Tensor,
+        rows_B: Tensor,
+        labels_B: Tensor,
+        mix: Mix | None,
+        protocol: Protocol,
     ) -> Tensor:
-        """Return the loss against the teacher's labels of the batch as the student sees it, mixed already, nats."""
-        del rows_B, mix
-        return soft_label_loss(student_BC, self.logits(images_B3SS, protocol), temperature=protocol.temperature)
+        """Return the loss against the teacher's labels of the batch as the student sees it, mixed already."""
+        del rows_B
+        return _loss(student_BC, self.logits(images_B3SS, protocol), labels_B, mix, protocol)
 
     def label(self, images_B3SS: Tensor | ImageRows, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the logits [B, C] of uint8 images on the teacher's device; in batches, without gradient.
@@ -75,7 +81,7 @@ class _Resized(ImageRows):
         self.images, self.device = images, images.device
         self.shape = (*images.shape[:2], side, side)
 
-    def batches(self, order: Tensor, size: int) -> Iterator[Tensor]:
+    def batches(self, order: Tensor, size: int | list[int]) -> Iterator[Tensor]:
         return (self._resized(images) for images in self.images.batches(order, size))
 
     def split(self, size: int) -> Iterable[Tensor]:
@@ -112,20 +118,33 @@ class StoredLabels:
         return BYTES_A_NUMBER * self.logits_NC.numel()
 
     def loss(
-        self, student_BC: Tensor, images_B3SS: Tensor, rows_B: Tensor, mix: Mix | None, protocol: Protocol
+        self,
+        student_BC: Tensor,
+        images_B3SS: Tensor,
+        rows_B: Tensor,
+        labels_B: Tensor,
+        mix: Mix | None,
+        protocol: Protocol,
     ) -> Tensor:
-        """Return the loss against the labels of the images `rows_B`, after CutMix weighted by the area that each kept, nats.
+        """Return the loss against the labels of the images `rows_B`, after CutMix weighted by the area that each kept.
 
-        The gradient is that of the labels mixed as probabilities: the two losses differ by an entropy.
+        Of the KL divergence the gradient is that of the labels mixed as probabilities: the two losses differ by an entropy.
         """
-        labels_BC = self.logits_NC.to(student_BC.device)[rows_B]
-        loss = soft_label_loss(student_BC, labels_BC, temperature=protocol.temperature)
+        del images_B3SS
+        logits_BC = self.logits_NC.to(student_BC.device)[rows_B]
+        loss = _loss(student_BC, logits_BC, labels_B, None, protocol)
         if mix is None:
             return loss
-        partner_BC = labels_BC[mix.partner.to(labels_BC.device)]
-        return mix.kept * loss + (1 - mix.kept) * soft_label_loss(
-            student_BC, partner_BC, temperature=protocol.temperature
-        )
+        partner = mix.partner.to(logits_BC.device)
+        other = _loss(student_BC, logits_BC[partner], labels_B[partner], None, protocol)
+        return mix.kept * loss + (1 - mix.kept) * other
+
+
+def _loss(student_BC: Tensor, teacher_BC: Tensor, labels_B: Tensor, mix: Mix | None, protocol: Protocol) -> Tensor:
+    """Return the protocol's loss against a teacher's logits of the batch; `mix` is that of the hard labels."""
+    if protocol.soft_loss == "gift":
+        return gift_loss(student_BC, teacher_BC, smoothed(labels_B, student_BC.shape[1], mix))
+    return soft_label_loss(student_BC, teacher_BC, temperature=protocol.temperature)
 
 
 def soft_label_loss(student_BC: Tensor, teacher_BC: Tensor, *, temperature: float) -> Tensor:
@@ -140,3 +159,36 @@ def soft_label_loss(student_BC: Tensor, teacher_BC: Tensor, *, temperature: floa
     """
     student, teacher = (functional.log_softmax(x.float() / temperature, dim=1) for x in (student_BC, teacher_BC))
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+
+GIFT_SMOOTHING = 0.1
+"""Share of a hard label that the other classes get, and the weight of that label beside the teacher's."""
+
+
+def gift_loss(student_BC: Tensor, teacher_BC: Tensor, hard_BC: Tensor) -> Tensor:
+    """Return 1 - the cosine between the student's logits and the refined labels, mean over the batch, in [0, 2].
+
+    Paper (GIFT, Shang et al., ICLR 2025): a weighted mean of the teacher's and the smoothed hard label. Code: their sum,
+    both of length 1, the hard one times 0.1; logits as they are, no temperature. Here: as the code.
+    Code: no CutMix. Here: under CutMix the smoothed hard labels are mixed by area first, where a teacher sees the mixed
+    images; of stored labels, each with its own hard label, the losses are mixed by area.
+
+    Args:
+        student_BC: logits; differentiable.
+        teacher_BC: logits.
+        hard_BC: smoothed hard labels, as `smoothed` returns them.
+
+    Source: golden/methods/labels.json, "gift_file_gift".
+    """
+    refined = functional.normalize(teacher_BC.float(), dim=1) + GIFT_SMOOTHING * functional.normalize(hard_BC, dim=1)
+    return 1 - functional.cosine_similarity(student_BC.float(), refined, dim=1).mean()
+
+
+def smoothed(labels_B: Tensor, num_classes: int, mix: Mix | None = None) -> Tensor:
+    """Return hard labels as float32 [B, C]: 0.9 for the class, 0.1 shared by the others; after CutMix mixed by area."""
+    low = GIFT_SMOOTHING / (num_classes - 1)
+    found = torch.full((len(labels_B), num_classes), low, device=labels_B.device)
+    found.scatter_(1, labels_B[:, None], 1 - GIFT_SMOOTHING)
+    if mix is None:
+        return found
+    return mix.kept * found + (1 - mix.kept) * found[mix.partner.to(labels_B.device)]

@@ -23,11 +23,11 @@ from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
 from harness.data.rows import ImageRows, as_rows
 from harness.students.build import build_student
-from harness.training.augment import Augmenter, draw
+from harness.training.augment import Augmenter
+from harness.training.batches import make_batches
 from harness.training.confusion import ClassMetrics, PredictionLog
-from harness.training.cutmix import Mix, draw_mix, paste
+from harness.training.cutmix import Mix, paste
 from harness.training.evaluation import accuracies, autocast, rank
-from harness.training.pool import Pool
 from harness.training.recipe import Recipe, make_recipe
 from harness.training.soft_labels import SoftLabels, StoredLabels
 
@@ -57,6 +57,7 @@ class TrainResult:
         top5_best: top-5 accuracy at `best_epoch`, not the best top-5; None below five classes.
         epochs: passes over the training images.
         num_steps: optimiser steps.
+        kept_labels: soft labels that were kept where a protocol prunes them (`labels_kept`); None: it does not.
         train_loss_last: mean loss of the last epoch, nats, over augmented and mixed images.
         classes_last: accuracy by class, their mean, kappa and confusion matrix of the final model.
         classes_best: the same at `best_epoch`.
@@ -70,6 +71,7 @@ class TrainResult:
     top5_best: float | None
     epochs: int
     num_steps: int
+    kept_labels: int | None
     train_loss_last: float
     classes_last: ClassMetrics
     classes_best: ClassMetrics
@@ -113,7 +115,8 @@ def train_student(
         device: where to train; images given as tensors are kept there as uint8.
         ipc: images per class that the epochs are chosen by; None: N / num_classes.
         draws: k: the images are a pool, dealt anew in every k epochs so that each epoch sees 1/k of every class.
-        fresh: draws new images with the labels of `train_images`; they take their place every `fresh.every` epochs.
+        fresh: draws new images with the labels of `train_images`; they take their place every `fresh.every` epochs. Not
+            with soft labels of which only some are kept.
         soft_labels: the teacher, on `device`, where the protocol's labels are soft; a label an image where they are
             stored; else not used.
         report: called after every epoch.
@@ -153,7 +156,7 @@ def train_student(
                     {"epoch": epoch, "lr": recipe.lr_at(epoch), "train_loss": loss, "top1": top1, "top5": top5}
                 )
             report("train", epoch, recipe.epochs, "epoch")
-    return model.eval(), _summarise(curve, recipe, run.num_steps, called)
+    return model.eval(), _summarise(curve, recipe, run, called)
 
 
 class TrainingRun:
@@ -175,15 +178,14 @@ class TrainingRun:
         self.model, self.protocol, self.recipe, self.device = model, protocol, recipe, device
         self.images, self.labels = as_rows(images, device), labels.to(device)
         self.augment = Augmenter(protocol, device)
-        self.shuffle_rng = seeds.generator(seed, "train", "shuffle")
-        self.augment_rng = seeds.generator(seed, "train", "augment")
-        self.cutmix_rng = seeds.generator(seed, "train", "cutmix")
+        self.batches = make_batches(protocol, recipe, labels, self.images.shape[-1], seed, draws)
+        if fresh is not None and self.batches.num_labels is not None:
+            raise ValueError("labels_kept below 1: the labels of images that are drawn anew cannot be kept")
         self.fresh = fresh
         self.soft_labels = soft_labels if protocol.labels != "hard" else None
         self.optimizer = make_optimizer(model, protocol, recipe)
         self.eval_epochs = frozenset(recipe.eval_epochs)
         self.num_steps = 0
-        self.pool = Pool(labels.cpu(), draws, seeds.generator(seed, "train", "pool")) if draws > 1 else None
 
     def train_epoch(self, epoch: int) -> float:
         """Pass once over the images and return the mean loss, nats.
@@ -194,18 +196,16 @@ class TrainingRun:
             group["lr"] = self.recipe.lr_at(epoch)
         if self.fresh is not None and epoch > 1 and (epoch - 1) % self.fresh.every == 0:
             self.images = as_rows(self.fresh((epoch - 1) // self.fresh.every), self.device)
-        rows = torch.arange(len(self.images)) if self.pool is None else self.pool.rows(epoch)
-        num, side = len(rows), self.images.shape[-1]
-        order = rows[torch.randperm(num, generator=self.shuffle_rng)].to(self.device)
-        draws = draw(self.protocol, num, side, self.augment_rng).to(self.device)
-        total = torch.zeros((), device=self.device)
+        drawn = self.batches.epoch(epoch)
+        order, draws = drawn.order.to(self.device), drawn.draws.to(self.device)
+        total, start = torch.zeros((), device=self.device), 0
         self.model.train()
-        size = self.recipe.batch_size
-        for start, images in zip(range(0, num, size), self.images.batches(order, size), strict=True):
-            here = slice(start, start + size)
-            loss = self._step(self.augment(images, draws[here]), order[here])
+        for images, mix in zip(self.images.batches(order, drawn.sizes), drawn.mixes, strict=True):
+            here = slice(start, start + len(images))
+            loss = self._step(self.augment(images, draws[here]), order[here], mix)
             total += loss * len(images)
-        mean_loss = total.item() / num
+            start += len(images)
+        mean_loss = total.item() / len(order)
         if not math.isfinite(mean_loss):
             raise RuntimeError(
                 f"the training loss is {mean_loss} in epoch {epoch} of {self.recipe.epochs} at learning rate "
@@ -213,23 +213,16 @@ class TrainingRun:
             )
         return mean_loss
 
-    def _step(self, images_B3SS: Tensor, rows_B: Tensor) -> Tensor:
+    def _step(self, images_B3SS: Tensor, rows_B: Tensor, mix: Mix | None) -> Tensor:
         """Mix, update the weights once, and return the batch's mean loss, detached."""
-        mix = draw_mix(
-            len(images_B3SS),
-            images_B3SS.shape[-1],
-            probability=self.protocol.cutmix_probability,
-            beta=self.protocol.cutmix_beta,
-            rng=self.cutmix_rng,
-        )
         if mix is not None:
             paste(images_B3SS, mix)
         with autocast(self.protocol, self.device):
-            logits = self._forward(images_B3SS)
+            logits, labels_B = self._forward(images_B3SS), self.labels[rows_B]
             if self.soft_labels is None:
-                loss = _loss(logits, self.labels[rows_B], mix)
+                loss = _loss(logits, labels_B, mix)
             else:
-                loss = self.soft_labels.loss(logits, images_B3SS, rows_B, mix, self.protocol)
+                loss = self.soft_labels.loss(logits, images_B3SS, rows_B, labels_B, mix, self.protocol)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -290,7 +283,7 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _summarise(curve: list[dict[str, Any]], recipe: Recipe, num_steps: int, called: PredictionLog) -> TrainResult:
+def _summarise(curve: list[dict[str, Any]], recipe: Recipe, run: TrainingRun, called: PredictionLog) -> TrainResult:
     last, (classes_last, classes_best) = curve[-1], called.scores()
     best = max(curve, key=lambda row: row["top1"])  # the first of equals
     return TrainResult(
@@ -300,7 +293,8 @@ def _summarise(curve: list[dict[str, Any]], recipe: Recipe, num_steps: int, call
         top5_last=last["top5"],
         top5_best=best["top5"],
         epochs=recipe.epochs,
-        num_steps=num_steps,
+        num_steps=run.num_steps,
+        kept_labels=run.batches.num_labels,
         train_loss_last=last["train_loss"],
         classes_last=classes_last,
         classes_best=classes_best,

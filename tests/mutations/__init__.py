@@ -5,9 +5,10 @@ that are named are those of the code that it changes, as few as will do, because
 """
 
 from tests.mutations.kind import Mutation
+from tests.mutations.labels import LABELS
 from tests.mutations.methods import METHODS
 from tests.mutations.models import MODELS
 from tests.mutations.scores import SCORES
 from tests.mutations.training import TRAINING
 
-MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *SCORES)
+MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *SCORES, *LABELS)

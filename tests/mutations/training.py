@@ -142,7 +142,7 @@ TRAINING = (
       "= min_share * full_accuracy, scores.top1 >= min_share",
       "tests/training/test_teacher.py::test_a_teacher_at_chance_is_refused_with_what_it_calls_the_classes"),
     M("stored labels are not mixed", "harness/training/soft_labels.py",
-      "partner_BC = labels_BC[mix.partner.to(labels_BC.device)]", "partner_BC = labels_BC",
+      "partner = mix.partner.to(logits_BC.device)", "partner = torch.arange(len(logits_BC))",
       "tests/training/test_stored_labels.py"),
     M("test images are scored in training mode", "harness/training/evaluation.py",
       "    model.eval()\n", "",

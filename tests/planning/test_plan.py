@@ -10,6 +10,7 @@ from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec, PriorTraining
 from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Budget, Resources, Suite, Teacher
+from harness.core.errors import UserError
 from harness.jobs.job import class_groups
 from harness.planning.plan import MethodPlan, PlanInput
 from harness.planning.planner import make_plan
@@ -228,3 +229,19 @@ def test_soft_labels_bring_the_teacher_into_every_training():
     plan = make_plan(given(**soft))
     assert plan.counts()["teacher"] == 1
     assert all("teacher" in job.deps for job in plan.jobs.values() if job.kind == "train")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "message"),
+    [
+        (Protocol(labels="stored"), r"'redrawn' draws new images .* stores one soft label an image"),
+        (
+            Protocol(labels="soft", labels_kept=0.1),
+            r"'redrawn' draws new .* a share of its soft labels \(labels_kept 0.1\)",
+        ),
+    ],
+)
+def test_labels_that_are_kept_are_of_images_that_stay(protocol, message):
+    with pytest.raises(UserError, match=message):
+        make_plan(given(**redrawn(every=1), protocol=protocol))
+    assert make_plan(given(**redrawn(), protocol=protocol)).counts()["train"]

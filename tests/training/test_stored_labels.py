@@ -19,8 +19,8 @@ CLASSES = tuple(ClassInfo(name, label, name) for label, name in enumerate("cab")
 
 def test_an_unmixed_batch_learns_the_labels_of_its_own_images():
     logits = torch.randn(5, 3)
-    student = torch.randn(2, 3)
-    found = StoredLabels(logits).loss(student, torch.empty(0), torch.tensor([4, 1]), None, STORED)
+    student, labels = torch.randn(2, 3), torch.tensor([0, 2])
+    found = StoredLabels(logits).loss(student, torch.empty(0), torch.tensor([4, 1]), labels, None, STORED)
     assert found == soft_label_loss(student, logits[[4, 1]], temperature=20.0)
 
 
@@ -29,7 +29,7 @@ def test_a_mixed_batch_learns_both_labels_by_the_area_that_each_image_kept():
     logits = torch.randn(4, 3, dtype=torch.float64)
     rows, mix = torch.tensor([0, 2, 3]), Mix((0, 4), (0, 4), 0.7, torch.tensor([1, 2, 0]))
     student = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
-    StoredLabels(logits).loss(student, torch.empty(0), rows, mix, STORED).backward()
+    StoredLabels(logits).loss(student, torch.empty(0), rows, torch.tensor([0, 1, 2]), mix, STORED).backward()
     soft = (logits[rows] / 20).softmax(1)
     target = 0.7 * soft + 0.3 * soft[mix.partner]
     own = student.detach().clone().requires_grad_()
@@ -163,7 +163,7 @@ def test_a_method_may_bring_labels_of_its_own_and_needs_no_teacher_then(tiny_sui
     plugin.write_text(PLUGIN)
     run = harness.run(
         methods=["with_labels"], suite=tiny_suite, protocol="rded", executor="local", store=tmp_path / "store",
-        plugins=[plugin], ipc=[1], settings={"protocol.labels": "stored"},
+        plugins=[plugin], ipc=[1], settings={"protocol.labels": "stored"}, reference=False,
     )  # fmt: skip
     assert run.exit_code == 0, run.errors
     rows = harness.load_results(run)

@@ -49,7 +49,20 @@ class Protocol(ConfigModel):
         "label an image, without augmentation, kept with the set in half precision and mixed by area under CutMix",
     )
     temperature: PositiveFloat = Field(
-        20.0, description="soft labels: divides both logits before the KL divergence; no T^2 factor"
+        20.0,
+        description="soft labels: divides both logits before the KL divergence; no T^2 factor; gift does not use it",
+    )
+    soft_loss: Literal["kl", "gift"] = Field(
+        "kl",
+        description="loss against soft labels; kl: divergence of the softened outputs; gift: 1 - cosine of the logits with "
+        "the teacher's, of length 1, plus 0.1 times the smoothed hard label, of length 1 (GIFT, ICLR 2025)",
+    )
+    labels_kept: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="labels soft: share of a training's batches whose labels are kept; epochs are dealt from these, and the "
+        "bytes of their labels count as stored (label pruning, LPLD, NeurIPS 2024); 1: labels are made on the fly",
     )
     epochs: ByIpc = Field(
         ByIpc(up_to=((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500)), above=300),

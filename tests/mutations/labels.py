@@ -1,0 +1,53 @@
+"""Mistakes in losses against soft labels, in label pruning and in the reference row."""
+
+from tests.mutations.kind import Mutation as M
+
+LABELS = (
+    # GIFT
+    M("gift: the teacher's logits keep their length", "harness/training/soft_labels.py",
+      "refined = functional.normalize(teacher_BC.float(), dim=1) +", "refined = teacher_BC.float() +",
+      "tests/training/test_gift.py"),
+    M("gift: the hard label keeps its length", "harness/training/soft_labels.py",
+      "GIFT_SMOOTHING * functional.normalize(hard_BC, dim=1)", "GIFT_SMOOTHING * hard_BC",
+      "tests/training/test_gift.py"),
+    M("gift: the weighted mean of the paper", "harness/training/soft_labels.py",
+      "refined = functional.normalize(teacher_BC.float(), dim=1) +",
+      "refined = (1 - GIFT_SMOOTHING) * functional.normalize(teacher_BC.float(), dim=1) +",
+      "tests/training/test_gift.py"),
+    M("gift: smoothed over all classes", "harness/training/soft_labels.py",
+      "low = GIFT_SMOOTHING / (num_classes - 1)", "low = GIFT_SMOOTHING / num_classes",
+      "tests/training/test_gift.py"),
+    M("gift: hard labels are not mixed", "harness/training/soft_labels.py",
+      "    if mix is None:\n        return found\n    return mix.kept * found", "    return found\n    return mix.kept * found",
+      "tests/training/test_gift.py"),
+    M("gift: of stored labels the partner keeps the hard label of the image", "harness/training/soft_labels.py",
+      "logits_BC[partner], labels_B[partner], None", "logits_BC[partner], labels_B, None",
+      "tests/training/test_gift.py"),
+    # Label pruning
+    M("pruned labels: crops drawn anew", "harness/training/batches.py",
+      'rng = seeds.generator(self._seed, "train", "kept", number)', "rng = self._augment_rng",
+      "tests/training/test_kept_labels.py"),
+    M("pruned labels: drawn with replacement", "harness/training/batches.py",
+      "torch.randperm(self.num_batches, generator=self._deal_rng)",
+      "torch.randint(self.num_batches, (self.num_batches,), generator=self._deal_rng)",
+      "tests/training/test_kept_labels.py"),
+    M("pruned labels: the share is not looked at", "harness/training/batches.py",
+      "math.floor(protocol.labels_kept * epochs * self._steps + 1e-9)", "epochs * self._steps",
+      "tests/training/test_kept_labels.py"),
+    M("pruned labels: every batch counts as a whole one", "harness/training/batches.py",
+      "whole * len(first) + rest * batch_size", "self.num_batches * batch_size",
+      "tests/training/test_kept_labels.py"),
+    M("pruned labels: one byte a number", "harness/jobs/train.py",
+      "return BYTES_A_NUMBER * kept_labels * num_classes, None", "return kept_labels * num_classes, None",
+      "tests/training/test_kept_labels.py"),
+    # The reference row
+    M("a reference beside the full data alone", "harness/planning/method_selection.py",
+      "if wanted and sets and not any(", "if wanted and not any(",
+      "tests/planning/test_reference.py"),
+    M("a tuning tunes the reference, too", "harness/api/tune/prepare.py",
+      '"executor": "ray", "reference": False}', '"executor": "ray"}',
+      "tests/planning/test_reference.py"),
+    M("no reference beside soft labels", "harness/planning/method_selection.py",
+      'request.reference and protocol.labels != "hard"', 'request.reference and protocol.labels == "stored"',
+      "tests/planning/test_reference.py"),
+)  # fmt: skip
