@@ -57,8 +57,8 @@ def evaluate(images: str | Path, *, as_name: str, console: Console | None = None
         as_name: the method's name in records and tables: a lower-case word.
         console: where progress goes; None: standard error.
         **fields: title, pick ("first" or "random"), class_order, normalised, labels ("protocol" or "own"), and those of
-            `harness.run`; `methods` are further methods for the same tables. `ipc` None: all images, where every class
-            has as many.
+            `harness.run`; `methods` are further methods for the same tables (none is added unasked). `ipc` None: all
+            images, where every class has as many.
 
     Raises:
         UserError: the images or the request are wrong; nothing was written.
@@ -125,7 +125,7 @@ def evaluation(
             ipc=ipcs,
             settings=overrides,
             distill_seeds=(0,) if distill_seeds is None and pick == "first" else distill_seeds,
-            **fields,
+            **{"reference": False, **fields},
         )
         resolved, plan = prepare(request)
         yield Evaluation(resolved, plan, _about(found, offered, side, max(ipcs), pick, own))

@@ -22,7 +22,6 @@ from harness.api.run_setup import (
 )
 from harness.api.watching import make_monitor
 from harness.core.errors import UserError
-from harness.core.overrides import without_effect
 from harness.core.remote_runs import upload_run
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
@@ -34,6 +33,7 @@ from harness.execution.view import Views
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
 from harness.planning.planner import make_plan
+from harness.planning.remarks import remarks
 from harness.planning.request import RunRequest, make_request
 from harness.planning.request_file import request_text
 from harness.planning.resolve import Resolved, resolve
@@ -60,7 +60,8 @@ def run(*, console: Console | None = None, config: str | Path | None = None, **f
         config: a file with a whole request, such as a run's request.yaml or a tuning's best.yaml; fields given here win.
         **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
             ({"protocol.lr": 0.02}), plugins, device, executor, workers, retries, job_timeout ("2h"), store, data_root,
-            weights_root, name, fresh, validation (0.2: accuracy on this share of the training split, not on the test split).
+            weights_root, name, fresh, validation (0.2: accuracy on this share of the training split, not on the test
+            split), reference (False: under soft labels, no random real subset beside the methods that are named).
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -112,8 +113,8 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
 
 
 def _announce(resolved: Resolved, scheduler: Scheduler, folder: Path, console: Console) -> None:
-    """Say which settings have no effect, how many jobs there are, and how many need not run."""
-    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+    """Say which settings have no effect, what runs unasked, how many jobs there are, and how many need not run."""
+    for line in remarks(resolved):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     counts = outcome_counts(scheduler)
     spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""

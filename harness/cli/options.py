@@ -110,6 +110,14 @@ Scores = Annotated[
 ]
 
 
+Reference = Annotated[
+    bool,
+    typer.Option(
+        "--reference/--no-reference", help="Under soft labels, show a random real subset too: what they alone reach."
+    ),
+]
+
+
 Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, whatever the store has.")]
 
 

@@ -18,7 +18,6 @@ from harness.core.config.search import declared
 from harness.core.config.suite import Suite
 from harness.core.environment import device_name
 from harness.core.errors import UserError
-from harness.core.overrides import without_effect
 from harness.core.plugin import discovery, fingerprint
 from harness.core.remote_runs import fetch_runs
 from harness.core.run_folder import RunFolder
@@ -29,6 +28,7 @@ from harness.jobs.job import KINDS
 from harness.planning.estimate import estimate
 from harness.planning.plan import Plan
 from harness.planning.real_images import describe_images
+from harness.planning.remarks import remarks
 from harness.planning.rerun import rerun_reasons
 from harness.planning.resolve import Resolved
 from harness.students.spec import catalogue
@@ -220,7 +220,7 @@ def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
         console.print(Text(f"{job.key[:12]}  {job.title}", style="dim"))
     if len(plan.jobs) > JOBS_SHOWN:
         console.print(Text(f"... and {len(plan.jobs) - JOBS_SHOWN:,} more jobs", style="dim"))
-    for line in without_effect(resolved.request.settings, (m.name for m in resolved.plan_input.methods)):
+    for line in remarks(resolved):
         console.print(Text(line), soft_wrap=True)
     for method in resolved.plan_input.methods:
         if method.skip:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.base import ConfigModel, checked, plain
+from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError
 from harness.core.plugin import discovery, fingerprint
@@ -15,8 +17,12 @@ from harness.planning.plan import MethodPlan
 from harness.planning.request import RunRequest
 
 
-def select_methods(request: RunRequest, suite: Suite) -> tuple[MethodPlan, ...]:
-    """Return every method of the request, those that cannot run here with the reason."""
+def select_methods(request: RunRequest, suite: Suite, protocol: Protocol) -> tuple[MethodPlan, ...]:
+    """Return every method of the request, those that cannot run here with the reason.
+
+    Under soft labels the random subset is added: they alone reach what many distilled sets do (Qin, Deng and
+    Alvarez-Melis, NeurIPS 2024), so that an accuracy says little without it.
+    """
     registry = discovery.methods
     for name in request.methods:
         if name != "all" and name not in registry.broken:
@@ -28,7 +34,13 @@ def select_methods(request: RunRequest, suite: Suite) -> tuple[MethodPlan, ...]:
         names += [name for path in request.plugins for name in discovery.load_plugin(path) if name not in names]
     if request.scores:
         names += [n for n in registry.names() if n not in names and _is_reference(n)]
-    return tuple(_method_plan(name, request, suite) for name in names)
+    plans = [_method_plan(name, request, suite) for name in names]
+    sets = [m.cls for m in plans if m.cls is not None and not m.cls.all_data]
+    wanted = request.reference and protocol.labels != "hard" and suite.teacher
+    if wanted and sets and not any(cls.random_subset for cls in sets):
+        added = (name for name in registry.names() if registry.get(name).random_subset)
+        plans += [replace(_method_plan(name, request, suite), unasked=True) for name in added]
+    return tuple(plans)
 
 
 def _is_reference(name: str) -> bool:

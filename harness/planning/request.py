@@ -45,6 +45,7 @@ class RunRequest(ConfigModel):
         None, description="folder under which pre-trained weights lie; none: DATA_ROOT/weights, then the hub's cache"
     )
     scores: bool = Field(False, description="train the students more that label- and augmentation-robust scores need")
+    reference: bool = Field(True, description="under soft labels also train on a random real subset, for comparison")
     name: str | None = Field(None, description="name of the run; none: suite and time")
     fresh: bool = Field(False, description="run every job again although the store has its result")
     validation: float | None = Field(

@@ -23,7 +23,7 @@ from harness.planning.resolve import Resolved
 
 _PLACES = (
     "store", "data_root", "weights_root", "device", "executor", "workers", "retries", "job_timeout", "ray_address",
-    "wait_for_nodes", "name", "methods",
+    "wait_for_nodes", "name", "methods", "reference",
 )  # fmt: skip
 """Fields of a run that change no trial; `methods` stands in the spaces."""
 
@@ -69,8 +69,8 @@ def prepare_tuning(request: TuneRequest) -> Prepared:
     check_name(request.name)
     if members(request.run.suite) is not None:
         raise UserError(f"--suite {request.run.suite}: several suites; a tuning has one.")
-    update = {"validation": request.validation, "validation_seed": request.validation_seed, "executor": "ray"}
-    resolved, plan = prepare(request.run.model_copy(update=update))
+    update = {"validation": request.validation, "validation_seed": request.validation_seed}
+    resolved, plan = prepare(request.run.model_copy(update={**update, "executor": "ray", "reference": False}))
     methods = [m for m in resolved.plan_input.methods if not _all_data(m, request)]
     _check_targets(request, methods)
     skipped = {m.name: m.skip for m in methods if m.skip}

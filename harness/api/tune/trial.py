@@ -60,6 +60,7 @@ def trial_request(request: TuneRequest, method: str, point: Point) -> RunRequest
             "validation": request.validation,
             "validation_seed": request.validation_seed,
             "executor": "local",
+            "reference": False,
         }
     )
 

@@ -21,7 +21,7 @@ _OPTIONS = {
     "ray_address": "--ray-address", "wait_for_nodes": "--wait-for-nodes", "workers": "--workers", "retries": "--retries",
     "job_timeout": "--job-timeout", "device": "--device",
     "plugins": "--plugin", "settings": "--set", "store": "--store", "data_root": "--data-root",
-    "weights_root": "--weights-root", "scores": "--scores", "fresh": "--fresh",
+    "weights_root": "--weights-root", "scores": "--scores", "reference": "--no-reference", "fresh": "--fresh",
     "validation": "--validation", "validation_seed": "--validation-seed",
 }  # fmt: skip
 """Field of a request -> option. Not `name`: a run of that name exists now."""
@@ -65,7 +65,7 @@ def _evaluation(request: dict[str, Any], name: str, title: str | None) -> tuple[
         words += ["--labels", "own"]
         settings["protocol"] = {k: v for k, v in settings.get("protocol", {}).items() if k != "labels"}
     beside = [method for method in request.get("methods") or () if method != name]
-    return words, {**request, "settings": settings, "methods": beside}
+    return words, {**request, "settings": settings, "methods": beside, "reference": True}  # it has no such option
 
 
 def _default(field: str) -> Any:

@@ -163,6 +163,12 @@ def _display(line: dict[str, Any], names: list[str]) -> dict[str, str]:
 
 
 def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
-    if not rows["reference_row"].any():
-        return ()
-    return ("IPC all: students trained on the whole real training split, for reference; no method competes with it.",)
+    """Return what the rows for comparison are: the full data, and the random subset under soft labels."""
+    notes = []
+    if rows["reference_row"].any():
+        notes.append(
+            "IPC all: students trained on the whole real training split, for reference; no method competes with it."
+        )
+    random = rows[rows["random_subset"] & rows["labels"].isin(["soft", "stored"])]
+    notes += [f"{label}: no distillation; what soft labels alone reach." for label in random["label"].unique()]
+    return tuple(notes)

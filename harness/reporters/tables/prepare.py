@@ -33,7 +33,7 @@ CLASS_METRICS = tuple(
 
 
 _OPTIONAL_TEXT = ("method_title", "error", "device", "config", "variant", "metrics", "class_accuracy_last",
-                  "class_accuracy_best", "synthesize_measured")  # fmt: skip
+                  "class_accuracy_best", "synthesize_measured", "labels")  # fmt: skip
 
 
 _TEXT = ("suite", "source", "method", "student", "protocol", "status", *_OPTIONAL_TEXT)
