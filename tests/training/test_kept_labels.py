@@ -7,6 +7,7 @@ from torch import nn
 import harness
 from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
+from harness.data.rows import FileRows
 from harness.training.batches import Batches, KeptBatches, make_batches
 from harness.training.protocols import resolve_protocol
 from harness.training.recipe import make_recipe
@@ -101,12 +102,15 @@ class Remembers(nn.Module):
         return self.layer(images.flatten(1))
 
 
+IMAGES = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
 def train(protocol, **changes):
-    images = torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     labels, teacher = torch.arange(12) % 3, Remembers()
-    given = {"student": "convnet1_bn", "train_images": images, "train_labels": labels, "test_images": images,
+    given = {"student": "convnet1_bn", "train_images": IMAGES, "train_labels": labels, "test_images": IMAGES,
              "test_labels": labels, "num_classes": 3, "seed": 0}  # fmt: skip
-    result = train_student(**given, protocol=protocol, soft_labels=SoftLabels(teacher, protocol, 0), **changes)[1]
+    soft_labels = SoftLabels(teacher, protocol, 0)
+    result = train_student(**{**given, **changes}, protocol=protocol, soft_labels=soft_labels)[1]
     return teacher, result
 
 
@@ -119,6 +123,15 @@ def test_the_teacher_is_asked_for_no_more_labels_than_are_kept():
     every, whole = train(KEPT.model_copy(update={"labels_kept": 1.0}))
     assert whole.kept_labels is None
     assert len({images.numpy().tobytes() for images in every.seen}) == 18
+
+
+def test_images_in_a_file_are_dealt_as_images_in_memory_are(tmp_path):
+    """An epoch may have several of the smaller batches, in any place."""
+    (tmp_path / "images").write_bytes(IMAGES.numpy().tobytes())
+    rows = FileRows(tmp_path / "images", (12, 3, 8, 8), 0, "cpu")
+    in_memory, in_a_file = train(KEPT)[0].seen, train(KEPT, train_images=rows)[0].seen
+    assert all(torch.equal(a, b) for a, b in zip(in_memory, in_a_file, strict=True))
+    assert [len(images) for images in in_memory] != 6 * [5, 5, 2]
 
 
 def test_labels_of_images_that_are_drawn_anew_cannot_be_kept():
