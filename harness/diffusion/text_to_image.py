@@ -9,22 +9,23 @@ Shapes: B images, L prompt length, D width of the text encoder, V rows of a toke
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from harness.core import seeds
-from harness.core.errors import UserError, did_you_mean
+from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
 from harness.diffusion.adaptive_batches import Batches
 from harness.diffusion.latents import Images, LatentCache
 from harness.diffusion.prompts import PromptEncoder
 from harness.diffusion.samplers import NoiseStreams
 from harness.diffusion.text_parts import TextParts, load_text_parts
+from harness.diffusion.text_samplers import TEXT_SAMPLERS as TEXT_SAMPLERS
+from harness.diffusion.text_samplers import Schedule, text_scheduler, with_noise
 from harness.diffusion.tokens import TokenLearner
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 LIVE_VALUES = 32
 """Values per latent pixel and first width at the peak of a UNet: the gated feed-forward of its largest transformer."""
-
-TEXT_SAMPLERS = ("ddim", "dpmsolver++", "ddpm")
 
 
 class TextToImageGenerator:
@@ -52,7 +51,7 @@ class TextToImageGenerator:
         self.class_words = dict(class_words)
         self._batches = Batches()
         self.unet.eval().requires_grad_(False)
-        self._alphas_cumprod = _scheduler("ddpm", self.scheduler_config).alphas_cumprod.float()
+        self._alphas_cumprod = text_scheduler("ddpm", self.scheduler_config).alphas_cumprod.float()
 
     @classmethod
     def load(
@@ -204,6 +203,8 @@ class TextToImageGenerator:
         negative: str = "",
         batch_size: int = 64,
         side: int | None = None,
+        start: Tensor | None = None,
+        strength: float = 1.0,
         report: ProgressCallback = no_progress,
     ) -> Tensor:
         """Return one image per prompt: uint8 [B, 3, S, S] on the CPU.
@@ -217,22 +218,25 @@ class TextToImageGenerator:
             negative: what guidance leads away from; "" as usual.
             batch_size: images at a time, at most.
             side: images are resized to it; None: the generator's own `image_size`.
+            start: image-to-image: latents [B, C, h, w] in units of the denoiser, one per prompt, on any device. Each gets
+                the noise of the first timestep that is run, drawn from its image's seed; None: from noise alone.
+            strength: share of the steps that are run from `start`, see `Schedule`; of no effect without it.
             report: told the images drawn.
 
         Raises:
-            UserError: the sampler is unknown, or the steps are out of range.
+            UserError: the sampler is unknown, or steps or strength are out of range.
         """
-        if not 1 <= steps <= len(self._alphas_cumprod):
-            raise UserError(f"{steps} denoising steps: expected 1 to {len(self._alphas_cumprod)}")
-        _scheduler(sampler, self.scheduler_config)
+        schedule = Schedule(sampler, self.scheduler_config, steps, 1.0 if start is None else strength)
         assert len(prompts) == len(seeds_B) > 0
+        assert start is None or start.shape == (len(prompts), *self.latent_shape)
         side = side or self.image_size
 
         @torch.no_grad()
-        def draw(start: int, end: int) -> Tensor:
-            states = self.text.encode(prompts[start:end])
+        def draw(first: int, end: int) -> Tensor:
+            states = self.text.encode(prompts[first:end])
             away = self.text.encode([negative] * len(states)) if guidance != 1.0 else None
-            latents = self._chain(states, away, seeds_B[start:end], steps, guidance, sampler)
+            begin = None if start is None else start[first:end].to(self.device)
+            latents = self._chain(states, away, seeds_B[first:end], guidance, schedule, begin)
             images = resize(self.autoencoder.decode(latents, batch_size=batch_size), side)
             report("sample", end, len(prompts), "image")
             return images
@@ -247,18 +251,22 @@ class TextToImageGenerator:
         return LIVE_VALUES * int(self.unet.config.block_out_channels[0]) * side**2 * self.unet.dtype.itemsize
 
     def _chain(
-        self, states: Tensor, away: Tensor | None, chosen: Sequence[int], steps: int, guidance: float, sampler: str
+        self,
+        states: Tensor,
+        away: Tensor | None,
+        chosen: Sequence[int],
+        guidance: float,
+        schedule: Schedule,
+        start: Tensor | None,
     ) -> Tensor:
         """Run one whole denoising chain; returns latents [B, C, h, w]."""
-        scheduler = _scheduler(sampler, self.scheduler_config)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=DeprecationWarning)  # of numpy, inside diffusers' timesteps
-            scheduler.set_timesteps(steps, device=self.device)
-        x = NoiseStreams(chosen, self.latent_shape, self.device)() * scheduler.init_noise_sigma
+        scheduler, timesteps = schedule.begin(self.device)
+        x = NoiseStreams(chosen, self.latent_shape, self.device)()
+        x = x * scheduler.init_noise_sigma if start is None else with_noise(scheduler, start, x, timesteps[0])
         # Ancestral noise: one generator per image, which diffusers draws each image's own noise from.
         noise = [torch.Generator().manual_seed(seeds.derive("ancestral", seed)) for seed in chosen]
-        more = {"generator": noise} if sampler == "ddpm" else {}
-        for t in scheduler.timesteps:
+        more = {"generator": noise} if schedule.sampler == "ddpm" else {}
+        for t in timesteps:
             inputs = scheduler.scale_model_input(x, t).to(self.unet.dtype)
             if away is None:
                 output = self.unet(inputs, t, encoder_hidden_states=states).sample.float()
@@ -279,37 +287,3 @@ def resize(images_u8: Tensor, side: int) -> Tensor:
 
     pixels = interpolate(images_u8.float(), (side, side), mode="bicubic", antialias=True, align_corners=False)
     return pixels.round().clamp(0, 255).to(torch.uint8)
-
-
-def _scheduler(sampler: str, config: Mapping[str, Any]) -> Any:
-    """Return a fresh scheduler of the pipeline's own process. Latents are never clipped, whatever the default.
-
-    Raises:
-        UserError: the sampler is unknown.
-    """
-    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
-
-    if sampler not in TEXT_SAMPLERS:
-        raise UserError(
-            f"unknown sampler {sampler!r}.{did_you_mean(sampler, list(TEXT_SAMPLERS))} Known: {', '.join(TEXT_SAMPLERS)}."
-        )
-    if sampler == "dpmsolver++":
-        return DPMSolverMultistepScheduler(
-            **_process_options(config), algorithm_type="dpmsolver++", timestep_spacing="trailing"
-        )
-    kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
-    return kind(**_process_options(config), clip_sample=False, timestep_spacing="trailing")
-
-
-def _process_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a scheduler's config that define the process, whichever sampler runs it."""
-    names = (
-        "num_train_timesteps",
-        "beta_start",
-        "beta_end",
-        "beta_schedule",
-        "trained_betas",
-        "prediction_type",
-        "rescale_betas_zero_snr",
-    )
-    return {name: config[name] for name in names if config.get(name) is not None}

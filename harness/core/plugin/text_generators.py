@@ -77,6 +77,12 @@ class TextToImageGenerator(Generator, Protocol):
         negative: str = ...,
         batch_size: int = ...,
         side: int | None = ...,
+        start: Tensor | None = ...,
+        strength: float = ...,
         report: ProgressCallback = ...,
     ) -> Tensor:
-        """Return an image [B, 3, S, S] per prompt, on the CPU; equal prompt and seed give an equal image."""  # fmt: skip
+        """Return an image [B, 3, S, S] per prompt, on the CPU; equal prompt and seed give an equal image.
+
+        Samplers: ddim, dpmsolver++, ddpm, pndm (Stable Diffusion's own). Image-to-image: latents `start` [B, C, h, w] in
+        units of the denoiser, and `strength`, the share of the steps that is run from them.
+        """
