@@ -69,7 +69,7 @@ def run(suite, data_root, shared_store):
 def test_every_method_runs_on_a_tree_of_photographs_with_pretrained_weights(run):
     rows = harness.load_results(run)
     skipped = set(rows.loc[rows["status"] == "skipped", "method"])
-    assert skipped == {"d3m"}, "the suite offers no text-to-image generator"
+    assert skipped == {"d3m", "d4m"}, "the suite offers no text-to-image generator"
     assert set(rows.loc[~rows["method"].isin(skipped), "status"]) == {"done"}, rows["error"].unique()
     assert set(rows["suite"]) == {"tinywoof"}
     assert rows["source"].str.contains("imagenet1k").all()

@@ -46,6 +46,7 @@ def tiny_suite_values() -> dict:
         protocol["num_evaluations"] = 1
     values["method_overrides"]["minimax"] = {"flips": False, "epochs": 1, "batch": 64, "sampling_steps": 3}
     values["method_overrides"]["d3m"] |= {"steps": 3, "sampling_steps": 3}
+    values["method_overrides"]["d4m"] |= {"sampling_steps": 4}
     values["method_overrides"]["rded"] = {"images_per_class": 20, "num_crops": 2}
     values["method_overrides"]["dm"] |= {"steps": 2, "batch": 8}
     values["method_overrides"]["dit"] = {"sampling_steps": 3}
