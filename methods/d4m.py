@@ -37,7 +37,9 @@ class D4M(Method):
     Paper/Code: Stable Diffusion's PNDM, begun amid its steps: it is made to repeat the first step of a whole run, and so
     repeats the one it begins with (701 at strength 0.7), after which the network is told a level of noise below the true
     one. Here: the same with `pndm`, because the published numbers come from it; the other samplers do not do so.
-    Paper: strength 0.75 and chunks of 10 x IPC are the code's defaults, its scripts set 0.7 and 1. Here: the scripts'.
+    Paper/Code: strength 0.75 and chunks of 10 x IPC are the code's defaults, its scripts set 0.7 and 1. Here: the scripts'.
+    Paper/Code: images are kept at 224 pixels. Here: at the suite's image size, as those of every method. Latents are encoded
+    anew for each IPC, class by class, and not kept: those of ImageNet-1K at 512 pixels would be 84 GB.
     """
 
     version = 1
