@@ -51,8 +51,8 @@ class D3HR(Method):
     the grid above; `start` changes it.
     Paper/Code: the inversion goes on to timestep 760, and 15 levels are kept. Here: to `level`, the only one used.
     Paper: m groups, 100,000 in the authors' script; its loop draws 1000 m. Here: 10,000, one round of that loop, because
-    the score's gain grows as the root of the logarithm: 3.9 standard deviations below its mean with 10,000 groups, 4.4
-    and 5.6 with the other two.
+    the gain grows as the root of the logarithm: on average 3.9 standard deviations below its mean with 10,000
+    groups, 4.4 and 5.7 with the other two.
     Paper/Code: half precision by diffusers, images saved at 224 pixels. Here: `precision`, and the suite's size.
     Paper/Code: one image per class ends in an error, because it has no standard deviation. Here: at IPC 1 the distance from
     the mean alone is the score. A class with one real image gets the noise's own variance at that level, and a class

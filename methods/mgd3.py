@@ -128,7 +128,7 @@ class MGD3(Method):
         return DistilledSet(images, notes=generator.notes)
 
     def work(self, num_real: int, num_images: int) -> dict[str, tuple[str, float, float]]:
-        """Return the denoiser's work; an image in the encoder costs about as much as one pass (both 0.1 TMAC)."""
+        """Return the denoiser's work; an image in the encoder counts as one pass: 136 GMAC, DiT-XL/2 119."""
         return {
             "fit": ("class_conditional", 0, num_real),
             "synthesize": ("class_conditional", 0, passes(num_images, self.config)),

@@ -169,7 +169,9 @@ def test_the_best_group_may_be_in_any_pass_and_the_last_is_not_full(monkeypatch)
 def test_one_image_is_judged_by_its_distance_from_the_mean():
     mean, std = gaussian()
     drawn = mean + torch.tensor([0.5, -1.0]).view(2, 1, 1) * std
-    assert group_scores(drawn, mean, std, 0.1).tolist() == pytest.approx([0.5 * std.norm().item(), std.norm().item()], rel=1e-5)
+    assert group_scores(drawn, mean, std, 0.1).tolist() == pytest.approx(
+        [0.5 * std.norm().item(), std.norm().item()], rel=1e-5
+    )
 
 
 def test_values_that_do_not_vary_score_no_nan():

@@ -66,6 +66,13 @@ def test_a_whole_chain_is_that_of_the_authors(arrays, name, options):
     torch.testing.assert_close(result, arrays[f"chain/result_{name}"], atol=tolerance, rtol=0)
 
 
+def test_each_image_has_its_own_mode_also_in_a_later_batch():
+    x0 = torch.zeros(2, 1, 1, 1)
+    step = DenoisingStep(49, 999, torch.tensor([3, 1]), x0, x0, x0, x0)
+    guided = pull(torch.tensor([0.0, 10.0, 20.0, 30.0]).view(4, 1, 1, 1))(step)
+    assert guided.flatten().tolist() == pytest.approx([3.0, 1.0])
+
+
 def guided_indices(steps, stop_t):
     """Which steps the guide moves."""
     one = torch.ones(1, 1, 1, 1)
@@ -86,7 +93,9 @@ def test_with_other_numbers_of_steps_the_same_noise_levels_are_guided(steps):
     process = GaussianDiffusion.respaced(steps)
     guided = {process.timesteps[i] for i in guided_indices(steps, 25)}
     assert guided == {t for t in process.timesteps if t >= min(guided)}
-    assert max(t for t in process.timesteps if t not in guided) <= 510 <= min(guided), "510 is the first that is not, of 50"
+    assert max(t for t in process.timesteps if t not in guided) <= 510 <= min(guided), (
+        "510 is the first that is not, of 50"
+    )
 
 
 def test_modes_are_the_centroids_of_scikit_learns_kmeans_in_its_order(arrays):

@@ -4,10 +4,12 @@ Data only. A mutation replaces `old`, which stands exactly once in `file`, by `n
 that are named are those of the code that it changes, as few as will do, because each costs seconds.
 """
 
+from tests.mutations.d3hr import D3HR
 from tests.mutations.kind import Mutation
 from tests.mutations.methods import METHODS
+from tests.mutations.mgd3 import MGD3
 from tests.mutations.models import MODELS
 from tests.mutations.scores import SCORES
 from tests.mutations.training import TRAINING
 
-MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *SCORES)
+MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *MGD3, *D3HR, *SCORES)
