@@ -1,15 +1,20 @@
-"""Deliberate mistakes in our code, each of which must fail a test: what `make mutants` tries, one at a time.
+"""Deliberate mistakes, one at a time, and the tests that must notice each. `make mutants` makes them.
 
-Data only. A mutation replaces `old`, which stands exactly once in `file`, by `new`; the test files (or one test each)
+Data only. A mutation replaces `old`, which must occur once, by `new` in one file. Each file here holds one tuple. The tests
 that are named are those of the code that it changes, as few as will do, because each costs seconds.
 """
 
-from tests.mutations.d4m import D4M
-from tests.mutations.kind import Mutation
-from tests.mutations.labels import LABELS
-from tests.mutations.methods import METHODS
-from tests.mutations.models import MODELS
-from tests.mutations.scores import SCORES
-from tests.mutations.training import TRAINING
+import importlib
+import pkgutil
 
-MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *D4M, *SCORES, *LABELS)
+from tests.mutations.kind import Mutation
+
+
+def _all() -> tuple[Mutation, ...]:
+    """Return the mutations of every file of this folder, by the name of the file."""
+    files = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "kind")
+    tuples = [value for f in files for value in vars(importlib.import_module(f"{__name__}.{f}")).values()]
+    return tuple(one for value in tuples if isinstance(value, tuple) for one in value if isinstance(one, Mutation))
+
+
+MUTATIONS = _all()

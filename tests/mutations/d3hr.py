@@ -1,0 +1,41 @@
+"""Mistakes in d3hr."""
+
+from tests.mutations.kind import Mutation as M
+
+TESTS = "tests/methods/test_d3hr.py"
+D3HR = (
+    M("d3hr: inversion asks with the lower timestep", "methods/d3hr.py",
+      "predict(x_BChw, timestep), timestep - self.stride, timestep)",
+      "predict(x_BChw, timestep - self.stride), timestep - self.stride, timestep)",
+      f"{TESTS}::test_inverted_latents_are_those_of_the_authors"),
+    M("d3hr: sampling ends at level 0", "methods/d3hr.py",
+      "max(1, timestep - self.stride)", "max(0, timestep - self.stride)",
+      f"{TESTS}::test_sampled_latents_are_those_of_the_authors"),
+    M("d3hr: three channels are guided", "methods/d3hr.py",
+      "guided_channels=x_BChw.shape[1]", "guided_channels=3",
+      f"{TESTS}::test_inverted_latents_are_those_of_the_authors"),
+    M("d3hr: sampling begins at the level of the statistics", "methods/d3hr.py",
+      "min(self._level() + 1, cfg.sampling_steps - 1)", "self._level()",
+      f"{TESTS}::test_the_default_level_and_start_are_those_of_the_authors"),
+    M("d3hr: the variance is biased", "methods/d3hr.py",
+      "latents_NChw.var(dim=0)", "latents_NChw.var(dim=0, correction=0)",
+      f"{TESTS}::test_statistics_are_those_of_the_authors"),
+    M("d3hr: the skewness is not standardised", "methods/d3hr.py",
+      "keepdim=True)) / std_G1D).pow(3)", "keepdim=True))).pow(3)",
+      f"{TESTS}::test_scores_of_groups_are_those_of_the_authors"),
+    M("d3hr: skewness weighs what the paper says", "methods/d3hr.py",
+      "            0.1,\n            ge=0,", "            0.5,\n            ge=0,",
+      f"{TESTS}::test_scores_of_groups_are_those_of_the_authors"),
+    M("d3hr: the worst group stays", "methods/d3hr.py",
+      "std_D, skew_weight).min(dim=0)", "std_D, skew_weight).max(dim=0)",
+      f"{TESTS}::test_the_chosen_group_is_that_of_the_authors"),
+    M("d3hr: the last pass decides", "methods/d3hr.py",
+      "if best is None or score < lowest:", "if best is None or score < float(\"inf\"):",
+      f"{TESTS}::test_the_best_group_may_be_in_any_pass_and_the_last_is_not_full"),
+    M("d3hr: one image has a standard deviation", "methods/d3hr.py",
+      "if drawn_GID.shape[1] == 1:", "if drawn_GID.shape[1] == 0:",
+      f"{TESTS}::test_one_image_is_judged_by_its_distance_from_the_mean"),
+    M("d3hr: the work of the unconditional half is forgotten", "methods/d3hr.py",
+      "halves = 1 if self.config.guidance == 1 else 2", "halves = 1",
+      f"{TESTS}::test_the_work_is_foretold"),
+)  # fmt: skip
