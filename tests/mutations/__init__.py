@@ -1,6 +1,6 @@
-"""Deliberate mistakes, one at a time, and the tests that must notice each. `make mutants` makes them.
+"""Deliberate mistakes in our code, each of which must fail a test: what `make mutants` tries, one at a time.
 
-Data only. A mutation replaces `old`, which must occur once, by `new` in one file. Each file here holds one tuple. The tests
+Data only. A mutation replaces `old`, which stands exactly once in `file`, by `new`; the test files (or one test each)
 that are named are those of the code that it changes, as few as will do, because each costs seconds.
 """
 
