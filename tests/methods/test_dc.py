@@ -182,12 +182,8 @@ def accuracy():
         train_images = torch.cat([made.images[c.id] for c in classes])
         fields = {"protocol": protocol, "test_images": images, "test_labels": labels, "num_classes": 10}
         train_labels = torch.arange(10).repeat_interleave(len(train_images) // 10)
-        return [
-            train_student("convnet3", train_images=train_images, train_labels=train_labels, seed=seed, **fields)[
-                1
-            ].top1_last
-            for seed in range(2)
-        ]
+        fields |= {"train_images": train_images, "train_labels": train_labels, "student": "convnet3"}
+        return [train_student(seed=seed, **fields)[1].top1_last for seed in range(2)]
 
     return train_two
 

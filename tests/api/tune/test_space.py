@@ -84,7 +84,7 @@ def test_the_suites_value_is_in_the_space_and_what_is_set_is_not_tuned():
 def test_every_method_of_ours_with_options_to_choose_has_a_space_or_nothing_to_tune():
     found = prepare_tuning(make_tune_request(methods="all", suite="digits", device="cpu"))
     have = {space.method: bool(space.dimensions) for space in found.spaces}
-    assert all(have[name] for name in ("d3m", "dit", "dm", "minimax", "rded"))
+    assert all(have[name] for name in ("d3m", "dc", "dit", "dm", "dsa", "minimax", "rded"))
     assert "full" not in have
 
 
