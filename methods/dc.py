@@ -41,8 +41,10 @@ class DC(Method):
     Paper/Code: updates per network (outer) and epochs between them (inner) for IPC 1, 10, 20, 30, 40 and 50; the code
     refuses others. Here: the table for these; for others outer is IPC, at most 50, and outer x inner is about 500, which
     the table follows within a fifth.
-    Paper/Code: gradients of one class after the other. Here: those of several classes in one pass where memory allows
-    and the device gains by it; results differ by rounding only.
+    Paper/Code: gradients of one class after the other. Here: those of as many classes in one pass as memory allows; on a
+    CPU one, because more are slower (methods/_gradients.py). Results differ by rounding only.
+    Paper/Code: real batches of 256 at 32 pixels. Here: real images pass in pieces that fit into memory; the synthetic
+    ones of a class pass together, because their distance is of the whole gradient.
     Paper: layer by layer, the cosine distances of the weights of each output. Code: biases and the weights of norms are
     left out, and 1e-6 is added to the product of the norms. Here: as in the code.
     Paper/Code: a class with fewer real images than the batch gives all of them; one with fewer than IPC fails where it
