@@ -1,5 +1,7 @@
 """Differentiable siamese augmentation: one operation, drawn once, for all images of a real and a synthetic batch alike.
 
+Where a network is trained on them, the operation is one for the batch too, but each image draws what it does to it.
+
 Source: Zhao and Bilen, Dataset Condensation with Differentiable Siamese Augmentation, ICML 2021; ranges as in the authors'
 code. In: normalised images, so that 0 is the mean colour, which fills what an operation uncovers. Out: the same shape.
 Shapes: B batch, S side, pixels.
@@ -10,14 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Union
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 Operation = Literal["color", "crop", "cutout", "flip", "scale", "rotate"]
-Chance = tuple[float, float, float]
+Number = Union[float, "Tensor"]
+"""One number for all images, or one for each of them, float64 [B] on the CPU."""
+Chance = tuple[Number, Number, Number]
 """Three uniform numbers in [0, 1); an operation uses as many as it needs."""
 
 SHIFT, CUTOUT, ZOOM, DEGREES = 0.125, 0.5, 1.2, 15.0
@@ -50,58 +54,102 @@ def draw_augmentation(operations: Sequence[Operation], rng: torch.Generator) -> 
     return Augmentation(operation, (chance[0], chance[1], chance[2]))
 
 
+def draw_for_each(operations: Sequence[Operation], num: int, rng: torch.Generator) -> Augmentation:
+    """Draw one of the operations, and what it does to each image of a batch of `num`."""
+    import torch
+
+    operation = draw_augmentation(operations, rng).operation
+    first, second, third = torch.rand(3, num, dtype=torch.float64, generator=rng)
+    return Augmentation(operation, (first, second, third))
+
+
+def _factor(number: Number, images: Tensor) -> Number:
+    """Return a number that images [B, 3, S, S] can be multiplied by; [B, 1, 1, 1] where each image has its own."""
+    return number if isinstance(number, float) else number.to(images).view(-1, 1, 1, 1)
+
+
+def _whole(number: Number, count: int, images: Tensor) -> int | Tensor:
+    """Return a whole number below `count`; [B, 1] where each image has its own."""
+    return int(number * count) if isinstance(number, float) else (number * count).long().to(images.device)[:, None]
+
+
 def _color(images: Tensor, chance: Chance) -> Tensor:
     """Shift the brightness by up to 0.5, then saturation times 0 to 2, then contrast times 0.5 to 1.5."""
-    images = images + (chance[0] - 0.5)
+    brightness, saturation, contrast = (_factor(c, images) for c in chance)
+    images = images + (brightness - 0.5)
     grey = images.mean(dim=1, keepdim=True)
-    images = (images - grey) * (2 * chance[1]) + grey
+    images = (images - grey) * (2 * saturation) + grey
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return (images - mean) * (chance[2] + 0.5) + mean
+    return (images - mean) * (contrast + 0.5) + mean
 
 
 def _crop(images: Tensor, chance: Chance) -> Tensor:
     """Shift by up to an eighth of the side, both ways."""
+    import torch
     from torch.nn import functional
 
     side = images.shape[-1]
     most = int(side * SHIFT + 0.5)
-    top, left = (int(c * (2 * most + 1)) for c in chance[:2])
-    return functional.pad(images, (most, most, most, most))[:, :, top : top + side, left : left + side]
+    top, left = (_whole(c, 2 * most + 1, images) for c in chance[:2])
+    padded = functional.pad(images, (most, most, most, most))
+    if isinstance(top, int) and isinstance(left, int):
+        return padded[:, :, top : top + side, left : left + side]
+    place = torch.arange(side, device=images.device)
+    rows_BS, cols_BS, each_B = top + place, left + place, torch.arange(len(images), device=images.device)
+    return padded[each_B[:, None, None], :, rows_BS[:, :, None], cols_BS[:, None]].permute(0, 3, 1, 2).contiguous()
 
 
 def _cutout(images: Tensor, chance: Chance) -> Tensor:
     """Empty a square of half the side; its middle may be anywhere, so part of it may lie outside."""
+    import torch
+
     side = images.shape[-1]
     size = int(side * CUTOUT + 0.5)
-    top, left = (int(c * (side + 1 - size % 2)) - size // 2 for c in chance[:2])
-    mask = images.new_ones(side, side)
-    mask[max(top, 0) : top + size, max(left, 0) : left + size] = 0
-    return images * mask
+    place = torch.arange(side, device=images.device)
+    firsts = [_whole(c, side + 1 - size % 2, images) - size // 2 for c in chance[:2]]
+    rows, cols = ((place >= first) & (place < first + size) for first in firsts)
+    hole = rows[..., :, None] & cols[..., None, :]
+    return images * (~hole).to(images.dtype).unsqueeze(-3)
 
 
 def _flip(images: Tensor, chance: Chance) -> Tensor:
-    """Mirror left and right, or not: all images or none."""
-    return images.flip(-1) if chance[0] < 0.5 else images
+    """Mirror left and right, or not: all images or none, unless each draws for itself."""
+    import torch
+
+    number = chance[0]
+    if isinstance(number, float):
+        return images.flip(-1) if number < 0.5 else images
+    return torch.where((number < 0.5).to(images.device)[:, None, None, None], images.flip(-1), images)
 
 
 def _scale(images: Tensor, chance: Chance) -> Tensor:
     """Zoom each direction on its own, from 1.2 times as large to 1.2 times as small."""
     across, down = (1 / ZOOM + c * (ZOOM - 1 / ZOOM) for c in chance[:2])
-    return _affine(images, [[across, 0, 0], [0, down, 0]])
+    return _affine(images, (across, 0.0, 0.0, 0.0, down, 0.0))
 
 
 def _rotate(images: Tensor, chance: Chance) -> Tensor:
     """Turn by up to 15 degrees either way."""
-    angle = math.radians((2 * chance[0] - 1) * DEGREES)
-    return _affine(images, [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]])
+    import torch
+
+    angle = (2 * chance[0] - 1) * DEGREES * (math.pi / 180)
+    cos: Number
+    sin: Number
+    if isinstance(angle, float):
+        cos, sin = math.cos(angle), math.sin(angle)
+    else:
+        cos, sin = torch.cos(angle), torch.sin(angle)
+    return _affine(images, (cos, -sin, 0.0, sin, cos, 0.0))
 
 
-def _affine(images: Tensor, matrix: list[list[float]]) -> Tensor:
-    """Sample the images where the matrix sends each pixel; one grid for all of them."""
+def _affine(images: Tensor, matrix: Sequence[Number]) -> Tensor:
+    """Sample the images where the matrix, its two rows of three numbers, sends each pixel."""
+    import torch
     from torch.nn import functional
 
-    side = images.shape[-1]
-    grid = functional.affine_grid(images.new_tensor([matrix]), [1, 3, side, side], align_corners=False)
+    numbers = torch.broadcast_tensors(*(torch.as_tensor(number, dtype=torch.float64) for number in matrix))
+    matrices = torch.stack(numbers, dim=-1).to(images).view(-1, 2, 3)  # one for all images, or one for each
+    grid = functional.affine_grid(matrices, [len(matrices), *images.shape[1:]], align_corners=False)
     return functional.grid_sample(images, grid.expand(len(images), -1, -1, -1), align_corners=False)
 
 

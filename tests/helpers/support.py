@@ -49,6 +49,8 @@ def tiny_suite_values() -> dict:
     values["method_overrides"]["d4m"] |= {"sampling_steps": 4}
     values["method_overrides"]["rded"] = {"images_per_class": 20, "num_crops": 2}
     values["method_overrides"]["dm"] |= {"steps": 2, "batch": 8}
+    for method in ("dc", "dsa"):
+        values["method_overrides"][method] |= {"iterations": 1, "batch": 4}
     values["method_overrides"]["dit"] = {"sampling_steps": 3}
     values["method_overrides"]["mgd3"] = {"sampling_steps": 3}
     values["method_overrides"]["d3hr"] = {"sampling_steps": 5, "groups": 20}

@@ -8,8 +8,9 @@ import torch
 from harness import build_student
 from harness.core.errors import UserError
 from harness.jobs.checkpoint import FolderCheckpoint
-from methods import dm
-from methods.dm import DM, Mover, PixelScale, convnet_for, finished, matching_distance, random_network
+from methods import _pixels, dm
+from methods._pixels import Mover, PixelScale
+from methods.dm import DM, embedding_network, matching_distance
 
 
 def rng(seed=0):
@@ -40,7 +41,7 @@ def naive_distance(net, real, synthetic):
 
 def test_the_distance_and_its_gradient_are_those_of_a_plain_loop():
     """Classes of different sizes; tolerance: float32 sums in another order."""
-    net = random_network("convnet2", 16, rng())
+    net = embedding_network("convnet2", 16, rng())
     real = [some_images(n, seed=n) for n in (5, 1, 3)]
     ours, theirs = ([some_images(2, seed=10 + k).requires_grad_() for k in range(3)] for _ in range(2))
     distance, expected = matching_distance(net, real, ours), naive_distance(net, real, theirs)
@@ -52,7 +53,7 @@ def test_the_distance_and_its_gradient_are_those_of_a_plain_loop():
 
 
 def test_the_distance_of_equal_sets_is_zero_and_no_gradient_flows_to_real_images():
-    net = random_network("convnet2", 16, rng())
+    net = embedding_network("convnet2", 16, rng())
     images = some_images(4)
     assert matching_distance(net, [images], [images.flip(0)]).item() == pytest.approx(0, abs=1e-9)
     real = some_images(2).requires_grad_()
@@ -60,9 +61,9 @@ def test_the_distance_of_equal_sets_is_zero_and_no_gradient_flows_to_real_images
 
 
 def test_real_images_are_embedded_in_pieces_with_the_same_result(monkeypatch):
-    net, real, made = random_network("convnet2", 16, rng()), [some_images(9)], [some_images(2, seed=1)]
+    net, real, made = embedding_network("convnet2", 16, rng()), [some_images(9)], [some_images(2, seed=1)]
     whole = matching_distance(net, real, made)
-    monkeypatch.setattr(dm, "_PIXELS_AT_ONCE", {"cpu": 2 * 16 * 16})
+    monkeypatch.setattr(_pixels, "_PIXELS_AT_ONCE", {"cpu": 2 * 16 * 16})
     torch.testing.assert_close(matching_distance(net, real, made), whole, rtol=1e-5, atol=0)
 
 
@@ -71,7 +72,7 @@ def distance_to_real(task, images, networks=3):
     real = [task.real.images(c.id) for c in task.classes]
     scale = PixelScale(real)
     pairs = [scale.normalised(r) for r in real], [scale.normalised(images[c.id]) for c in task.classes]
-    nets = [random_network("convnet2", 16, rng(1000 + k)) for k in range(networks)]
+    nets = [embedding_network("convnet2", 16, rng(1000 + k)) for k in range(networks)]
     return sum(matching_distance(net, *pairs).item() for net in nets) / networks
 
 
@@ -132,22 +133,10 @@ def test_a_killed_run_goes_on_from_its_checkpoint_with_equal_bits(make_task, tmp
     assert all(torch.equal(whole[c], resumed[c]) for c in whole)
 
 
-def test_the_pixels_move_as_sgd_with_momentum_does_by_hand():
-    pixels = torch.zeros(1, requires_grad=True)
-    mover, place, speed = Mover([pixels], lr=0.1, momentum=0.5), 0.0, 0.0
-    for gradient in (1.0, -2.0, 3.0):
-        pixels.grad = torch.tensor([gradient])
-        mover.step()
-        speed = 0.5 * speed + gradient
-        place -= 0.1 * speed
-        assert pixels.item() == pytest.approx(place)
-        assert pixels.grad is None
-
-
 def test_a_network_is_the_streams_own_and_torchs_generator_is_left_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    one, again, other = (random_network("convnet2", 16, rng(seed)) for seed in (1, 1, 2))
+    one, again, other = (embedding_network("convnet2", 16, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     image = some_images(1)
     assert torch.equal(one.features(image), again.features(image))
@@ -186,11 +175,6 @@ def test_both_batches_of_a_class_are_augmented_alike(make_task, monkeypatch):
     assert called == [(k, made) for k in range(3) for made in (False, True)]
 
 
-def test_the_depth_goes_by_the_size_as_in_the_field():
-    depths = {8: 1, 16: 2, 28: 3, 32: 3, 64: 4, 128: 5, 224: 6, 256: 6}
-    assert {side: convnet_for(side) for side in depths} == {s: f"convnet{d}" for s, d in depths.items()}
-
-
 def test_batch_norm_and_networks_that_do_not_fit_are_refused_before_images_are_read(make_task):
     task = make_task("synthesize", "dm")
     task.real = None
@@ -198,24 +182,6 @@ def test_batch_norm_and_networks_that_do_not_fit_are_refused_before_images_are_r
         DM(DM.Config(network="convnet3_bn")).synthesize(task, None, 1)
     with pytest.raises(UserError, match="0x0 feature map"):
         DM(DM.Config(network="convnet5")).synthesize(task, None, 1)
-
-
-def test_images_are_normalised_by_their_own_mean_and_deviation():
-    parts = [torch.randint(0, 200, (n, 3, 4, 4), dtype=torch.uint8, generator=rng(n)) for n in (3, 5)]
-    scale = PixelScale(parts)
-    images = torch.cat([scale.normalised(part) for part in parts])
-    torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
-    torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3))
-    torch.testing.assert_close(scale.shares(images) * 255, torch.cat(parts).float(), rtol=0, atol=1e-3)
-    grey = torch.full((2, 3, 4, 4), 7, dtype=torch.uint8)
-    assert PixelScale([grey]).normalised(grey).abs().max() < 1e-4, "no division by zero"
-
-
-def test_values_that_an_image_cannot_hold_are_clipped_and_counted():
-    scale = PixelScale([torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 2, 2)])
-    made = finished(["a"], [torch.tensor([-1.5, -1.001, 0, 1.5]).view(1, 1, 2, 2).expand(1, 3, 2, 2)], scale)
-    assert made.images["a"][0, 0].flatten().tolist() == pytest.approx([0, 0, 0.5, 1])
-    assert made.notes == ("50.0 % of the values lay outside [0, 1] and were clipped",)
 
 
 def test_the_learning_rate_follows_the_ipc_unless_it_is_given(make_task, monkeypatch):

@@ -1,14 +1,20 @@
-"""DM's augmentation: differentiable, equal for both batches, and within its ranges."""
+"""The augmentation of DM and DSA: differentiable, equal for both batches, and within its ranges."""
 
+import json
+from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from methods._siamese import Augmentation, Operation, draw_augmentation
+from methods._siamese import Augmentation, Operation, draw_augmentation, draw_for_each
 
 OPERATIONS = get_args(Operation)
+FOLDER = Path(__file__).parents[1] / "golden" / "methods"
+GOLDEN = json.loads((FOLDER / "dc_dsa.json").read_text())["diff_augment"]
+ARRAYS = np.load(FOLDER / "dc_dsa.npz")
 
 
 def rng(seed=0):
@@ -106,3 +112,41 @@ def test_zoom_and_rotation_are_torchs_affine_grids_within_the_published_ranges(c
         expected = functional.grid_sample(images, grid, align_corners=False)
         made = Augmentation(operation, (chance, chance, 0.0))(images)
         torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
+
+
+def golden_chance(case):
+    """The uniform numbers behind the parameters of a golden case, [3, 4]; each image has its own column."""
+    given, side = case["parameters_per_image"], ARRAYS["dsa/x"].shape[-1]
+    most, size = int(side * 0.125 + 0.5), int(side * 0.5 + 0.5)
+    if case["operation"] == "crop":
+        rows = [
+            [(shift + most + 0.5) / (2 * most + 1) for shift in given[name]] for name in ("shift_rows", "shift_cols")
+        ]
+    elif case["operation"] == "cutout":
+        count = side + 1 - size % 2
+        rows = [[(centre + 0.5) / count for centre in given[name]] for name in ("centre_row", "centre_col")]
+    else:
+        names = {"color": ("brightness_u", "saturation_u", "contrast_u"), "scale": ("u_x", "u_y")}
+        rows = [given[name] for name in names.get(case["operation"], ("u",))]
+    return torch.tensor([*rows, *[[0.5] * 4] * (3 - len(rows))], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["output"])
+def test_images_become_those_of_the_authors_code(case):
+    """Siamese: one chance for all images. Per image: each its own, as where networks are trained."""
+    chance = golden_chance(case)
+    numbers = tuple(chance[:, 0].tolist()) if case["siamese"] else tuple(chance)
+    made = Augmentation(case["operation"], numbers)(torch.from_numpy(ARRAYS["dsa/x"]))
+    expected = torch.from_numpy(ARRAYS[case["output"]])
+    torch.testing.assert_close(made, expected, rtol=0, atol=GOLDEN["tolerance"]["absolute"])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_is_drawn_for_each_image_is_what_it_gets_alone(operation):
+    """Other images of the batch do not matter, and not all get the same."""
+    images, drawn = some_images(1, 16).expand(8, -1, -1, -1), draw_for_each([operation], 8, rng(1))
+    together = drawn(images)
+    for k in range(8):
+        alone = Augmentation(operation, tuple(float(c[k]) for c in drawn.chance))(images[k : k + 1])
+        torch.testing.assert_close(together[k : k + 1], alone, rtol=0, atol=1e-6)
+    assert not torch.equal(together, together[:1].expand(8, -1, -1, -1))

@@ -7,12 +7,11 @@ from harness.api.run import prepare
 from harness.planning.request import make_request
 from tests.helpers.support import tiny_suite_values
 
-WITHOUT_GENERATOR = {"random_real", "herding", "k_center", "dm", "rded", "full"}
+WITHOUT_GENERATOR = {*"random_real herding k_center dm dc dsa rded sre2l cda full".split()}
 WITH_GENERATOR = {
-    "dit": "class_conditional",
-    "minimax": "class_conditional",
-    "d3m": "text_to_image",
-    "d4m": "text_to_image",
+    **dict.fromkeys("dit minimax mgd3 d3hr cao2".split(), "class_conditional"),
+    **dict.fromkeys("d3m d4m".split(), "text_to_image"),
+    "ims3": "class_conditional",
 }
 """The kind of generator that each of the others needs."""
 
