@@ -9,6 +9,7 @@ from tests.mutations.labels import LABELS
 from tests.mutations.methods import METHODS
 from tests.mutations.models import MODELS
 from tests.mutations.scores import SCORES
+from tests.mutations.sre2l import SRE2L
 from tests.mutations.training import TRAINING
 
-MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *SCORES, *LABELS)
+MUTATIONS: tuple[Mutation, ...] = (*TRAINING, *MODELS, *METHODS, *SCORES, *LABELS, *SRE2L)
