@@ -153,7 +153,9 @@ class Made:
         """Return what `restored` needs in the middle of a batch."""
         import torch
 
-        done = {"done/images": torch.cat(self.images)} if self.images else {}
+        if len(self.images) > 1:
+            self.images = [torch.cat(self.images)]  # gigabytes for ImageNet-1K: no second copy stays
+        done = {"done/images": self.images[0]} if self.images else {}
         now = {f"now/{name}": value for name, value in recovery.checkpoint().items()}
         return {**done, **now, "done/distances": self.distances}
 
@@ -171,7 +173,7 @@ class Made:
 
         found: dict[str, list[Tensor]] = {}
         classes = [c.id for _, part in batches for c in part]
-        for class_id, image in zip(classes, torch.cat(self.images), strict=True):
+        for class_id, image in zip(classes, (image for part in self.images for image in part), strict=True):
             found.setdefault(class_id, []).append(image)
         first, last = (sum(values) / len(values) for values in zip(*self.distances, strict=True))
         note = f"distance to the teacher's batch-norm statistics: {first:.3g} at the start, {last:.3g} at the end"

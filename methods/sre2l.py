@@ -31,11 +31,13 @@ class SRe2L(Method):
     Image i of up to `classes_at_once` classes learns in one batch, because the batch decides the statistics; the batches
     stand in label order and know nothing of each other, so the images at IPC 10 are the head of those at IPC 50, bit for bit.
 
-    Paper: the variance and mean of each layer are compared by squared norms. Paper/Code: by norms that are not squared, of
-    the layer's input, with the biased variance, the first layer counting ten times. Here: as the code.
+    Paper/Code: mean and biased variance of the INPUT of each layer, over batch and pixels; norms that are not squared; the
+    first layer, in the order of registration, counts ten times. Here: the same.
     Paper/Code: crop, flip and shift are drawn once for the whole batch, because torchvision is given the batch as one
     tensor; shifts go one way only (0 to 32; -4 to 4 for Tiny-ImageNet). Here: the same, 0 to `jitter`.
     Paper/Code: the option to store the best images stores the last ones. Here: the last ones.
+    Paper/Code: from noise. Here: also from real images or RDED's mosaics, as SRe2L's successors; a class with fewer of them
+    than IPC, such as in a long tail, starts its other images from noise.
     Paper/Code: 8 bits by truncation, as JPEG. Here: rounded, as PNG, because every set is stored so.
     Paper/Code: pixels at the side that the teacher sees, 224. Here: at the suite's image size, resized with the crop to the
     side that the teacher was trained at, because all sets of a suite have one size.
@@ -76,9 +78,7 @@ class SRe2L(Method):
         min_crop: float = Field(
             0.08, gt=0, le=1, description="least area of the crop, as a share; torchvision's default"
         )
-        flip: bool | None = Field(
-            None, description="horizontal flip of every second batch; null: where there are crops"
-        )
+        flip: bool | None = Field(None, description="horizontal flip in half of the steps; null: where there are crops")
         jitter: int | None = Field(
             None,
             ge=0,

@@ -101,7 +101,7 @@ def _unfit_teacher(plan: MethodPlan, suite: Suite) -> str:
         return ""
     whose = "its own" if own else f"that of suite {suite.name}"
     cure = f"; set {plan.name}.teacher={student}_bn" if "teacher" in plan.cls.Config.model_fields else ""
-    return f"{plan.name} needs a teacher with batch norm, and {whose}, {student}, has none{cure}"
+    return f"it needs a teacher with batch norm, and {whose}, {student}, has none{cure}"
 
 
 def _plain_config(name: str, config: ConfigModel) -> dict[str, Any]:

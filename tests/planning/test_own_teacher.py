@@ -89,7 +89,7 @@ def skip(path, teacher="convnet3_bn"):
 @pytest.mark.parametrize(("teacher", "whose"), [(None, "that of suite tiny"), ("convnet3", "its own")])
 def test_a_teacher_without_batch_norm_skips_the_method_with_the_cure(tmp_path, teacher, whose):
     assert skip(suite_file(tmp_path), teacher) == (
-        f"sre2l needs a teacher with batch norm, and {whose}, convnet3, has none; set sre2l.teacher=convnet3_bn"
+        f"it needs a teacher with batch norm, and {whose}, convnet3, has none; set sre2l.teacher=convnet3_bn"
     )
     assert not skip(suite_file(tmp_path), "resnet10_bn")
 
