@@ -3,6 +3,7 @@
 from tests.mutations.kind import Mutation as M
 
 HERE = "tests/methods/test_sre2l.py"
+SETS = "tests/methods/test_sre2l_sets.py"
 SRE2L = (
     M("sre2l: the unbiased variance", "methods/_batch_norm.py",
       "dim=(0, 2, 3), correction=0)", "dim=(0, 2, 3), correction=1)",
@@ -32,7 +33,7 @@ SRE2L = (
       f"{HERE}::test_pixels_are_clipped_after_a_step_and_stored_rounded {HERE}::test_six_steps_are_the_authors"),
     M("sre2l: Adam forgets how often it stepped", "methods/_recovery.py",
       "torch.tensor(float(self.num_done))", "torch.tensor(0.0)",
-      f"{HERE}::test_a_killed_run_goes_on_from_its_checkpoint_with_equal_bits"),
+      f"{SETS}::test_a_killed_run_goes_on_from_its_checkpoint_with_equal_bits"),
     M("sre2l: shifts end one too early", "methods/_views.py",
       "(int(u[3] * (jitter + 1)), int(u[4] * (jitter + 1)))", "(int(u[3] * jitter), int(u[4] * jitter))",
       f"{HERE}::test_shifts_are_drawn_from_zero_to_the_largest_both_included"),
@@ -45,12 +46,12 @@ SRE2L = (
     M("sre2l: all batches of a part of the classes first", "methods/sre2l.py",
       "return [(image, part) for image in range(ipc) for part in parts]",
       "return [(image, part) for part in parts for image in range(ipc)]",
-      f"{HERE}::test_a_batch_has_one_image_of_each_class_in_label_order"),
+      f"{SETS}::test_a_batch_has_one_image_of_each_class_in_label_order"),
     M("own teacher: students get its labels", "harness/planning/planner.py",
       "deps[\"teacher\"] = (self._add_teacher(own) if own else self._teacher,)",
       "self._teacher = self._add_teacher(own)\n            deps[\"teacher\"] = (self._teacher,)",
       "tests/planning/test_own_teacher.py::test_students_take_soft_labels_from_the_suites_teacher"),
     M("own teacher: the job trains the suite's network", "harness/jobs/teacher.py",
       "given = context.teacher if job.spec[\"weights\"] else None", "given = context.teacher",
-      f"{HERE}::test_a_run_labels_by_the_suites_teacher_and_recovers_from_its_own"),
+      f"{SETS}::test_a_run_labels_by_the_suites_teacher_and_recovers_from_its_own"),
 )  # fmt: skip

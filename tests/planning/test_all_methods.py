@@ -7,7 +7,7 @@ from harness.api.run import prepare
 from harness.planning.request import make_request
 from tests.helpers.support import tiny_suite_values
 
-WITHOUT_GENERATOR = {"random_real", "herding", "k_center", "dm", "rded", "full"}
+WITHOUT_GENERATOR = {"random_real", "herding", "k_center", "dm", "rded", "sre2l", "cda", "full"}
 WITH_GENERATOR = {"dit": "class_conditional", "minimax": "class_conditional", "d3m": "text_to_image"}
 """The kind of generator that each of the others needs."""
 
