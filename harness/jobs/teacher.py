@@ -1,4 +1,4 @@
-"""The job that trains the suite's teacher, or reads given weights, and checks it on held-out images."""
+"""The job that trains a teacher, the suite's or a method's own, or reads given weights, and checks it on held-out images."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.config.protocol import Protocol
+from harness.core.config.suite import Teacher
 from harness.core.progress import ProgressCallback
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split, real_part
@@ -19,12 +20,13 @@ SCORED_ON = 10_000
 
 
 def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
-    """Train the suite's teacher on the real training split less a hold-out, or take given weights.
+    """Train a teacher on the real training split less a hold-out, or take the given weights of the suite's.
 
     Either is scored on the hold-out and refused if it has not learned or calls classes by other names.
     """
-    assert context.teacher is not None
-    teacher, side, num_classes = context.teacher, job.spec["side"], len(context.classes)
+    given = context.teacher if job.spec["weights"] else None  # where its weights lie is in no specification
+    teacher = given or Teacher.model_validate(job.spec["teacher"])
+    side, num_classes = job.spec["side"], len(context.classes)
     protocol = Protocol.model_validate(job.spec["protocol"])
     rest, held_out = open_split(context, "train").holdout(teacher.holdout, seed=0)
     most = max(1, SCORED_ON // num_classes)

@@ -11,10 +11,12 @@ from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError
 from harness.core.plugin import discovery, fingerprint
+from harness.core.plugin.method import TEACHER_NEEDS
 from harness.core.text import shorten
 from harness.diffusion import weights
 from harness.planning.plan import MethodPlan
 from harness.planning.request import RunRequest
+from harness.students.spec import norm_of
 
 
 def select_methods(request: RunRequest, suite: Suite, protocol: Protocol) -> tuple[MethodPlan, ...]:
@@ -63,18 +65,43 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
     if missing:
         return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
     plan = MethodPlan(name, cls, _plain_config(name, config), fingerprint.code_fingerprint(cls))
-    return MethodPlan(name, cls, skip=problem) if (problem := _failing_answer(plan)) else plan
+    problem = _failing_answer(plan) or _unfit_teacher(plan, suite)
+    return MethodPlan(name, cls, skip=problem) if problem else plan
 
 
 def _failing_answer(plan: MethodPlan) -> str:
     """Return which question of the planner a method answers with an exception: its own row says so, the others run."""
     method = plan.build()
-    for question in (method.group_size, method.image_side, method.pool_size, method.redraw_every, method.own_labels):
+    questions = (method.group_size, method.image_side, method.pool_size, method.redraw_every, method.own_labels)
+    for question in (*questions, method.own_teacher):
         try:
             question()
         except Exception as error:
             return f"{question.__name__}() failed: {type(error).__name__}: {shorten(str(error), 200)}"
     return ""
+
+
+def _unfit_teacher(plan: MethodPlan, suite: Suite) -> str:
+    """Return why a method cannot use the teacher that it would get; a network that is not known before it is built passes.
+
+    Raises:
+        UserError: its own teacher is no student.
+    """
+    assert plan.cls is not None
+    method = plan.build()
+    own = method.own_teacher()
+    student = own or (suite.teacher.student if suite.teacher else None)
+    try:
+        known = norm_of(student) if student else None
+    except UserError as error:
+        raise UserError(f"the teacher of method {plan.name!r}: {error}") from None
+    if own and method.redraw_every() is not None:
+        return "a method that draws new images for students in training (redraw_every) cannot have a teacher of its own"
+    if "batch_norm_teacher" not in plan.cls.needs or known != "instance":
+        return ""
+    whose = "its own" if own else f"that of suite {suite.name}"
+    cure = f"; set {plan.name}.teacher={student}_bn" if "teacher" in plan.cls.Config.model_fields else ""
+    return f"it needs a teacher with batch norm, and {whose}, {student}, has none{cure}"
 
 
 def _plain_config(name: str, config: ConfigModel) -> dict[str, Any]:
@@ -94,7 +121,7 @@ def method_config(name: str, suite: Suite, settings: dict[str, Any]) -> ConfigMo
 
 
 def _offers(suite: Suite, need: str) -> bool:
-    if need in ("features", "teacher"):
+    if need in TEACHER_NEEDS:
         return suite.teacher is not None
     return need.endswith("_generator") and need.removesuffix("_generator") in suite.generators
 

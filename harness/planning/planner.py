@@ -16,6 +16,7 @@ from harness.core.config.protocol import NO_AUGMENTATION, Protocol
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
 from harness.core.io import canonical_json
+from harness.core.plugin.method import TEACHER_NEEDS
 from harness.jobs.job import STAGE_VERSIONS, Job, class_groups
 from harness.planning.keys import at_ipc, changed, hashed_protocol, key_of
 from harness.planning.plan import Inputs, MethodPlan, Plan, PlanInput, Redraw, Row
@@ -106,15 +107,20 @@ class Planner:
 
     @cached_property
     def _teacher(self) -> str:
-        """The key of the teacher."""
+        """The key of the suite's teacher."""
+        return self._add_teacher(None)
+
+    def _add_teacher(self, student: str | None) -> str:
+        """Return the key of the suite's teacher, or of one with its settings and this network."""
         teacher, protocol = self.suite.teacher, at_ipc(self.given.teacher_protocol, 1)
         assert teacher is not None
+        teacher = teacher.trained_as(student) if student else teacher
         return self._add(
             "teacher",
             f"teacher {teacher.weights or teacher.student}",
             {
                 "teacher": teacher.model_dump(mode="json", exclude={"weights", "classes"}),
-                "weights": self.given.teacher_fingerprint,
+                "weights": self.given.teacher_fingerprint if teacher.weights else None,
                 "full_accuracy": self.suite.full_accuracy,
                 "protocol": protocol.model_dump(mode="json"),
                 "side": self.suite.side,
@@ -129,8 +135,9 @@ class Planner:
         deps: dict[str, tuple[str, ...]] = {
             kind: (self._prior(kind),) for kind in self.suite.generators if f"{kind}_generator" in method.cls.needs
         }
-        if method.cls.needs & {"features", "teacher"}:
-            deps["teacher"] = (self._teacher,)
+        if method.cls.needs & TEACHER_NEEDS:
+            own = method.build().own_teacher()
+            deps["teacher"] = (self._add_teacher(own) if own else self._teacher,)
         return Inputs.of(deps)
 
     def _fits(self, method: MethodPlan, shared: Inputs, seed: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.core import hub
 from harness.core.config.generator import GeneratorSpec
 from harness.core.config.suite import Teacher
+from harness.core.plugin.method import TEACHER_NEEDS
 from harness.diffusion import weights
 from harness.diffusion.generator_kinds import check_generator
 from harness.planning.request import RunRequest
@@ -62,8 +63,8 @@ def _teacher(request: RunRequest, suite: SuitePart, methods: Methods) -> tuple[T
 
 
 def _needs_teacher(suite: SuitePart, methods: Methods) -> bool:
-    needs = {need for m in methods.plans if m.cls is not None and not m.skip for need in m.cls.needs}
-    return labelled_by_teacher(methods.plans, suite.protocol) or bool(needs & {"features", "teacher"})
+    using = [m for m in methods.plans if m.cls is not None and not m.skip and m.cls.needs & TEACHER_NEEDS]
+    return labelled_by_teacher(methods.plans, suite.protocol) or any(not m.build().own_teacher() for m in using)
 
 
 def generator_fingerprints(found: Weights, methods: Methods) -> dict[str, str]:

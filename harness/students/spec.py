@@ -124,6 +124,16 @@ def parse(name: str) -> StudentSpec:
     return spec
 
 
+def norm_of(name: str) -> Norm | None:
+    """Return the norm of a built-in student; None: that of timm models and registered students shows once they are built.
+
+    Raises:
+        UserError: nobody builds a student of that name.
+    """
+    spec = parse(name)
+    return spec.norm if spec.family in _BUILT_IN and spec.family != "timm" else None
+
+
 def _check_built_in(spec: StudentSpec) -> None:
     """Refuse depths and variants that a built-in family does not have."""
     pattern, _ = _BUILT_IN[spec.family]

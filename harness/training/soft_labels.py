@@ -37,6 +37,11 @@ class SoftLabels:
     num_bytes: int
     side: int | None = None
 
+    @property
+    def network(self) -> nn.Module:
+        """The teacher, for who differentiates through it; its weights are frozen where a job loads it."""
+        return self.teacher
+
     def logits(self, images_B3SS: Tensor, protocol: Protocol) -> Tensor:
         """Return the teacher's logits of images that `protocol` normalised; no gradient, no change of the teacher."""
         with torch.no_grad():

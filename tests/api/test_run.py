@@ -95,7 +95,7 @@ def test_every_method_has_a_row_for_each_ipc_student_and_seed(all_methods):
 def test_the_smaller_set_of_a_nested_method_shows_its_share_of_the_time(all_methods):
     rows = harness.load_results(all_methods).query("ipc.notna()").drop_duplicates(["method", "ipc"])
     how = rows.pivot(index="method", columns="ipc", values="synthesize_measured")
-    nested = {"random_real", "herding", "k_center", "dit", "minimax", "d3m"}
+    nested = {"random_real", "herding", "k_center", "dit", "minimax", "d3m", "sre2l", "cda"}
     assert set(how[2]) == {"whole"}
     assert {name: text for name, text in how[1].items() if name in nested} == dict.fromkeys(nested, "share")
     assert set(how[1].drop(list(nested))) == {"whole"}

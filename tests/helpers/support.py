@@ -54,6 +54,8 @@ def tiny_suite_values() -> dict:
     values["method_overrides"]["dit"] = {"sampling_steps": 3}
     values["method_overrides"]["mgd3"] = {"sampling_steps": 3}
     values["method_overrides"]["d3hr"] = {"sampling_steps": 5, "groups": 20}
+    for name in ("sre2l", "cda"):
+        values["method_overrides"][name] |= {"iterations": 2}
     return values
 
 

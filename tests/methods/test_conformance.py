@@ -9,12 +9,12 @@ import torch
 from harness.core.classes import ClassInfo
 from harness.core.plugin import discovery
 from harness.core.plugin.distilled_set import DistilledSet, repeat_to
-from harness.core.plugin.method import Method
+from harness.core.plugin.method import TEACHER_NEEDS, Method
 from harness.core.plugin.task import Task
 
 discovery.discover()
 METHODS = [name for name in discovery.methods.names() if not discovery.methods.get(name).all_data]
-KNOWN_NEEDS = {"class_conditional_generator", "text_to_image_generator", "features", "teacher"}
+KNOWN_NEEDS = {"class_conditional_generator", "text_to_image_generator", *TEACHER_NEEDS}
 
 
 def quick_config(cls):
@@ -22,6 +22,7 @@ def quick_config(cls):
     quick = {"sampling_steps": 2, "epochs": 1, "steps": 2, "batch": 64, "initializer": "digit", "num_crops": 2}
     quick |= {"negative": ""}  # the small text encoder has no word for what Stable Diffusion is led away from
     quick |= {"iterations": 1, "outer": 2, "inner": 1}
+    quick |= {"iterations": 2}
     return cls.Config(**{k: v for k, v in quick.items() if k in cls.Config.model_fields})
 
 

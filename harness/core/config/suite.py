@@ -75,6 +75,11 @@ class Teacher(ConfigModel):
             raise ValueError("a teacher that is trained needs `student`, and has the suite's own classes")
         return self
 
+    def trained_as(self, student: str) -> Teacher:
+        """Return a teacher with these settings and another network; trained for 100 epochs where this one is not trained."""
+        kept = self.model_dump(include={"protocol", "holdout", "min_share"})
+        return Teacher(student=student, epochs=self.epochs or 100, **kept)
+
 
 class Resources(ConfigModel):
     """What one job asks of an executor. CPU threads are set to exactly `cpus`, so they belong to the result."""

@@ -10,6 +10,9 @@ from harness.core.errors import UserError
 from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.task import State, Task
 
+TEACHER_NEEDS = frozenset(("features", "teacher", "batch_norm_teacher"))
+"""Entries of `Method.needs` for which a method gets a teacher."""
+
 
 class Method:
     """Base class of a plugin. Override `synthesize`, and `fit` where work is shared by all IPCs."""
@@ -19,7 +22,8 @@ class Method:
     title: ClassVar[str] = ""
     reference: ClassVar[str] = ""
     needs: ClassVar[frozenset[str] | set[str]] = frozenset()
-    """What the suite must offer: "class_conditional_generator", "text_to_image_generator", "features", "teacher"."""
+    """What the suite must offer: "class_conditional_generator", "text_to_image_generator", "features", "teacher",
+    "batch_norm_teacher" (a teacher with batch-norm layers)."""
     nested: ClassVar[bool] = False
     """True: the set at IPC 10 is the head of the set at IPC 50, so only the largest is synthesised.
     Mark with `task.per_image()` what grows with the images, so that smaller sets show their own time."""
@@ -43,6 +47,14 @@ class Method:
 
     def image_side(self) -> int | None:
         """Return the side of the images that `synthesize` makes, pixels; None: the suite's `image_size`."""
+        return None
+
+    def own_teacher(self) -> str | None:
+        """Return the student network, such as "convnet3_bn", that is trained as this method's teacher; None: the suite's teacher.
+
+        It is trained as the suite's is, and `task.teacher()` and `task.features()` give it. Students' soft labels stay those
+        of the suite's teacher.
+        """
         return None
 
     def own_labels(self) -> bool:

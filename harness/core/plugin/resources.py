@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 class RealImages(Protocol):
@@ -36,11 +36,19 @@ class FeatureExtractor(Protocol):
 
 
 class Teacher(Protocol):
-    """The suite's teacher; its outputs stand in the suite's class order."""
+    """The suite's teacher, or the method's own; its outputs stand in the suite's class order."""
 
     @property
     def protocol(self) -> Any:
         """What it was trained under; `protocol.mean` and `.std` normalise its images."""
+
+    @property
+    def network(self) -> nn.Module:
+        """Maps normalised images [B, 3, S, S] to logits [B, classes], differentiable in them; frozen, in eval mode."""
+
+    @property
+    def side(self) -> int | None:
+        """Side S of the images that it was trained on, pixels; None: any."""
 
     def label(self, images_B3SS: Tensor) -> Tensor:
         """Return logits [B, classes] of uint8 images."""

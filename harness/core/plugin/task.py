@@ -100,7 +100,10 @@ class Task:
         return self.services.features(name)
 
     def teacher(self) -> Teacher:
-        """Return the suite's teacher, its outputs in the suite's class order: `label(images)` gives logits."""
+        """Return the suite's teacher, or the method's own: `label(images)` gives logits in the suite's class order.
+
+        Its `network` takes normalised images, for methods that differentiate through it.
+        """
         return self.services.teacher()
 
     def log(self, step: int, **values: float) -> None:
