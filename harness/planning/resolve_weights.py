@@ -62,7 +62,7 @@ def _teacher(request: RunRequest, suite: SuitePart, methods: Methods) -> tuple[T
 
 
 def _needs_teacher(suite: SuitePart, methods: Methods) -> bool:
-    needs = {need for m in methods.plans if m.cls is not None and not m.skip for need in m.cls.needs}
+    needs = {need for m in methods.plans for need in m.needs}
     return labelled_by_teacher(methods.plans, suite.protocol) or bool(needs & {"features", "teacher"})
 
 
