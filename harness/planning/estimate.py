@@ -74,6 +74,7 @@ def _what(spec: dict[str, Any], kind: str) -> str:
         owner = spec["student"] if kind == "train" else spec["teacher"]["student"]
     else:
         owner = spec["generator"] if kind == "prior" else spec["method"]
+        owner += f" over {spec['inner']['method']}" if "inner" in spec else ""
     return f"{owner}, {spec.get('image_size') or spec['side']} px"
 
 

@@ -94,10 +94,11 @@ def test_planning_it_tells_what_it_takes_and_writes_nothing(suite, data_root, tm
     code, out, _ = cli("run", "--suite", suite, "--data-root", data_root, "--store", tmp_path / "none", "--dry-run")
     assert code == 0
     assert "expected:" in out
-    assert len([line for line in out.splitlines() if "its denoiser, tried on random latents" in line]) == 5
+    assert len([line for line in out.splitlines() if "its denoiser, tried on random latents" in line]) == 7
     unknown = out.split("cannot be foretold: ")[1]
     assert "minimax" not in unknown
     assert "d3m" not in unknown
+    assert not [name for name in ("cao2", "ims3") if name in unknown]
     assert not (tmp_path / "none").exists()
 
 

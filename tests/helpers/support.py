@@ -49,6 +49,8 @@ def tiny_suite_values() -> dict:
     values["method_overrides"]["rded"] = {"images_per_class": 20, "num_crops": 2}
     values["method_overrides"]["dm"] |= {"steps": 2, "batch": 8}
     values["method_overrides"]["dit"] = {"sampling_steps": 3}
+    values["method_overrides"]["cao2"] = {"sampling_steps": 3, "steps": 2, "candidates": 2}
+    values["method_overrides"]["ims3"] = {"groups": 2}
     return values
 
 

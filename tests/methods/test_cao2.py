@@ -7,11 +7,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import methods.cao2 as module
+from harness.api.run import prepare
 from harness.diffusion.process import GaussianDiffusion
+from harness.jobs.clock import Clock
+from harness.jobs.execute import execute
+from harness.jobs.task_resources import JobTaskResources
+from harness.jobs.task_resources import make_task as task_of_job
+from harness.planning.request import make_request
 from methods.cao2 import CaO2, loss, optimise, select
 from tests.helpers.checkpoints import Memory
+from tests.helpers.support import tiny_suite_values
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "methods"
 ABOUT = json.loads((GOLDEN / "cao2.json").read_text())
@@ -158,3 +166,59 @@ def test_a_set_that_was_filled_up_says_so(make_task, monkeypatch):
 def test_planning_is_told_the_work_of_candidates_and_steps():
     kind, learned, denoised = CaO2(CaO2.Config()).work(1000, 10)["synthesize"]
     assert (kind, learned, denoised) == ("class_conditional", 10 * 100, 4 * 10 * 50 * 2)
+
+
+@pytest.fixture(scope="module")
+def real_task(tmp_path_factory):
+    """The task of cao2 on all digits, with a teacher and a generator that have learned something: half its digits are right."""
+    folder, values = tmp_path_factory.mktemp("cao2"), tiny_suite_values()
+    values["teacher"] |= {"epochs": 4}
+    values["generators"]["class_conditional"]["train"] = {
+        "vae_channels": [8, 16, 32], "vae_steps": 150, "hidden_size": 64, "depth": 2, "num_heads": 2, "dit_steps": 700,
+    }  # fmt: skip
+    (folder / "suite.yaml").write_text(yaml.safe_dump(values))
+    resolved, plan = prepare(
+        make_request(
+            suite=folder / "suite.yaml", methods=["cao2"], ipc=[5], executor="local", store=str(folder / "store")
+        )
+    )
+    kinds = {
+        kind: [job for job in plan.jobs.values() if job.kind == kind] for kind in ("prior", "teacher", "synthesize")
+    }
+    for job in (*kinds["prior"], *kinds["teacher"]):
+        assert execute(job, resolved.context, lambda *_: None).ok
+    (job,), context = kinds["synthesize"], resolved.context
+    services = JobTaskResources(job, context, Clock(torch.device("cpu"), 1))
+    return task_of_job(job, context, context.classes, lambda *_: None, services)
+
+
+@pytest.mark.slow
+def test_the_teacher_knows_the_chosen_samples_and_the_denoiser_their_noise(real_task, monkeypatch):
+    seen, offered, decode = [], [], type(real_task.generator()).decode
+    monkeypatch.setattr(module, "optimise", lambda *args: seen.append((*args, optimise(*args))) or seen[-1][-1])
+    monkeypatch.setattr(
+        type(real_task.generator()), "decode", lambda self, x, **o: offered.append(decode(self, x, **o)) or offered[-1]
+    )
+    real_task.checkpoint = Memory()
+    config = CaO2.Config(guidance=1.5, sampling_steps=20, candidates=3, steps=60, lr=0.02)
+    made = CaO2(config).synthesize(real_task, None, 5)
+
+    teacher, classes = real_task.teacher(), real_task.classes
+    right = lambda images, c: (teacher.label(images).argmax(dim=1) == c.label).float().mean().item()  # noqa: E731
+    among = np.mean([right(images, c) for images, c in zip(offered[: len(classes)], classes, strict=True)])
+    chosen = np.mean([right(made.images[c.id], c) for c in classes])
+    print(f"teacher accuracy: candidates {among:.3f}, chosen {chosen:.3f}")
+    assert chosen > among + 0.15
+
+    before, after = (np.mean([mean_loss(part, latents) for part in seen]) for latents in (1, -1))
+    print(f"denoising loss: before {before:.3f}, after {after:.3f}")
+    assert after < 0.9 * before
+
+
+@torch.no_grad()
+def mean_loss(part, latents):
+    """The loss of a class's latents under the noises and levels with which they were optimised."""
+    generator, noise, levels, label, config = part[0], part[2], part[3], part[4], part[5]
+    process, labels = generator.process(config.sampling_steps), torch.full((len(noise),), label)
+    predicted = [generator.predict_noise(process.q_sample(part[latents], t, noise), t, labels) for t in levels]
+    return np.mean([loss(noise, x, config.linf_weight).mean().item() for x in predicted])

@@ -45,6 +45,12 @@ def test_the_groups_after_every_sweep_are_the_authors(arrays, number):
         assert value == pytest.approx(expected, abs=ABOUT["s3"]["tolerance"]["objective_absolute"])
 
 
+def test_a_class_keeps_its_group_where_another_is_only_as_good(arrays):
+    candidates, real = arrays["s3_5/candidates"], arrays["s3_5/real"]
+    assert CASES[5]["case"] == "all groups of a class equal"
+    assert ascend(candidates, real, [1, 3, 2], sweeps=5, **weights(CASES[5])) == [1, 3, 2]
+
+
 def test_the_objective_of_any_choice_is_the_authors(arrays):
     candidates, real = arrays["s3_0/candidates"], arrays["s3_0/real"]
     for one in ABOUT["objective_values_of_case_0"]:

@@ -1,5 +1,7 @@
 """A method that wraps another: whose fits, needs, groups and keys it has, and what it may not wrap."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import Field
 
@@ -107,12 +109,21 @@ def test_a_job_builds_both_from_its_specification():
 
 
 def test_a_later_plan_says_what_changed_in_the_inner_method():
-    before, now = plan_of(inner_plan()), plan_of(inner_plan("edited", batch=16))
-    old, new = (next(iter(jobs(plan, "synthesize", "wrapper").values())) for plan in (before, now))
-    earlier = {"key": old.key, "identity": old.identity, "spec": old.spec}
-    told = Reasons(now, {new.key}, {new.key: earlier}).of(new)
-    assert "inner.batch 8 -> 16" in told
-    assert "code of inner changed" in told
+    def told(now):
+        old, new = (next(iter(jobs(plan, "synthesize", "wrapper").values())) for plan in (plan_of(), now))
+        earlier = {"key": old.key, "identity": old.identity, "spec": old.spec}
+        return Reasons(now, {new.key}, {new.key: earlier}).of(new)
+
+    assert told(plan_of(inner_plan("edited", batch=16))) == "inner.batch 8 -> 16, code of inner changed"
+    other = replace(inner_plan("other code", batch=16), name="other")
+    assert told(plan_of(other)) == "wrapper wraps other in place of inner"
+
+
+def test_a_wrapper_over_another_method_is_another_work_to_an_estimate():
+    from harness.planning.estimate import _what
+
+    (job, *_) = jobs(plan_of(), "synthesize", "wrapper").values()
+    assert _what(job.spec, job.kind) == "wrapper over inner, 16 px"
 
 
 FILE = '''
