@@ -89,12 +89,13 @@ def test_its_key_has_what_the_key_of_the_inner_method_has():
     def keys(inner):
         return set(jobs(plan_of(inner), "synthesize", "wrapper"))
 
-    plain = keys(inner_plan())
-    newer = type("Newer", (Inner,), {"version": 2})
-    for other in (inner_plan("edited"), inner_plan(batch=16), inner_plan(cls=newer)):
-        assert not keys(other) & plain
-    assert keys(inner_plan(quick=3)) == plain
-    assert keys(inner_plan(batch=8)) == plain
+    for cls in (Inner, type("NoFit", (Inner,), {"fit": Method.fit})):  # a fit would bring its own key
+        plain = keys(inner_plan(cls=cls))
+        newer = type("Newer", (cls,), {"version": 2})
+        for other in (inner_plan("edited", cls), inner_plan(cls=cls, batch=16), inner_plan(cls=newer)):
+            assert not keys(other) & plain
+        assert keys(inner_plan(cls=cls, quick=3)) == plain
+        assert keys(inner_plan(cls=cls, batch=8)) == plain
 
 
 def test_a_job_builds_both_from_its_specification():
@@ -126,7 +127,7 @@ def test_a_wrapper_over_another_method_is_another_work_to_an_estimate():
     assert _what(job.spec, job.kind) == "wrapper over inner, 16 px"
 
 
-FILE = '''
+DRAWN = '''
 from harness import DistilledSet, Method, register_method
 
 @register_method("drawn")
@@ -136,6 +137,9 @@ class Drawn(Method):
     class Config(Method.Config):
         size: int = 1
     def synthesize(self, task, state, ipc): ...
+'''
+WRAPPING = """
+from harness import DistilledSet, Method, register_method
 
 @register_method("wrapping")
 class Wrapping(Method):
@@ -144,15 +148,16 @@ class Wrapping(Method):
     def wraps(self):
         return self.config.of
     def synthesize(self, task, state, ipc): ...
-'''
+"""
 
 
 @pytest.fixture
 def request_of(tiny_suite, tmp_path):
-    """Make a request of the method `wrapping`, which is loaded already; no --plugin names it."""
+    """Make a request of the method `wrapping`; its file and that of what it wraps are loaded already, no --plugin names them."""
 
     def make(needs="set()", **settings):
-        discovery.load_plugin_source(str(tmp_path / f"wrapping{len(needs)}.py"), FILE.replace("{needs}", needs))
+        discovery.load_plugin_source(str(tmp_path / "drawn.py"), DRAWN.replace("{needs}", needs))
+        discovery.load_plugin_source(str(tmp_path / "wrapping.py"), WRAPPING)
         return make_request(
             suite=tiny_suite, methods=["wrapping"], settings=settings, executor="local", store=str(tmp_path / "store")
         )
