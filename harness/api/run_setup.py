@@ -83,7 +83,7 @@ def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
         "class_names": [c.name for c in given.classes],
         "protocol": given.protocol.model_dump(mode="json"),
         "methods": {
-            m.name: {**_cited(m.name), "config": m.config, "code": m.fingerprint, "skipped": m.skip or None}
+            m.name: {**_cited(m.name), "config": m.options, "code": m.code, "skipped": m.skip or None}
             for m in given.methods
         },
         "planned": plan.counts(),

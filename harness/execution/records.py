@@ -43,7 +43,7 @@ def make_records(
 
     given_up = {key for key, outcome in scheduler.errors.items() if outcome.lost and outcome.cause is None}
     base = _base(resolved, run)
-    about = {m.name: _about(m.name, m.config) for m in resolved.plan_input.methods}
+    about = {m.name: _about(m.name, m.options) for m in resolved.plan_input.methods}
     records = []
     for row in plan.rows:
         record = {**base, **about[row.method], **_identity(row), **_status(row, plan, scheduler)}

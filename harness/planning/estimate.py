@@ -74,6 +74,7 @@ def _what(spec: dict[str, Any], kind: str) -> str:
         owner = spec["student"] if kind == "train" else spec["teacher"]["student"]
     else:
         owner = spec["generator"] if kind == "prior" else spec["method"]
+        owner += f" over {spec['inner']['method']}" if "inner" in spec else ""
     return f"{owner}, {spec.get('image_size') or spec['side']} px"
 
 
@@ -169,7 +170,8 @@ def _options(spec: dict[str, Any], kind: str) -> str:
         return json.dumps([protocol[name] for name in ("precision", "labels", "batch_size")])
     if kind in ("prior", "teacher"):
         return json.dumps(spec["train" if kind == "prior" else "teacher"], sort_keys=True)
-    return json.dumps([spec.get("config"), spec["data"]], sort_keys=True)  # a coreset looks at all real images
+    inner = spec.get("inner", {})  # the method that it wraps; and a coreset looks at all real images
+    return json.dumps([spec.get("config"), inner.get("method"), inner.get("config"), spec["data"]], sort_keys=True)
 
 
 def _expected(history: _History, stage: str, what: str, jobs: list[Job]) -> Expected:

@@ -9,9 +9,9 @@ from harness.core.classes import ClassInfo
 from harness.core.config.base import ConfigModel, checked, plain
 from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Suite
-from harness.core.errors import UserError
+from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery, fingerprint
-from harness.core.plugin.method import TEACHER_NEEDS
+from harness.core.plugin.method import TEACHER_NEEDS, Method
 from harness.core.text import shorten
 from harness.diffusion import weights
 from harness.planning.plan import MethodPlan
@@ -52,6 +52,7 @@ def _is_reference(name: str) -> bool:
 
 
 def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
+    """Return a method of the request, or one that a method of it wraps."""
     if name in discovery.methods.broken:
         return MethodPlan(name, skip=discovery.methods.broken[name])
     cls = discovery.methods.get(name)
@@ -65,19 +66,57 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
     if missing:
         return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
     plan = MethodPlan(name, cls, _plain_config(name, config), fingerprint.code_fingerprint(cls))
+    if problem := _failing_answer(plan, ("wraps",)):
+        return MethodPlan(name, cls, skip=problem)
+    if (wrapped := plan.build().wraps()) is not None:
+        _check_wrapped(cls, wrapped)
+        inner = _method_plan(wrapped, request, suite)
+        if inner.skip:
+            return MethodPlan(name, cls, skip=f"{name} wraps {wrapped}: {inner.skip}")
+        plan = replace(plan, inner=inner)
     problem = _failing_answer(plan) or _unfit_teacher(plan, suite)
     return MethodPlan(name, cls, skip=problem) if problem else plan
 
 
-def _failing_answer(plan: MethodPlan) -> str:
+def _check_wrapped(cls: type[Method], wrapped: str) -> None:
+    """Refuse what cannot be wrapped; a method whose file cannot be imported is skipped with that reason later.
+
+    Raises:
+        UserError: there is no such method, it makes no sets or wraps one itself, or the wrapper has a fit of its own.
+    """
+    registry = discovery.methods
+    if wrapped in registry.broken:
+        return
+    known = [name for name in registry.names() if not _unwrappable(registry.get(name))]
+    problem = "a wrapper's state is that of the method that it wraps: take its fit out" if cls.has_fit() else ""
+    if wrapped not in registry:
+        problem = f"no method is called so.{did_you_mean(wrapped, known)}"
+    elif why := _unwrappable(registry.get(wrapped)):
+        problem = f"that method {why}."
+    if problem:
+        raise UserError(f"method {cls.name!r} wraps {wrapped!r}: {problem} It can wrap: {', '.join(known)}.")
+
+
+def _unwrappable(cls: type[Method]) -> str:
+    """Return why no method can wrap this one."""
+    if cls.is_wrapper():
+        return "wraps another one itself"
+    if cls.all_data:
+        return "trains on all real images and makes no sets"
+    return "is a set that was made elsewhere" if cls.given else ""
+
+
+QUESTIONS = ("group_size", "image_side", "pool_size", "redraw_every", "own_labels", "own_teacher")
+
+
+def _failing_answer(plan: MethodPlan, questions: tuple[str, ...] = QUESTIONS) -> str:
     """Return which question of the planner a method answers with an exception: its own row says so, the others run."""
     method = plan.build()
-    questions = (method.group_size, method.image_side, method.pool_size, method.redraw_every, method.own_labels)
-    for question in (*questions, method.own_teacher):
+    for question in questions:
         try:
-            question()
+            getattr(method, question)()
         except Exception as error:
-            return f"{question.__name__}() failed: {type(error).__name__}: {shorten(str(error), 200)}"
+            return f"{question}() failed: {type(error).__name__}: {shorten(str(error), 200)}"
     return ""
 
 
@@ -138,5 +177,5 @@ def skip_unknown_classes(
 
 def needed_generators(methods: tuple[MethodPlan, ...]) -> tuple[str, ...]:
     """Return the kinds of generator that methods which are not skipped ask for, sorted."""
-    needs = {need for m in methods if m.cls is not None and not m.skip for need in m.cls.needs}
+    needs = {need for m in methods for need in m.needs}
     return tuple(sorted(n.removesuffix("_generator") for n in needs if n.endswith("_generator")))

@@ -23,6 +23,7 @@ class MethodPlan:
     """A method as the request wants it. `skip` says why it cannot run here; the class is then possibly unknown.
 
     `unasked`: the request does not name it; it is there for comparison.
+    `inner`: the method that it wraps (`Method.wraps`), as the request wants that one.
     """
 
     name: str
@@ -31,11 +32,42 @@ class MethodPlan:
     fingerprint: str = ""
     skip: str = ""
     unasked: bool = False
+    inner: MethodPlan | None = None
 
     def build(self) -> Method:
         """Return the method with its config; not for one that is skipped."""
         assert self.cls is not None
-        return self.cls(self.cls.Config.model_validate(self.config))
+        method = self.cls(self.cls.Config.model_validate(self.config))
+        method.inner = self.inner.build() if self.inner else None
+        return method
+
+    def spec(self) -> dict[str, Any]:
+        """Return the part of a job's specification that `load_method` builds the method from."""
+        assert self.cls is not None
+        own = {"method": self.name, "version": self.cls.version, "config": self.config, "code": self.fingerprint}
+        return own | ({"inner": self.inner.spec()} if self.inner else {})
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the suite must offer to it and to the method that it wraps; nothing where it is skipped."""
+        if self.cls is None or self.skip:
+            return frozenset()
+        return frozenset(self.cls.needs) | (self.inner.needs if self.inner else frozenset())
+
+    def own_teacher(self) -> str | None:
+        """Return the network of its own teacher, or of that of the method that it wraps; None: the suite's teacher."""
+        return self.build().own_teacher() or (self.inner.own_teacher() if self.inner else None)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its options, for people; those of the method that it wraps as NAME.OPTION."""
+        inner = self.inner
+        return self.config | ({f"{inner.name}.{name}": v for name, v in inner.config.items()} if inner else {})
+
+    @property
+    def code(self) -> str:
+        """The fingerprint of its code, and of that of the method that it wraps."""
+        return f"{self.fingerprint}+{self.inner.fingerprint}" if self.inner else self.fingerprint
 
     def hashed(self, kind: str) -> dict[str, Any]:
         """Return what stands for the config in the key of a job: the fields that can change its result, less defaults.
@@ -46,7 +78,8 @@ class MethodPlan:
         marks = [UNHASHED, AFTER_FIT] if kind == "fit" else [UNHASHED]
         fields = type(config).model_fields.items()
         left_out = {name for name, info in fields if any(is_marked(info, mark) for mark in marks)}
-        return {"config": changed(config, left_out)}
+        found: dict[str, Any] = {"config": changed(config, left_out)}
+        return found | ({"inner": self.inner.spec() | self.inner.hashed(kind)} if self.inner else {})
 
     def pool_size(self) -> int:
         """Return how many times IPC images per class a set of the method has.
@@ -145,6 +178,10 @@ class PlanInput:
     generator_fingerprints: dict[str, str] = field(default_factory=dict)
     teacher_fingerprint: str | None = None
     device: str = "cpu"
+
+    def method_names(self) -> list[str]:
+        """Return the methods whose options count: those of the request, and those that they wrap."""
+        return [name for m in self.methods for name in (m.name, *([m.inner.name] if m.inner else []))]
 
     def pool_sizes(self) -> dict[str, int]:
         """Return, by method, how many images a distilled set has for each that an epoch sees."""

@@ -35,7 +35,8 @@ class Planner:
         self._variants = {"": given.protocol, **given.variants}
         self._at_ipc: dict[tuple[str, int | None], tuple[Protocol, dict[str, Any], dict[str, Any]]] = {}
         self._priors: dict[str, str] = {}
-        self._groups = {m.name: self._group_size(m) for m in given.methods if not m.skip}
+        planned = [m for m in given.methods if not m.skip]
+        self._groups = {m.name: self._group_size(m) for m in (*planned, *(m.inner for m in planned if m.inner))}
 
     def plan(self) -> Plan:
         """Expand methods x IPCs x students x seeds."""
@@ -131,17 +132,19 @@ class Planner:
 
     def _shared(self, method: MethodPlan) -> Inputs:
         """Return the jobs that every stage of a method may ask its task for."""
-        assert method.cls is not None
         deps: dict[str, tuple[str, ...]] = {
-            kind: (self._prior(kind),) for kind in self.suite.generators if f"{kind}_generator" in method.cls.needs
+            kind: (self._prior(kind),) for kind in self.suite.generators if f"{kind}_generator" in method.needs
         }
-        if method.cls.needs & TEACHER_NEEDS:
-            own = method.build().own_teacher()
+        if method.needs & TEACHER_NEEDS:
+            own = method.own_teacher()
             deps["teacher"] = (self._add_teacher(own) if own else self._teacher,)
         return Inputs.of(deps)
 
     def _fits(self, method: MethodPlan, shared: Inputs, seed: int) -> tuple[str, ...]:
+        """Return the fits that a synthesis takes its state from; a wrapper's are those of the method that it wraps."""
         assert method.cls is not None
+        if method.inner:
+            return self._fits(method.inner, self._shared(method.inner), seed)
         if not method.cls.has_fit():
             return ()
         groups = class_groups(self.given.classes, self._groups[method.name])
@@ -154,7 +157,7 @@ class Planner:
 
     @staticmethod
     def _group_size(method: MethodPlan) -> int | None:
-        size = method.build().group_size()
+        size = (method.inner or method).build().group_size()
         if size is not None and (not isinstance(size, int) or size < 1):
             raise UserError(
                 f"method {method.name!r}: group_size() returned {size!r}; expected a number from 1, or None"
@@ -162,16 +165,8 @@ class Planner:
         return size
 
     def _method_spec(self, method: MethodPlan, seed: int) -> dict[str, Any]:
-        assert method.cls is not None
-        return {
-            "method": method.name,
-            "version": method.cls.version,
-            "config": method.config,
-            "code": method.fingerprint,
-            "seed": seed,
-            "image_size": method.build().image_side() or self.suite.image_size,
-            "data": self._data,
-        }
+        side = method.build().image_side() or self.suite.image_size
+        return method.spec() | {"seed": seed, "image_size": side, "data": self._data}
 
     def _method(self, method: MethodPlan) -> None:
         assert method.cls is not None

@@ -107,7 +107,7 @@ def check_weights(resolved: Resolved, plan: Plan) -> None:
         places = [getattr(spec, part) for part in weights.PARTS]
         missing = [p for p in places if p and hub_files.on_disk(p) is None and not hub_files.is_pinned(p)]
         if missing:
-            needs = [m.name for m in resolved.plan_input.methods if m.cls and f"{kind}_generator" in m.cls.needs]
+            needs = [m.name for m in resolved.plan_input.methods if f"{kind}_generator" in m.needs]
             hub = hub_files.hub_id(missing[0])
             cure = (
                 hub_files.download_instructions(hub[0])

@@ -10,7 +10,7 @@ from harness.training.protocols import unused_settings
 def remarks(resolved: Resolved) -> list[str]:
     """Return a line for each setting that has no effect, and for each method that was added for comparison."""
     settings, given = resolved.request.settings, resolved.plan_input
-    lines = without_effect(settings, (m.name for m in given.methods))
+    lines = without_effect(settings, given.method_names())
     lines += unused_settings(given.protocol, settings.get("protocol", {}))
     lines += [
         f"{m.name} runs too, as the reference of soft labels: what they reach without distillation (--no-reference leaves it out)"

@@ -103,10 +103,14 @@ def _numerics(identity: dict[str, Any], job: Job) -> Iterator[str]:
 
 def _specs(earlier: dict[str, Any], job: Job) -> Iterator[str]:
     """Yield what changed in a specification, by the names that --set and the suite know."""
-    owner = job.spec.get("method") or job.spec.get("redraw", {}).get("method") or job.spec.get("generator", "")
+    own = job.spec.get("method") or job.spec.get("redraw", {}).get("method") or job.spec.get("generator", "")
     before, now = earlier["identity"]["spec"], job.identity["spec"]
+    if (was := before.get("inner", {}).get("method")) != (wraps := now.get("inner", {}).get("method")):
+        yield f"{own} wraps {wraps} in place of {was}"
+        before, now = ({k: v for k, v in spec.items() if k != "inner"} for spec in (before, now))
     for name, old, new in _differences("", before, now):
-        last = name.removeprefix("redraw.")
+        last = name.removeprefix("redraw.").removeprefix("inner.")
+        owner = job.spec["inner"]["method"] if name.startswith("inner.") else own
         if last in ("code", "data"):
             yield f"code of {owner} changed" if last == "code" else "data changed"
         elif last == "weights":

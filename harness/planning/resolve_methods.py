@@ -38,5 +38,6 @@ def resolve_methods(request: RunRequest, part: SuitePart) -> Methods:
     labels = {kind: weights.label_ids(spec, part.file) for kind, spec in part.suite.generators.items()}
     chosen = select_methods(request, part.suite, part.protocol)
     plans = tuple(skip_unknown_classes(m, labels, part.classes) for m in chosen)
-    sources = (discovery.plugin_source(m.cls) for m in plans if m.cls is not None)
+    each = [m for plan in plans for m in (plan, plan.inner) if m is not None]
+    sources = (discovery.plugin_source(m.cls) for m in each if m.cls is not None)
     return Methods(plans, needed_generators(plans), labels, tuple(source for source in sources if source is not None))

@@ -63,8 +63,8 @@ def _teacher(request: RunRequest, suite: SuitePart, methods: Methods) -> tuple[T
 
 
 def _needs_teacher(suite: SuitePart, methods: Methods) -> bool:
-    using = [m for m in methods.plans if m.cls is not None and not m.skip and m.cls.needs & TEACHER_NEEDS]
-    return labelled_by_teacher(methods.plans, suite.protocol) or any(not m.build().own_teacher() for m in using)
+    using = [m for m in methods.plans if m.needs & TEACHER_NEEDS]
+    return labelled_by_teacher(methods.plans, suite.protocol) or any(not m.own_teacher() for m in using)
 
 
 def generator_fingerprints(found: Weights, methods: Methods) -> dict[str, str]:

@@ -101,7 +101,9 @@ def test_what_our_methods_may_be_tried_with_is_allowed_by_their_own_rules():
     """Both ends of each range, and each choice, make a valid config."""
     discovery.discover()
     spaces = {name: declared_space(discovery.methods.get(name).Config) for name in discovery.methods.names()}
-    assert {name for name, space in spaces.items() if space} == {*"cao2 cda d3hr d3m d4m dc dit dm dsa ims3 mgd3 minimax rded sre2l".split()}
+    assert {name for name, space in spaces.items() if space} == {
+        *["cao2", "cda", "d3hr", "d3m", "d4m", "dc", "dit", "dm", "dsa", "ims3", "mgd3", "minimax", "rded", "sre2l"]
+    }
     for name, space in spaces.items():
         config = discovery.methods.get(name).Config
         for option, dimension in space.items():

@@ -56,6 +56,8 @@ def tiny_suite_values() -> dict:
     values["method_overrides"]["d3hr"] = {"sampling_steps": 5, "groups": 20}
     for name in ("sre2l", "cda"):
         values["method_overrides"][name] |= {"iterations": 2}
+    values["method_overrides"]["cao2"] = {"sampling_steps": 3, "steps": 2, "candidates": 2}
+    values["method_overrides"]["ims3"] = {"groups": 2}
     return values
 
 

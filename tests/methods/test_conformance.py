@@ -26,10 +26,17 @@ def quick_config(cls):
     return cls.Config(**{k: v for k, v in quick.items() if k in cls.Config.model_fields})
 
 
-def distil(make_task, name, ipc, seed=0):
+def quick_method(name):
+    """The method with quick options; one that wraps another, over that one with quick options."""
     cls = discovery.methods.get(name)
     method = cls(quick_config(cls))
-    state = method.fit(make_task("fit", name, seed))
+    method.inner = quick_method(method.wraps()) if method.wraps() else None
+    return method
+
+
+def distil(make_task, name, ipc, seed=0):
+    method = quick_method(name)
+    state = (method.inner or method).fit(make_task("fit", name, seed))
     task = make_task("synthesize", name, seed)
     return method.synthesize(task, state, ipc).check(task.classes, ipc, 16).images
 

@@ -7,10 +7,10 @@ from harness.api.run import prepare
 from harness.planning.request import make_request
 from tests.helpers.support import tiny_suite_values
 
-WITHOUT_GENERATOR = {*"random_real herding k_center dm dc dsa rded sre2l cda full".split()}
+WITHOUT_GENERATOR = {*["random_real", "herding", "k_center", "dm", "dc", "dsa", "rded", "sre2l", "cda", "full"]}
 WITH_GENERATOR = {
-    **dict.fromkeys("dit minimax mgd3 d3hr cao2".split(), "class_conditional"),
-    **dict.fromkeys("d3m d4m".split(), "text_to_image"),
+    **dict.fromkeys(["dit", "minimax", "mgd3", "d3hr", "cao2"], "class_conditional"),
+    **dict.fromkeys(["d3m", "d4m"], "text_to_image"),
     "ims3": "class_conditional",
 }
 """The kind of generator that each of the others needs."""

@@ -130,7 +130,7 @@ def _same(request: TuneRequest, resolved: Resolved, spaces: tuple[MethodSpace, .
     if request.sampler == "grid":
         own["trials"] = request.trials
     run = {name: value for name, value in request.run.model_dump(mode="json").items() if name not in _PLACES}
-    code = {m.name: m.fingerprint for m in resolved.plan_input.methods}
+    code = {m.name: m.code for m in resolved.plan_input.methods}
     return {
         **own,
         "run": run,

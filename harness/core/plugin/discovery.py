@@ -158,10 +158,12 @@ def load_plugin_source(filename: str, source: str) -> list[str]:
 
 
 def load_method(spec: dict[str, Any]) -> Method:
-    """Return the method that a specification names, found the same way in every process."""
+    """Return the method that a specification names, found the same way in every process, with the one that it wraps."""
     discover()
     cls = methods.get(spec["method"])
-    return cls(cls.Config.model_validate(spec["config"]))
+    method = cls(cls.Config.model_validate(spec["config"]))
+    method.inner = load_method(spec["inner"]) if "inner" in spec else None
+    return method
 
 
 def plugin_source(cls: type[Method]) -> tuple[str, str] | None:

@@ -35,11 +35,22 @@ class Method:
     """True: its images were made elsewhere and lie on the machine that runs `harness`. They are read there, by no worker,
     and what it took to make them is not known."""
 
+    inner: Method | None = None
+    """The method that this one wraps, with its options, where `wraps` names one: set before any other call."""
+
     class Config(ConfigModel):
         """Options of the method; override with fields."""
 
     def __init__(self, config: ConfigModel | None = None) -> None:
         self.config: Any = config if config is not None else self.Config()
+
+    def wraps(self) -> str | None:
+        """Return the name of the method whose sets this one makes its own from, as `self.inner`; None: of no other.
+
+        Then `synthesize` is given the state that the fit of that method returned, in its class groups; a wrapper has no
+        fit of its own. What that method needs, it needs too.
+        """
+        return None
 
     def group_size(self) -> int | None:
         """Return how many classes one `fit` takes at most; None: all of them in one fit."""
@@ -104,3 +115,8 @@ class Method:
     def has_fit(cls) -> bool:
         """Return whether the method overrides `fit`."""
         return cls.fit is not Method.fit
+
+    @classmethod
+    def is_wrapper(cls) -> bool:
+        """Return whether the method overrides `wraps`."""
+        return cls.wraps is not Method.wraps

@@ -84,7 +84,25 @@ def test_the_suites_value_is_in_the_space_and_what_is_set_is_not_tuned():
 def test_every_method_of_ours_with_options_to_choose_has_a_space_or_nothing_to_tune():
     found = prepare_tuning(make_tune_request(methods="all", suite="digits", device="cpu"))
     have = {space.method: bool(space.dimensions) for space in found.spaces}
-    assert all(have[name] for name in "cao2 cda d3hr d3m d4m dc dit dm dsa ims3 mgd3 minimax rded sre2l".split())
+    assert all(
+        have[name]
+        for name in [
+            "cao2",
+            "cda",
+            "d3hr",
+            "d3m",
+            "d4m",
+            "dc",
+            "dit",
+            "dm",
+            "dsa",
+            "ims3",
+            "mgd3",
+            "minimax",
+            "rded",
+            "sre2l",
+        ]
+    )
     assert "full" not in have
 
 
