@@ -33,14 +33,15 @@ def by_class(
     results = dict(task.checkpoint.load() or {})
     saved_at = time.monotonic()
     with task.progress(sum(images[c.id] for c in task.classes), "image", stage) as advance:
-        done = sum(images[name] for name in results)
+
+        def tell(num: int) -> None:
+            advance(num + sum(images[name] for name in results))
+
         for c in task.classes:
             if c.id in results:
                 continue
-            before = done
-            results[c.id] = work(c, lambda part, before=before: advance(before + part))  # type: ignore[misc]
-            done += images[c.id]
-            advance(done)
+            results[c.id] = work(c, tell)
+            tell(0)
             if time.monotonic() - saved_at >= SAVE_EVERY_S:
                 task.checkpoint.save(results)
                 saved_at = time.monotonic()

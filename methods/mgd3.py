@@ -49,6 +49,7 @@ class MGD3(Method):
     as in the paper's other rows; give such weights to the suite (`weights: FOLDER`) to compare with that row.
     Paper/Code: every class has more images than IPC. Here: one that has fewer gives each of its images as a mode, and
     then these again; the noise still differs.
+    Not nested: 50 modes do not begin with the 10 of a smaller set.
     The latents lie in the store, 16 kB an image of 256 pixels: 0.2 GB for ten classes of ImageNet, 21 GB for all.
     """
 
@@ -70,7 +71,7 @@ class MGD3(Method):
         mode_guidance: float = Field(
             0.1,
             ge=0,
-            description="how strongly the mean is pulled to the mode; 0.1 as published, 0: none",
+            description="how strongly the mean is pulled to the mode in each step; 0.1 as published, 0: none",
             # Up to five times the published value: the first steps overshoot far above it.
             json_schema_extra=AFTER_FIT | search("log", 0.02, 0.5),
         )
@@ -93,7 +94,7 @@ class MGD3(Method):
         """Encode the real images; returns the latents [N, C, h, w] of each class. K-means needs the IPC: see synthesize."""
         import torch
 
-        generator = open_generator(task, self.config)
+        generator = task.generator()
 
         def encode(c: ClassInfo, tell: Callable[[int], None]) -> Tensor:
             parts: list[Tensor] = []

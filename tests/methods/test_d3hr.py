@@ -12,7 +12,8 @@ from harness.core.classes import ClassInfo
 from harness.diffusion.generator import ClassConditionalGenerator
 from harness.diffusion.process import GaussianDiffusion
 from methods import d3hr
-from methods.d3hr import D3HR, Ddim, best_group, group_scores, noise_of, skewness, statistics
+from methods._ddim import Ddim, noise_of
+from methods.d3hr import D3HR, best_group, drawn_latents, group_scores, skewness, statistics
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "methods"
 ABOUT = json.loads((GOLDEN / "d3hr.json").read_text())
@@ -202,6 +203,19 @@ def test_the_work_is_foretold(make_task, monkeypatch):
     calls.clear()
     method.synthesize(make_task("synthesize", "d3hr"), state, 2)
     assert foretold["synthesize"] == ("class_conditional", 0, sum(calls))
+
+
+def test_latents_are_drawn_from_their_posteriors(make_task):
+    """One draw an image, as in the authors' code, from the stream of its class."""
+    task = make_task("fit", "d3hr")
+    c, generator = task.classes[1], task.generator()
+    mean, std = generator.encode_moments(task.real.images(c.id))
+    drawn = drawn_latents(task, generator, c)
+    noise = (drawn - mean) / std
+    assert DEFAULTS["latent"] == "0.18215 * latent_dist.sample()"
+    assert noise.mean().item() == pytest.approx(0, abs=0.05)
+    assert noise.std().item() == pytest.approx(1, abs=0.05)
+    assert torch.equal(drawn, drawn_latents(task, generator, c))
 
 
 def quick(**options):

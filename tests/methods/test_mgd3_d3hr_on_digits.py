@@ -12,7 +12,8 @@ from harness.jobs.context import open_split
 from harness.jobs.task_resources import load_generator
 from harness.planning.request import make_request
 from harness.planning.resolve import resolve
-from methods.d3hr import D3HR, Ddim, group_scores
+from methods._ddim import Ddim
+from methods.d3hr import D3HR, group_scores
 from methods.dit import DiT
 from methods.mgd3 import MGD3, modes
 

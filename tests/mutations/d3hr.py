@@ -4,14 +4,14 @@ from tests.mutations.kind import Mutation as M
 
 TESTS = "tests/methods/test_d3hr.py"
 D3HR = (
-    M("d3hr: inversion asks with the lower timestep", "methods/d3hr.py",
+    M("d3hr: inversion asks with the lower timestep", "methods/_ddim.py",
       "predict(x_BChw, timestep), timestep - self.stride, timestep)",
       "predict(x_BChw, timestep - self.stride), timestep - self.stride, timestep)",
       f"{TESTS}::test_inverted_latents_are_those_of_the_authors"),
-    M("d3hr: sampling ends at level 0", "methods/d3hr.py",
+    M("d3hr: sampling ends at level 0", "methods/_ddim.py",
       "max(1, timestep - self.stride)", "max(0, timestep - self.stride)",
       f"{TESTS}::test_sampled_latents_are_those_of_the_authors"),
-    M("d3hr: three channels are guided", "methods/d3hr.py",
+    M("d3hr: three channels are guided", "methods/_ddim.py",
       "guided_channels=x_BChw.shape[1]", "guided_channels=3",
       f"{TESTS}::test_inverted_latents_are_those_of_the_authors"),
     M("d3hr: sampling begins at the level of the statistics", "methods/d3hr.py",

@@ -35,4 +35,10 @@ MGD3 = (
     M("mgd3: modes have no pull by default", "methods/mgd3.py",
       "            0.1,\n            ge=0,", "            0.0,\n            ge=0,",
       f"{TESTS}::test_the_defaults_are_those_of_the_authors"),
+    M("mgd3 and d3hr: a resumed job begins at the first class", "methods/_by_class.py",
+      "if c.id in results:", "if False:",
+      "tests/methods/test_by_class.py"),
+    M("mgd3 and d3hr: the same first images again and again", "methods/_by_class.py",
+      "range(start, min(count, start + ENCODED_AT_ONCE))", "range(0, min(count - start, ENCODED_AT_ONCE))",
+      "tests/methods/test_by_class.py"),
 )  # fmt: skip
