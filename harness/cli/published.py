@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from harness.cli.output import print_tables
-from harness.reporters.tables.published import report_published
 from harness.reporters.tables.render import check_format, render
 
 
@@ -24,6 +23,8 @@ def published(
 
     Examples: `harness published imagewoof`, `harness published imagenet1k --protocol rded --ipc 10 --format latex`.
     """
+    from harness.reporters.tables.published import report_published  # it imports pandas
+
     if form is not None:
         check_format(form)
     tables = report_published(suite, protocol=protocol, ipc=ipc)

@@ -21,8 +21,7 @@ def quick_config(cls):
     """The default options, with fewer epochs, denoising steps and crops."""
     quick = {"sampling_steps": 2, "epochs": 1, "steps": 2, "batch": 64, "initializer": "digit", "num_crops": 2}
     quick |= {"negative": ""}  # the small text encoder has no word for what Stable Diffusion is led away from
-    quick |= {"iterations": 1, "outer": 2, "inner": 1}
-    quick |= {"iterations": 2}
+    quick |= {"iterations": 2, "outer": 2, "inner": 1}
     return cls.Config(**{k: v for k, v in quick.items() if k in cls.Config.model_fields})
 
 
