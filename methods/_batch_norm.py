@@ -75,9 +75,9 @@ class Objective:
 
     def _compare(self, place: int, layer: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
         """Keep the 2-norms of the differences in variance (biased) and mean between a layer's input and its memory."""
-        import torch
-
-        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        (x,) = inputs
+        mean = x.mean(dim=(0, 2, 3))
+        variance = (x - mean[:, None, None]).square().mean(dim=(0, 2, 3))  # var_mean takes 2.4 times as long on a CPU
         assert layer.running_var is not None
         assert layer.running_mean is not None
         self.distances[place] = (layer.running_var - variance).norm() + (layer.running_mean - mean).norm()
