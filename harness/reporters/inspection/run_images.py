@@ -94,18 +94,29 @@ class RunImages:
             raise UserError(
                 f"unknown features {name!r}; expected {TEACHER!r} or 'timm:NAME', such as timm:resnet18.a1_in1k."
             )
-        keys = [("synthesize", made.key) for made in self.sets]
-        keys += [
-            ("train", row) for row in dict.fromkeys(self.rows["train_key"]) if row and self.store.has("train", row)
-        ]
-        for kind, key in keys:
-            for teacher in self.store.manifest(kind, key).get("deps", {}).get("teacher", ()):
-                if self.store.intact("teacher", teacher):
-                    return load_teacher_features(self.store.fetch("teacher", teacher), self.context)
+        found = [key for key in self._teachers() if self.store.intact("teacher", key)]
+        found.sort(key=lambda key: not self._is_of_suite(key))  # others are of one method alone
+        if found:
+            return load_teacher_features(self.store.fetch("teacher", found[0]), self.context)
         raise UserError(
             f"run {self.about['name']}: none of its jobs used a teacher. Take another network with --features "
             "timm:resnet18.a1_in1k, or add a method that needs one, such as herding, to the run."
         )
+
+    def _teachers(self) -> list[str]:
+        """Return the keys of the teachers of the run's jobs."""
+        jobs = [("synthesize", made.key) for made in self.sets]
+        jobs += [("train", key) for key in dict.fromkeys(self.rows["train_key"]) if key and self.store.has("train", key)]
+        deps = [self.store.manifest(kind, key).get("deps", {}) for kind, key in jobs]
+        return list(dict.fromkeys(teacher for own in deps for teacher in own.get("teacher", ())))
+
+    def _is_of_suite(self, teacher: str) -> bool:
+        """Return whether a teacher is the suite's, and not a method's own (`Method.own_teacher`)."""
+        suites = self.context.teacher
+        if suites is None or suites.student is None:
+            return True
+        about = self.store.manifest("teacher", teacher).get("spec", {}).get("teacher", {})
+        return bool(about.get("student") == suites.student)
 
     def real_features(self, extract: FeatureExtractor, class_id: str, most: int) -> Tensor:
         """Return [N, D] on the CPU: of the training images of a class, evenly picked where there are more than `most`."""
@@ -178,7 +189,7 @@ def open_run_images(run: RunFolder, records: pd.DataFrame, store: Store, named: 
             f"run {run.name}: the images under {root} are not those that it was made from. Use --data-root."
         )
     place = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
-    context = JobContext(store.uri, source, root, fingerprint, classes, device=place)
+    context = JobContext(store.uri, source, root, fingerprint, classes, device=place, teacher=suite.suite.teacher)
     rows = rows_with(records, "distilled_key", "train_key")
     return RunImages(about, suite.suite.image_size, rows, context)
 

@@ -52,3 +52,15 @@ def test_figures_of_a_run_lie_in_its_folder(run):
     drawn = harness.figures(run)
     assert {"accuracy_ipc", "training_accuracy", "training_loss"} <= set(drawn)
     assert all(path.parent == run.folder / "figures" for paths in drawn.values() for path in paths)
+
+
+def test_features_are_those_of_the_suites_teacher_and_not_of_a_methods_own(tiny_suite, shared_store, monkeypatch):
+    from harness.reporters.inspection import run_images
+
+    opened, load = [], run_images.load_teacher_features
+    monkeypatch.setattr(run_images, "load_teacher_features", lambda at, context: opened.append(at) or load(at, context))
+    options = {"suite": tiny_suite, "executor": "local", "store": shared_store, "ipc": [1]}
+    both = harness.run(methods=["sre2l", "herding"], **options)
+    harness.inspect(both, suite=tiny_suite)
+    (place,) = opened
+    assert json.loads((place / "manifest.json").read_text())["spec"]["teacher"]["student"] == "convnet3"
