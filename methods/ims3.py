@@ -34,7 +34,8 @@ class IMS3(Method):
     the default of the authors' script, with run.sh's alpha and beta.
     Paper/Code: coordinate ascent can stop below the best combination. Here: the same search, because it gave the numbers;
     the notes of the set say how far the objective rose.
-    Paper/Code: ResNet-18 features of ImageNet. Here: the suite's teacher; ims3.features=timm:NAME takes another network.
+    Paper/Code: ResNet-18 features of ImageNet. Here: the suite's teacher, or that of `of` where it has one of its own
+    (sre2l); ims3.features=timm:NAME takes another network.
     Paper/Code: the first 200 files of a class after a shuffle. Here: 200 images drawn from the task's stream; all of them
     where a class has fewer. A class with fewer images than IPC needs nothing else: the groups are made images.
     Paper/Code: all classes are chosen together. Here: where `of` is fitted in class groups (minimax: 10), the ascent runs
