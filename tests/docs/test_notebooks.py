@@ -109,7 +109,7 @@ def test_paper_tables_show_published_and_measured_numbers_and_their_difference(m
     hit, missed = ([row for row in rows if f">{title}<" in row] for title in ("Dit", "Minimax"))
     assert all("yes" in row for row in hit)
     assert all("&#8722;10.0" in row and ">no<" in row for row in missed)
-    assert "6 of 179 published numbers" in shown(done, "stdout")["beside"]
+    assert "6 of 182 published numbers" in shown(done, "stdout")["beside"]
     (figure,) = pictures(done)
     assert figure.startswith(b"\x89PNG")
     latex = shown(done, "stdout")["latex"]
@@ -125,7 +125,7 @@ def test_paper_tables_take_several_runs_by_name(made, tmp_path):
 
     assert_quiet(done)
     assert "Mine" not in shown(done, "text/html")["measured"]
-    assert "6 of 179 published numbers" in shown(done, "stdout")["beside"]
+    assert "6 of 182 published numbers" in shown(done, "stdout")["beside"]
     assert len(pictures(done)) == 1
 
 
@@ -134,7 +134,7 @@ def test_paper_tables_with_nothing_to_compare_say_so_and_draw_nothing(tmp_path):
     done = execute(PAPER_TABLES, tmp_path)
 
     assert_quiet(done)
-    assert "0 of 179 published numbers" in shown(done, "stdout")["beside"]
+    assert "0 of 182 published numbers" in shown(done, "stdout")["beside"]
     assert pictures(done) == []
 
 
