@@ -7,6 +7,7 @@ import re
 
 import nbformat
 import pytest
+import yaml
 
 from harness.reporters.published_numbers import load_published
 from notebooks.execute import execute, notebooks
@@ -62,7 +63,9 @@ def assert_quiet(notebook):
 
 @pytest.mark.slow
 def test_quickstart_runs_the_digits_and_shows_tables_figures_and_images(tmp_path):
-    done = execute(QUICKSTART, tmp_path)
+    short = {"include": str(ROOT / "datasets" / "digits.yaml"), "protocol_overrides": {"idc": {"epochs": 2}}}
+    (tmp_path / "digits.yaml").write_text(yaml.safe_dump(short | {"method_overrides": {"dm": {"steps": 2}}}))
+    done = execute(QUICKSTART, tmp_path, SUITE=str(tmp_path / "digits.yaml"))
 
     assert_quiet(done)
     html = shown(done, "text/html")
