@@ -106,7 +106,9 @@ class RunImages:
     def _teachers(self) -> list[str]:
         """Return the keys of the teachers of the run's jobs."""
         jobs = [("synthesize", made.key) for made in self.sets]
-        jobs += [("train", key) for key in dict.fromkeys(self.rows["train_key"]) if key and self.store.has("train", key)]
+        jobs += [
+            ("train", key) for key in dict.fromkeys(self.rows["train_key"]) if key and self.store.has("train", key)
+        ]
         deps = [self.store.manifest(kind, key).get("deps", {}) for kind, key in jobs]
         return list(dict.fromkeys(teacher for own in deps for teacher in own.get("teacher", ())))
 
