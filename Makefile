@@ -10,7 +10,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-lo
 help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
 	@echo "make test       all tests but the drills"
-	@echo "make drills     kill nodes, workers, drivers and heads of real Ray clusters while they work; minutes"
+	@echo "make drills     the longest tests: real Ray clusters that lose nodes, workers, drivers and heads; minutes"
 	@echo "make test-fast  the tests without the end-to-end runs"
 	@echo "make check      ruff (lint and format), mypy, and the layers"
 	@echo "make mutants    make deliberate mistakes, one at a time, and print those that no test notices"

@@ -148,6 +148,7 @@ def test_a_limit_of_time_is_refused_where_jobs_cannot_be_ended(fields, tmp_path,
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_killed_run_is_said_to_be_gone_and_what_its_job_printed_is_kept(fields, tmp_path, cli):
     args = [
         "run", "--suite", fields["suite"], "--methods", "patient", "--ipc", "1", "--executor", "local", "--name", "r",

@@ -63,7 +63,11 @@ def assert_quiet(notebook):
 
 @pytest.mark.slow
 def test_quickstart_runs_the_digits_and_shows_tables_figures_and_images(tmp_path):
-    short = {"include": str(ROOT / "datasets" / "digits.yaml"), "protocol_overrides": {"idc": {"epochs": 2}}}
+    short = {
+        "include": str(ROOT / "datasets" / "digits.yaml"),
+        "protocol_overrides": {"idc": {"epochs": 2}},
+        "teacher": {"student": "convnet3", "epochs": 3},
+    }
     (tmp_path / "digits.yaml").write_text(yaml.safe_dump(short | {"method_overrides": {"dm": {"steps": 2}}}))
     done = execute(QUICKSTART, tmp_path, SUITE=str(tmp_path / "digits.yaml"))
 

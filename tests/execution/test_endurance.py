@@ -136,6 +136,7 @@ def test_ray_with_one_worker_gives_the_same_accuracies(undisturbed_few, tiny_sui
     pd.testing.assert_frame_equal(made, undisturbed_few[0])
 
 
+@pytest.mark.drill
 def test_ray_keeps_the_row_of_a_worker_that_dies(tiny_suite, tmp_path):
     plugin = tmp_path / "dies.py"
     plugin.write_text(

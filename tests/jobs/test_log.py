@@ -59,7 +59,7 @@ def print_warning(message, category, *place):
 
 
 @pytest.mark.filterwarnings("default:warned of something")
-@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.drill])])
 def test_a_job_keeps_what_it_said_and_a_failed_one_leaves_it_beside_its_traceback(
     executor, talkative, tiny_suite, tmp_path, capsys, monkeypatch
 ):

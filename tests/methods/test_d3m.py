@@ -229,6 +229,7 @@ def test_a_pool_begins_with_the_fixed_set(tiny_suite, prior):
 
 
 @pytest.mark.slow
+@pytest.mark.drill  # a minute and a half: it trains the whole generator of the suite
 def test_on_digits_a_neutral_word_becomes_ten_classes(digits_store):
     """A classifier trained on real digits judges images of "a photo of a digit" before, of each class's token after."""
     from harness.data import load_distilled

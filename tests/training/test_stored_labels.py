@@ -89,17 +89,18 @@ class Pool(Method):
 
 
 @pytest.fixture(scope="module")
-def labelled(tiny_suite, shared_store, tmp_path_factory):
+def labelled(tiny_suite, tmp_path_factory):
     """A store with a run of a nested method, a generative pool and the full data, all with stored labels."""
     plugin = tmp_path_factory.mktemp("plugin") / "pool.py"
     plugin.write_text(POOL)
+    store = tmp_path_factory.mktemp("store")
     run = harness.run(
         methods=["random_real", "pool", "full"], plugins=[plugin], suite=tiny_suite, protocol="rded",
-        executor="local", store=shared_store,
+        executor="local", store=store,
         settings={"protocol.labels": "stored"},
     )  # fmt: skip
     assert run.exit_code == 0, run.errors
-    return Store(shared_store), run, harness.load_results(run)
+    return Store(store), run, harness.load_results(run)
 
 
 def test_the_teacher_labels_each_image_once_and_the_labels_are_counted(labelled):

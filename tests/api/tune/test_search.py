@@ -66,6 +66,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.drill
 def test_killed_at_trial_7_and_started_again_it_has_20_trials_and_none_ran_twice(one_ray, request_of, tmp_path):
     log, request = tmp_path / "begun", request_of(trials=20)
     command = [sys.executable, "-c", _SCRIPT, log, request.model_dump_json()]
