@@ -3,6 +3,8 @@
 Slow: a cluster, and two runs of a tiny plan on it.
 """
 
+import time
+
 import pytest
 
 from tests.execution.test_endurance import assert_whole, comparable
@@ -53,7 +55,7 @@ def test_a_folder_that_all_share(tiny_suite, raylets, alone, tmp_path):
 
 def test_a_bucket_of_which_each_machine_copies_what_it_reads(tiny_suite, raylets, bucket, alone, tmp_path, monkeypatch):
     address, folders = raylets
-    uri = bucket.make_bucket("shared")
+    uri = bucket.make_bucket(f"shared{time.time_ns()}")  # a name of its own: this machine keeps copies of remote runs
     environment = {**OPEN, **bucket.environment, "TMPDIR": str(tmp_path)}
     run(tiny_suite, uri, tmp_path / "log", "--ray-address", address, env=environment)
     for name, value in bucket.environment.items():
