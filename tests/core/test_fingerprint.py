@@ -89,6 +89,20 @@ def test_what_the_code_does_is_in_the_hash(old, new):
     assert fingerprint.tree_hash(SAMPLE.replace(old, new)) != SAMPLE_HASH
 
 
+WORK = """
+class A(Method):
+    def synthesize(self, task, state, ipc):
+        return 1
+"""
+
+
+def test_what_a_method_says_to_the_dry_run_is_not_in_the_hash_and_other_code_of_that_name_is():
+    said = "    def work(self, num_real, num_images):\n        return {}\n"
+    other = "    def work(self, images):\n        return {}\n"
+    assert fingerprint.tree_hash(WORK + said) == fingerprint.tree_hash(WORK)
+    assert fingerprint.tree_hash(WORK + other) != fingerprint.tree_hash(WORK)
+
+
 BUILT_ON = """
 from harness import register_method
 {imports}

@@ -34,12 +34,13 @@ def code_fingerprint(cls: type[Method]) -> str:
 
 
 def tree_hash(source: str) -> str:
-    """Hash Python source by its syntax tree; comments, docstrings, layout and what `harness tune` tries do not count.
+    """Hash Python source by its syntax tree; comments, docstrings and layout do not count, nor do what `harness tune` tries
+    and what a method's `work` says to the dry run.
 
     The tree is written out by `_canonical`: `ast.dump` and `ast.unparse` give other texts, and `tokenize` cuts f-strings
     into other tokens, in another version of Python.
     """
-    tree = _WithoutSearch().visit(ast.parse(source))
+    tree = _WithoutHints().visit(ast.parse(source))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node, clean=False
@@ -48,8 +49,12 @@ def tree_hash(source: str) -> str:
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()
 
 
-class _WithoutSearch(ast.NodeTransformer):
-    """Takes `search(...)` marks out of a file: what may be tried changes no result of what is tried."""
+class _WithoutHints(ast.NodeTransformer):
+    """Takes `search(...)` marks and `work` out of a file: what may be tried, and what it may cost, changes no result."""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [part for part in node.body if not _is_work(part)]
+        return self.generic_visit(node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
         if node.module == "harness":
@@ -64,6 +69,13 @@ class _WithoutSearch(ast.NodeTransformer):
                 return None
             node.value = left
         return node
+
+
+def _is_work(part: ast.stmt) -> bool:
+    """Return whether a statement defines `Method.work`; another function of that name has other parameters."""
+    if not isinstance(part, ast.FunctionDef) or part.name != "work":
+        return False
+    return [parameter.arg for parameter in part.args.args] == ["self", "num_real", "num_images"]
 
 
 def _without_search(mark: ast.expr) -> ast.expr | None:
