@@ -95,6 +95,7 @@ sources: Registry[type[ImageSource]] = Registry(
         "image_folder": "harness.data.sources.image_folder:ImageFolder",
         "split_folder": "harness.data.sources.split_folder:SplitFolder",
         "cifar": "harness.data.sources.cifar:Cifar",
+        "idx": "harness.data.sources.idx:Idx",
         "validation": "harness.data.sources.validation:Validation",
     },
 )
