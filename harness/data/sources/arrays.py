@@ -14,6 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
+from harness.core.config.suite import Source
 from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
 from harness.data.decode import square
@@ -81,13 +84,36 @@ class LabelledImages:
 
 
 class NumberedSource(ImageSource):
-    """Images with numbers for labels; a class id is its number, such as "7", so a class list may leave some out."""
+    """A folder of files with numbers for labels; a class id is its number, such as "7", so a class list may leave some out."""
 
     kind: ClassVar[str]
     """As in the suite's YAML."""
 
+    class Config(Source):
+        """Options of such a kind."""
+
+        root: str = Field(min_length=1, description="folder of the files, relative to the data root")
+        alternatives: tuple[str, ...] = Field(
+            (),
+            description="folders to look for in this order where `root` is not there, as torchvision or Debian have it",
+        )
+        title: str = Field("", description="the data set's name in captions")
+        origins: tuple[str, ...] = Field((), description="known data sets that `harness data fetch` brings")
+        md5: dict[str, str] = Field(
+            default_factory=dict, description="MD5 sums of the files, unpacked, checked whenever they are read"
+        )
+
+    @property
+    def place(self) -> Path | None:
+        """The folder that is read, the first that is there; None: there is none."""
+        places = (self.config.root, *self.config.alternatives)
+        return next((self.data_root / place for place in places if (self.data_root / place).exists()), None)
+
+    def is_here(self) -> bool:
+        return self.place is not None
+
     @abstractmethod
-    def _load(self) -> LabelledImages:
+    def _read(self, folder: Path) -> LabelledImages:
         """Read the files.
 
         Raises:
@@ -100,7 +126,14 @@ class NumberedSource(ImageSource):
 
     @cached_property
     def _data(self) -> LabelledImages:
-        return self._load()
+        if self.place is None:
+            others = f" (or {', '.join(self.config.alternatives)})" if self.config.alternatives else ""
+            fetched = " `harness data fetch SUITE` brings it." if self.config.origins else ""
+            raise UserError(
+                f"source {self.kind!r}: {self.data_root / self.config.root} does not exist. Put the data there{others}, or "
+                f"point the data root elsewhere.{fetched}"
+            )
+        return self._read(self.place)
 
     @cached_property
     def _positions(self) -> dict[str, dict[str, list[int]]]:
@@ -156,18 +189,3 @@ class NumberedSource(ImageSource):
     def describe(self) -> str:
         num = {split: sum(map(len, by_class.values())) for split, by_class in self._positions.items()}
         return f"{self._about()} ({num['train']:,} train / {num['test']:,} test; fingerprint {self.fingerprint()[:8]})"
-
-
-def first_here(data_root: Path, places: Sequence[str]) -> Path | None:
-    """Return the first of these files or folders that exists; those that are not absolute start from the data root."""
-    return next((data_root / place for place in places if (data_root / place).exists()), None)
-
-
-def absent(kind: str, data_root: Path, places: Sequence[str], *, can_be_fetched: bool) -> UserError:
-    """Return the error that none of these places exists, and what to do."""
-    others = f" (or {', '.join(places[1:])})" if len(places) > 1 else ""
-    fetched = " `harness data fetch SUITE` brings it." if can_be_fetched else ""
-    return UserError(
-        f"source {kind!r}: {data_root / places[0]} does not exist. Put the data there{others}, or point the data root "
-        f"elsewhere.{fetched}"
-    )
