@@ -39,6 +39,7 @@ class ArrayReader(ImageReader):
     def __init__(self, images: np.ndarray, positions: Mapping[str, Sequence[int]]) -> None:
         self.images = images
         self.positions = positions
+        self.channels = int(images.shape[1])
 
     def names(self, class_id: str) -> Sequence[str]:
         return [f"{position:05d}.png" for position in self.positions[class_id]]
@@ -51,12 +52,10 @@ class ArrayReader(ImageReader):
         import torch
 
         chosen = self.images[[self.positions[class_id][index] for class_id, index in items]]
-        channels, side = self.images.shape[1:3]
+        side = self.images.shape[-1]
         if not size == short_side(size, crop) == side:
-            shape = (len(chosen), channels, size, size)
+            shape = (len(chosen), self.channels, size, size)
             chosen = np.stack([_resized(image, size, crop) for image in chosen]) if items else chosen.reshape(shape)
-        if channels == 1:
-            chosen = chosen.repeat(3, axis=1)
         report("reading", len(items), len(items), "image")
         return torch.from_numpy(chosen)
 
