@@ -95,6 +95,8 @@ sources: Registry[type[ImageSource]] = Registry(
         "image_folder": "harness.data.sources.image_folder:ImageFolder",
         "split_folder": "harness.data.sources.split_folder:SplitFolder",
         "cifar": "harness.data.sources.cifar:Cifar",
+        "idx": "harness.data.sources.idx:Idx",
+        "svhn": "harness.data.sources.svhn:Svhn",
         "validation": "harness.data.sources.validation:Validation",
     },
 )

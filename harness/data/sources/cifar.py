@@ -8,65 +8,21 @@ class 0 is the largest, whatever the suite's class list says.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError, did_you_mean
-from harness.core.progress import ProgressCallback, no_progress
-from harness.data.decode import square
+from harness.data.sources.arrays import ArrayReader
 from harness.data.sources.base import ImageSource, register_source
-from harness.data.sources.cifar_files import LAYOUTS, SIDE, CifarData, read_cifar
+from harness.data.sources.cifar_files import LAYOUTS, CifarData, read_cifar
 from harness.data.sources.long_tail import kept_items, long_tail_counts
-from harness.data.split import Crop, ImageReader, Split, short_side
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-
+from harness.data.split import Split
 
 _TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-
-
-class CifarStore(ImageReader):
-    """One split in memory.
-
-    Args:
-        images: uint8 [N, 3, 32, 32].
-        positions: per class, its images, ascending.
-    """
-
-    def __init__(self, images: np.ndarray, positions: Mapping[str, Sequence[int]]) -> None:
-        self.images = images
-        self.positions = positions
-
-    def names(self, class_id: str) -> Sequence[str]:
-        return [f"{position:05d}.png" for position in self.positions[class_id]]
-
-    def read(
-        self, items: Sequence[tuple[str, int]], *, size: int, crop: Crop, report: ProgressCallback = no_progress
-    ) -> torch.Tensor:
-        """As in the base class; at 32 pixels every crop gives the image as it is."""
-        import numpy as np
-        import torch
-
-        chosen = self.images[[self.positions[class_id][index] for class_id, index in items]]
-        if not size == short_side(size, crop) == SIDE:
-            shape = (len(chosen), 3, size, size)
-            chosen = np.stack([_resized(image, size, crop) for image in chosen]) if items else chosen.reshape(shape)
-        report("reading", len(items), len(items), "image")
-        return torch.from_numpy(chosen)
-
-
-def _resized(image: np.ndarray, size: int, crop: Crop) -> np.ndarray:
-    import numpy as np
-    from PIL import Image
-
-    return np.asarray(square(Image.fromarray(image.transpose(1, 2, 0)), size, crop)).transpose(2, 0, 1)
 
 
 @register_source("cifar")
@@ -163,7 +119,7 @@ class Cifar(ImageSource):
     def split(self, name: str) -> Split:
         if name not in ("train", "test"):
             raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
-        return Split(CifarStore(self._data.images[name], self._positions[name]), self.class_ids)
+        return Split(ArrayReader(self._data.images[name], self._positions[name]), self.class_ids)
 
     def describe(self) -> str:
         num = {split: [len(p) for p in by_class.values()] for split, by_class in self._positions.items()}
