@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.classes import ClassInfo
 from harness.core.config.base import AFTER_FIT, UNHASHED
-from harness.core.config.protocol import Protocol
+from harness.core.config.protocol import Operation, Protocol
 from harness.core.config.search import search
 from harness.core.errors import UserError
 from harness.core.executors import register_executor
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from harness.students import register_student
     from harness.students.build import build_student
     from harness.training.protocols import register_protocol
+    from harness.training.siamese import Augmentation, draw_augmentation, draw_for_each
     from harness.training.soft_labels import SoftLabels
 
 __version__ = "0.1.0"
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AFTER_FIT",
     "UNHASHED",
+    "Augmentation",
     "ClassConditionalGenerator",
     "ClassInfo",
     "DenoisingStep",
@@ -56,6 +58,7 @@ __all__ = [
     "FeatureExtractor",
     "LocalExecutor",
     "Method",
+    "Operation",
     "Protocol",
     "Run",
     "SoftLabels",
@@ -66,6 +69,8 @@ __all__ = [
     "TextToImageGenerator",
     "UserError",
     "build_student",
+    "draw_augmentation",
+    "draw_for_each",
     "evaluate",
     "export",
     "figures",
@@ -89,10 +94,13 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Augmentation": "harness.training.siamese",
     "LocalExecutor": "harness.execution.local",
     "Run": "harness.reporters.runs",
     "SoftLabels": "harness.training.soft_labels",
     "build_student": "harness.students.build",
+    "draw_augmentation": "harness.training.siamese",
+    "draw_for_each": "harness.training.siamese",
     "evaluate": "harness.api.evaluate",
     "export": "harness.api.export",
     "figures": "harness.api.report",

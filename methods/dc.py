@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from harness import UNHASHED, DistilledSet, Method, Task, register_method, search
+import harness
+from harness import UNHASHED, DistilledSet, Method, Operation, Task, register_method, search
 from methods._gradients import Distance, matching_distance
 from methods._pixels import (
     Mover,
@@ -24,7 +25,6 @@ from methods._pixels import (
     real_images,
     starting_images,
 )
-from methods._siamese import Operation, draw_augmentation, draw_for_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,7 @@ class DC(Method):
         for first in range(0, len(real), at_once):
             batches, made = [], []
             for images, own in zip(real[first : first + at_once], pixels[first : first + at_once], strict=True):
-                augment = draw_augmentation(cfg.augmentations, rng)
+                augment = harness.draw_augmentation(cfg.augmentations, rng)
                 batches.append(augment(scale.normalised(draw_batch(images, cfg.batch, rng))))
                 made.append(augment(own))
             here = pixels[first : first + at_once]
@@ -233,7 +233,7 @@ def train(
     sgd = torch.optim.SGD(net.parameters(), lr=lr)
     for _ in range(epochs):
         for rows in torch.randperm(len(images), generator=rng).split(batch):
-            augment, rows = draw_for_each(operations, len(rows), rng), rows.to(images.device)
+            augment, rows = harness.draw_for_each(operations, len(rows), rng), rows.to(images.device)
             loss = functional.cross_entropy(net(augment(images[rows])), labels[rows])
             sgd.zero_grad(set_to_none=True)
             loss.backward()

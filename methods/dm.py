@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from harness import UNHASHED, DistilledSet, Method, Task, register_method, search
+import harness
+from harness import UNHASHED, DistilledSet, Method, Operation, Task, register_method, search
 from methods._pixels import (
     Mover,
     PixelScale,
@@ -24,7 +25,6 @@ from methods._pixels import (
     real_images,
     starting_images,
 )
-from methods._siamese import Operation, draw_augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +124,7 @@ class DM(Method):
 
     def _pair(self, real: Tensor, pixels: Tensor, scale: PixelScale, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return a batch of real images and all synthetic ones of a class, augmented alike."""
-        augment = draw_augmentation(self.config.augmentations, rng)
+        augment = harness.draw_augmentation(self.config.augmentations, rng)
         return augment(scale.normalised(draw_batch(real, self.config.batch, rng))), augment(pixels)
 
 

@@ -109,7 +109,7 @@ def _layers(path: Path) -> list[_Layer]:
         seen.append(path.resolve())
 
 
-_PATHS = {"classes", "label_classes", "weights", "alternatives", "encoder", "decoder"}
+_PATHS = {"classes", "label_classes", "protocol", "weights", "alternatives", "encoder", "decoder"}
 """Fields of a suite, its teacher and its generators that may name a file beside the YAML. Those of `source` start from
 the data root."""
 

@@ -83,3 +83,28 @@ class _Checker:
 
     def _error(self, node: yaml.Node, problem: str) -> UserError:
         return UserError(f"{self.where}, line {node.start_mark.line + 1}: {problem}")
+
+
+def merged(base: Any, own: Any) -> Any:
+    """Return a value over another: mappings are merged key by key, all else is replaced."""
+    if not isinstance(base, dict) or not isinstance(own, dict):
+        return own
+    return {**base, **{key: merged(base.get(key), value) for key, value in own.items()}}
+
+
+def find_line(node: Any, location: tuple[int | str, ...]) -> tuple[int, int]:
+    """Return the 1-based line of the deepest part of `location` that the YAML has, and how deep that is."""
+    line = node.start_mark.line + 1
+    for depth, step in enumerate(location):
+        children = node.value if isinstance(getattr(node, "value", None), list) else []
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in children if k.value == str(step)), None)
+            if found is None:
+                return line, depth
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(children):
+            node = children[step]
+            line = node.start_mark.line + 1
+        else:
+            return line, depth
+    return line, len(location)

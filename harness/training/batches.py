@@ -20,6 +20,7 @@ from harness.training.augment import Draws, draw
 from harness.training.cutmix import Mix, draw_mix
 from harness.training.pool import Pool
 from harness.training.recipe import Recipe
+from harness.training.siamese import Augmentation, draw_for_each
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,18 @@ class Epoch:
         draws: how each of these is augmented.
         sizes: of the batches; their sum is M.
         mixes: CutMix of each batch, None where it stays as it is; drawn as they are asked for.
+        siamese: what differentiable siamese augmentation does to each batch; drawn as it is asked for.
     """
 
     order: Tensor
     draws: Draws
     sizes: list[int]
     mixes: Iterable[Mix | None]
+    siamese: Iterable[Augmentation]
 
 
 class Batches:
-    """Draws each epoch anew; rows, augmentation and CutMix each have a random stream of their own.
+    """Draws each epoch anew; rows, both augmentations and CutMix each have a random stream of their own.
 
     Args:
         protocol: says what is drawn.
@@ -62,6 +65,7 @@ class Batches:
         self._shuffle_rng = seeds.generator(seed, "train", "shuffle")
         self._augment_rng = seeds.generator(seed, "train", "augment")
         self._cutmix_rng = seeds.generator(seed, "train", "cutmix")
+        self._siamese_rng = seeds.generator(seed, "train", "siamese")
         self._pool = Pool(labels_N, draws, seeds.generator(seed, "train", "pool")) if draws > 1 else None
 
     def epoch(self, number: int) -> Epoch:
@@ -69,7 +73,8 @@ class Batches:
         order = self._shuffled(number)
         sizes = [len(rows) for rows in order.split(self.batch_size)]
         draws = draw(self.protocol, len(order), self.side, self._augment_rng)
-        return Epoch(order, draws, sizes, (self._mix(size, self._cutmix_rng) for size in sizes))
+        mixes = (self._mix(size, self._cutmix_rng) for size in sizes)
+        return Epoch(order, draws, sizes, mixes, (self._siamese(size, self._siamese_rng) for size in sizes))
 
     def _shuffled(self, number: int) -> Tensor:
         """Return the rows of an epoch in random order."""
@@ -79,6 +84,9 @@ class Batches:
     def _mix(self, size: int, rng: torch.Generator) -> Mix | None:
         probability, beta = self.protocol.cutmix_probability, self.protocol.cutmix_beta
         return draw_mix(size, self.side, probability=probability, beta=beta, rng=rng)
+
+    def _siamese(self, size: int, rng: torch.Generator) -> Augmentation:
+        return draw_for_each(self.protocol.dsa, size, rng)
 
 
 class KeptBatches(Batches):
@@ -119,16 +127,16 @@ class KeptBatches(Batches):
             self._dealt += torch.randperm(self.num_batches, generator=self._deal_rng).tolist()
         batches = [self._batch(one) for one in self._dealt[: self._steps]]
         self._dealt = self._dealt[self._steps :]
-        rows, draws, mixes = zip(*batches, strict=True)
-        return Epoch(torch.cat(rows), Draws.cat(draws), [len(own) for own in rows], mixes)
+        rows, draws, mixes, siamese = zip(*batches, strict=True)
+        return Epoch(torch.cat(rows), Draws.cat(draws), [len(own) for own in rows], mixes, siamese)
 
-    def _batch(self, number: int) -> tuple[Tensor, Draws, Mix | None]:
-        """Return rows, augmentation and CutMix of a kept batch: equal each time."""
+    def _batch(self, number: int) -> tuple[Tensor, Draws, Mix | None, Augmentation]:
+        """Return rows, augmentation, CutMix and siamese augmentation of a kept batch: equal each time."""
         epoch, place = divmod(number, self._steps)
         rows = self._orders[epoch][place * self.batch_size :][: self.batch_size].long()
         rng = seeds.generator(self._seed, "train", "kept", number)
         draws = draw(self.protocol, len(rows), self.side, rng)
-        return rows, draws, self._mix(len(rows), rng)
+        return rows, draws, self._mix(len(rows), rng), self._siamese(len(rows), rng)
 
 
 def make_batches(protocol: Protocol, recipe: Recipe, labels_N: Tensor, side: int, seed: int, draws: int = 1) -> Batches:

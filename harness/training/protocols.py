@@ -1,11 +1,13 @@
-"""Training protocols by name, and how a suite and a user change their fields.
+"""Training protocols by name or file, and how a suite and a user change their fields.
 
-In: a protocol's name and overrides. Out: a checked `Protocol`. No torch. Source of the defaults: golden/protocol.json.
+In: a protocol's name, or the path of its file, and overrides. Out: a checked `Protocol`. No torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,8 +15,42 @@ from pydantic import ValidationError
 from harness.core.config.protocol import HARD_LABELS, NO_AUGMENTATION, Protocol
 from harness.core.errors import UserError, did_you_mean
 from harness.core.registry import Registry
+from harness.training.protocol_files import ProtocolFile, is_path, read_protocol, shipped_folder, shipped_names
+from harness.training.protocol_rules import misfits
 
-protocols: Registry[Protocol] = Registry("protocol")
+
+class Protocols(Registry[Protocol]):
+    """The protocols of datasets/protocols, and those that plugins register."""
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted({*super().names(), *shipped_names()})
+
+    def __contains__(self, name: str) -> bool:
+        return super().__contains__(name) or name in shipped_names()
+
+    def get(self, name: str) -> Protocol:
+        """Return the protocol called `name`.
+
+        Raises:
+            UserError: nothing has that name (with the closest known one), or its file has a mistake.
+        """
+        return shipped(name).protocol if name in shipped_names() else super().get(name)
+
+
+protocols = Protocols("protocol")
+
+
+def shipped(name: str) -> ProtocolFile:
+    """Return a protocol of datasets/protocols with what its file says of it."""
+    files = sorted(shipped_folder().glob("*.yaml"))
+    return _read(shipped_folder() / f"{name}.yaml", tuple((path.name, path.stat().st_mtime_ns) for path in files))
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _written: tuple[tuple[str, int], ...]) -> ProtocolFile:
+    """Read a file once, until it or one that it may include is written again."""
+    return read_protocol(path)
 
 
 _IDENTITY = ("name", "version")
@@ -26,31 +62,65 @@ _BY_STUDENT = ("lr_by_student", "batch_by_student")
 
 
 def register_protocol(protocol: Protocol) -> Protocol:
-    """Make a protocol available under its own name.
+    """Make a protocol available under its own name. A file does it without code: datasets/protocols, `--protocol my.yaml`.
 
     Raises:
-        UserError: a field cannot be right, such as a crop scale above 1.
+        UserError: a field cannot be right, such as a crop scale above 1, or the harness has another protocol of this name.
     """
     _check(protocol, f"protocol {protocol.name!r}")
+    if protocol.name in shipped_names() and protocol != shipped(protocol.name).protocol:
+        raise UserError(f"protocol {protocol.name!r}: the harness has one of this name. Give yours another.")
     return protocols.register(protocol.name)(protocol)
 
 
+def find_protocol(name_or_path: str) -> Protocol:
+    """Return a protocol by name, or from a YAML file.
+
+    Raises:
+        UserError: nothing has that name (with the closest known one), or the file has a mistake (with line).
+    """
+    if not is_path(name_or_path):
+        if name_or_path not in protocols:
+            known = protocols.names()
+            raise UserError(
+                f"unknown protocol {name_or_path!r}.{did_you_mean(name_or_path, known)} Known: {', '.join(known)}. A path "
+                "to a YAML file works too."
+            )
+        return protocols.get(name_or_path)
+    return read_own(Path(name_or_path)).protocol
+
+
+def read_own(path: Path) -> ProtocolFile:
+    """Read a user's file, whose name must be no other protocol's: tables would call both the same.
+
+    Raises:
+        UserError: the file has a mistake (with line), or its name is taken.
+    """
+    file = read_protocol(path)
+    name = file.protocol.name
+    if name in protocols and path.resolve().parent != shipped_folder().resolve():
+        raise UserError(f"protocol file {path}: name {name!r} is another protocol's already. Give yours another.")
+    return file
+
+
 def resolve_protocol(
-    name: str, suite_overrides: Mapping[str, Any] | None = None, user_overrides: Mapping[str, Any] | None = None
+    name: str | Protocol,
+    suite_overrides: Mapping[str, Any] | None = None,
+    user_overrides: Mapping[str, Any] | None = None,
 ) -> Protocol:
     """Return a protocol with the suite's changes and then the user's.
 
     Args:
-        name: a registered protocol, such as "idc".
+        name: a protocol, its name, such as "idc", or the path of its file.
         suite_overrides: field -> value, what the suite changes in this protocol.
         user_overrides: field -> value, what the command line changes; wins over the suite.
 
     Raises:
         UserError: the protocol or a field is unknown, or a value is refused.
     """
-    protocol = protocols.get(name)
+    protocol = find_protocol(name) if isinstance(name, str) else name
     for author, overrides in (("the suite", suite_overrides or {}), ("the command line", user_overrides or {})):
-        protocol = _override(protocol, overrides, f"protocol {name!r}, set by {author}")
+        protocol = _override(protocol, overrides, f"protocol {protocol.name!r}, set by {author}")
     return protocol
 
 
@@ -79,26 +149,8 @@ def _describe(problem: Any) -> str:
 
 def _check(protocol: Protocol, where: str) -> None:
     """Refuse values that each pass on their own and make no sense together."""
-    low, high = protocol.crop_scale or (1.0, 1.0)
-    if not 0 < low <= high <= 1:
-        raise UserError(f"{where}: crop_scale {[low, high]} must be [low, high] with 0 < low <= high <= 1, or null")
-    low, high = protocol.crop_ratio
-    if not 0 < low <= high:
-        raise UserError(f"{where}: crop_ratio {[low, high]} must be [low, high] with 0 < low <= high")
-    if min(protocol.std) <= 0:
-        raise UserError(f"{where}: std {list(protocol.std)} must be above 0 in every channel")
-    milestones = list(protocol.lr_milestones)
-    if milestones != sorted(milestones) or any(not 0 < share <= 1 for share in milestones):
-        raise UserError(f"{where}: lr_milestones {milestones} must be ascending shares of the epochs, in (0, 1]")
-    if protocol.labels == "stored" and protocol.labels_kept < 1:
-        raise UserError(
-            f"{where}: labels_kept {protocol.labels_kept:g} with labels: stored, which keeps one label an image: there is "
-            "nothing to prune. Leave labels_kept out, or take labels: soft."
-        )
-    for field, rule in (("epochs", protocol.epochs), ("batch_by_ipc", protocol.batch_by_ipc)):
-        bounds = [bound for bound, _ in rule.up_to] if rule else []
-        if bounds != sorted(set(bounds)):
-            raise UserError(f"{where}: {field}.up_to has the IPC bounds {bounds}; they must ascend without repeats")
+    for _, problem in misfits(protocol):
+        raise UserError(f"{where}: {problem}")
 
 
 _OF_SOFT_LABELS = ("temperature", "soft_loss", "labels_kept")
@@ -120,59 +172,13 @@ _NO_AUGMENTATION = {
     "flip": False,
     "color_jitter": 0.0,
     "pca_lighting": 0.0,
+    "dsa": (),
 }
 
 
 def without_augmentation(protocol: Protocol) -> Protocol:
     """Return the protocol without augmentation and CutMix."""
     return protocol.model_copy(update=_NO_AUGMENTATION)
-
-
-register_protocol(Protocol.model_validate({"name": "idc"}))
-
-
-register_protocol(Protocol.model_validate({"name": "plain", **_NO_AUGMENTATION}))
-
-
-_RDED = {
-    "version": 2,  # 2: timm names with a tag have the learning rate of their model; 1 gave them 0.001
-    "labels": "soft",
-    "temperature": 20.0,
-    "epochs": {"up_to": [], "above": 300},
-    "scale_epochs_at_100_classes": False,
-    "switch_above_100_classes": False,
-    "evaluate_every": 10,
-    "evaluate_after": 0.8,
-    "optimizer": "adamw",
-    "lr": 0.001,
-    "lr_by_student": {
-        "timm:vgg11": 0.0005,
-        "timm:efficientnet_b0": 0.002,
-        "timm:mobilenetv2_100": 0.0025,
-        "alexnet": 0.0001,
-        "timm:vit_base_patch16_224": 0.0001,
-        "timm:swinv2_tiny_window8_256": 0.0001,
-    },
-    "schedule": "half_cosine",
-    "weight_decay": 0.01,
-    "decay_matrices_only": True,
-    "batch_by_ipc": {"up_to": [[1, 10], [10, 50]], "above": 100},
-    "patch_shuffle": 2,
-    "crop_scale": (0.5, 1.0),
-    "color_jitter": 0.0,
-    "pca_lighting": 0.0,
-    "test_margin": True,
-}
-"""Source: golden/rded.json. Suites of 32 pixels override patch_shuffle 1 and crop_scale null, as the authors' scripts;
-cifar100_lt has its "special_case" for ConvNet-3, whose teacher is a ConvNet-3 there.
-
-Paper/Code: a student without a learning rate in the table gets 0 and never learns. Here: it gets `lr`, as most have.
-Paper/Code: a second forward pass in train mode, for logging, updates batch-norm statistics twice a step. Here: one.
-Paper/Code: what is left of an image whose side f does not divide is cut off. Here: it stays where it is.
-"""
-
-
-register_protocol(Protocol.model_validate({"name": "rded", **_RDED}))
 
 
 def variants(protocol: Protocol) -> dict[str, Protocol]:

@@ -22,12 +22,14 @@ class Recipe:
 
     Attributes:
         epochs: passes over the distilled set.
-        milestones: epochs after which the learning rate is multiplied by `lr_decay`; None: half a cosine.
+        milestones: epochs after which the learning rate is multiplied by `lr_decay`; None: a cosine.
         eval_epochs: epochs after which the student is scored, ascending; the last one is `epochs`.
         lr: learning rate of the first epoch.
         lr_decay: factor at each milestone.
         weight_decay: on all parameters.
         batch_size: images a step.
+        cosine: without milestones: share of a cosine's way from 1 to 0 that is gone.
+        restarts: epochs that begin with a new optimiser.
     """
 
     epochs: int
@@ -37,11 +39,13 @@ class Recipe:
     lr_decay: float
     weight_decay: float
     batch_size: int
+    cosine: float = 0.5
+    restarts: frozenset[int] = frozenset()
 
     def lr_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 1."""
         if self.milestones is None:
-            return self.lr * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / (2 * self.epochs)))
+            return self.lr * 0.5 * (1 + math.cos(math.pi * self.cosine * (epoch - 1) / self.epochs))
         return self.lr * self.lr_decay ** sum(milestone < epoch for milestone in self.milestones)
 
 
@@ -73,15 +77,19 @@ def make_recipe(protocol: Protocol, ipc: float, num_classes: int, student: str =
             )
     many = num_classes > 100 and protocol.switch_above_100_classes
     batch = _by_student(protocol.batch_by_student, student, _batch_size(protocol, ipc, num_classes))
-    shares = protocol.lr_milestones
+    milestones = None
+    if protocol.schedule == "steps":
+        milestones = tuple(math.floor(share * epochs + 1e-9) for share in protocol.lr_milestones)
     return Recipe(
         epochs=epochs,
-        milestones=tuple(math.floor(s * epochs + 1e-9) for s in shares) if protocol.schedule == "steps" else None,
+        milestones=milestones,
         eval_epochs=_evaluated(protocol, epochs),
         lr=0.1 if many else _by_student(protocol.lr_by_student, student, protocol.lr),
         lr_decay=protocol.lr_decay,
         weight_decay=1e-4 if many else protocol.weight_decay,
         batch_size=max(128, batch) if many else batch,
+        cosine=1.0 if protocol.schedule == "cosine" else 0.5,
+        restarts=frozenset(m + 1 for m in milestones or ()) if protocol.restart_optimizer else frozenset(),
     )
 
 

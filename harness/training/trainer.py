@@ -98,7 +98,7 @@ def train_student(
 ) -> tuple[nn.Module, TrainResult]:
     """Train a student from scratch and score it at the protocol's evaluations.
 
-    Weights, order, augmentation and CutMix each have their own random stream derived from `seed`; torch's global
+    Weights, order, both augmentations and CutMix each have their own random stream derived from `seed`; torch's global
     generators are left as they were. On a CPU equal arguments give equal bits for an equal number of threads.
 
     Paper/Code: AlexNet's lighting, colour jitter and crops per image, in data-loader workers, from unseeded generators.
@@ -193,6 +193,8 @@ class TrainingRun:
 
         Draws for the whole epoch are made at once, and the loss is read once: no step waits for the device.
         """
+        if epoch in self.recipe.restarts:
+            self.optimizer = make_optimizer(self.model, self.protocol, self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(epoch)
         if self.fresh is not None and epoch > 1 and (epoch - 1) % self.fresh.every == 0:
@@ -201,9 +203,10 @@ class TrainingRun:
         order, draws = drawn.order.to(self.device), drawn.draws.to(self.device)
         total, start = torch.zeros((), device=self.device), 0
         self.model.train()
-        for images, mix in zip(self.images.batches(order, drawn.sizes), drawn.mixes, strict=True):
+        batches = self.images.batches(order, drawn.sizes)
+        for images, mix, siamese in zip(batches, drawn.mixes, drawn.siamese, strict=True):
             here = slice(start, start + len(images))
-            loss = self._step(self.augment(images, draws[here]), order[here], mix)
+            loss = self._step(siamese(self.augment(images, draws[here])), order[here], mix)
             total += loss * len(images)
             start += len(images)
         mean_loss = total.item() / len(order)

@@ -126,8 +126,8 @@ def edited_in(monkeypatch, module):
         ("from methods.minimax import Minimax", "Minimax", "methods.minimax"),
         ("from methods.minimax import Minimax", "Minimax", "methods.dit"),
         ("from methods.herding import Herding as Other", "Other", "methods._coreset"),
-        ("from harness import Method\nfrom methods._siamese import Augmentation", "Method", "methods._siamese"),
-        ("from harness import Method\nimport methods._siamese", "Method", "methods._siamese"),
+        ("from harness import Method\nfrom methods._pixels import Mover", "Method", "methods._pixels"),
+        ("from harness import Method\nimport methods._pixels", "Method", "methods._pixels"),
     ],
 )
 def test_a_plugin_changes_with_the_method_files_that_it_stands_on(tmp_path, monkeypatch, imports, base, edited):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+import harness
 from harness.core.errors import UserError
 from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.context import real_images
@@ -141,7 +142,7 @@ def test_both_batches_of_a_class_are_augmented_alike(make_task, monkeypatch):
 
         return augment
 
-    monkeypatch.setattr(dc, "draw_augmentation", draw)
+    monkeypatch.setattr(harness, "draw_augmentation", draw)
     DSA(DSA.Config(iterations=1, batch=4)).synthesize(make_task("synthesize", "dsa"), None, 1)
     assert called == [(k, made) for k in range(3) for made in (False, True)]
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+import harness
 from harness import build_student
 from harness.core.errors import UserError
 from harness.jobs.checkpoint import FolderCheckpoint
@@ -170,7 +171,7 @@ def test_both_batches_of_a_class_are_augmented_alike(make_task, monkeypatch):
 
         return augment
 
-    monkeypatch.setattr(dm, "draw_augmentation", draw)
+    monkeypatch.setattr(harness, "draw_augmentation", draw)
     DM(DM.Config(steps=1, batch=4)).synthesize(make_task("synthesize", "dm"), None, 1)
     assert called == [(k, made) for k in range(3) for made in (False, True)]
 

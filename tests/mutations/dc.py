@@ -33,9 +33,9 @@ DC = (
       '            "real",\n            description="noise; or real',
       "tests/methods/test_dc.py::test_the_defaults_are_those_of_the_authors"),
     M("dsa: real and synthetic images are augmented apart", "methods/dc.py",
-      "made.append(augment(own))", "made.append(draw_augmentation(cfg.augmentations, rng)(own))",
+      "made.append(augment(own))", "made.append(harness.draw_augmentation(cfg.augmentations, rng)(own))",
       "tests/methods/test_dc.py::test_both_batches_of_a_class_are_augmented_alike"),
-    M("dsa: rows and columns of a crop of each image are exchanged", "methods/_siamese.py",
+    M("dsa: rows and columns of a crop of each image are exchanged", "harness/training/siamese.py",
       "rows_BS[:, :, None], cols_BS[:, None]]", "cols_BS[:, :, None], rows_BS[:, None]]",
-      "tests/methods/test_siamese_augmentation.py::test_images_become_those_of_the_authors_code"),
+      "tests/training/test_siamese.py::test_images_become_those_of_the_authors_code"),
 )  # fmt: skip

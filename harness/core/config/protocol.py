@@ -11,6 +11,9 @@ from harness.core.config.base import ConfigModel
 from harness.core.config.search import search
 from harness.core.text import times
 
+Operation = Literal["color", "crop", "cutout", "flip", "scale", "rotate"]
+"""What differentiable siamese augmentation may do to a batch; harness/training/siamese.py does it."""
+
 
 class ByIpc(ConfigModel):
     """A number by images per class (epochs, batch size): the first row whose bound is not exceeded counts.
@@ -38,8 +41,8 @@ class ByIpc(ConfigModel):
 class Protocol(ConfigModel):
     """How a student is trained and scored. The defaults are `idc`: the hard-label protocol of Minimax Diffusion (from IDC).
 
-    Source: golden/protocol.json; golden/rded.json for what `rded` changes. A suite may override fields; what it
-    overrides is shown by `harness show suite`.
+    The others are files, datasets/protocols/NAME.yaml, with their sources; `harness show protocol NAME` shows one. A suite may
+    override fields; `harness show suite` shows what it overrides.
     """
 
     name: str = Field("idc", description="protocol that these values belong to")
@@ -93,8 +96,13 @@ class Protocol(ConfigModel):
         description="learning rate of some students, in place of lr; by name, a name without _bn, _cifar or timm's tag "
         "stands for all of them; what a suite or a user gives is added to the protocol's",
     )
-    schedule: Literal["steps", "half_cosine"] = Field(
-        "steps", description="steps: lr_decay at lr_milestones; half_cosine: from 1 to about 1/2, epoch by epoch"
+    schedule: Literal["steps", "half_cosine", "cosine"] = Field(
+        "steps",
+        description="steps: lr_decay at lr_milestones; cosine: from 1 to about 0, epoch by epoch; half_cosine: its first "
+        "half, to about 1/2",
+    )
+    restart_optimizer: bool = Field(
+        False, description="steps: a new optimiser at each milestone, so that its momentum starts from zero"
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, no Nesterov")
     weight_decay: float = Field(5e-4, ge=0, description="on all parameters, norms and biases included")
@@ -126,6 +134,16 @@ class Protocol(ConfigModel):
         0.4, ge=0, description="strength of brightness, contrast and saturation, in random order"
     )
     pca_lighting: float = Field(0.1, ge=0, description="std of AlexNet's lighting noise")
+    dsa: tuple[Operation, ...] = Field(
+        (),
+        description="differentiable siamese augmentation of normalised images, before CutMix: each batch draws one of "
+        "these operations, each image what it does to it; []: none",
+    )
+    whitening: Literal["none", "zca"] = Field(
+        "none",
+        description="zca: in place of mean and std, training and test images are whitened by the covariance of the real "
+        "training images, eps 0.1; small images only",
+    )
     test_margin: bool = Field(
         False, description="test images: short side to side // 7 * 8 before the centre crop (256 for 224); no: to side"
     )

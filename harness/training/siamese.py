@@ -1,10 +1,10 @@
 """Differentiable siamese augmentation: one operation, drawn once, for all images of a real and a synthetic batch alike.
 
-Where a network is trained on them, the operation is one for the batch too, but each image draws what it does to it.
+Where a network is trained, the operation is one for the batch too, but each image draws what it does to it.
 
 Source: Zhao and Bilen, Dataset Condensation with Differentiable Siamese Augmentation, ICML 2021; ranges as in the authors'
-code. In: normalised images, so that 0 is the mean colour, which fills what an operation uncovers. Out: the same shape.
-Shapes: B batch, S side, pixels.
+code. In: normalised images of any number of channels; 0 is the mean colour, which fills what an operation uncovers. Out: the
+same shape. Shapes: B batch, S side, pixels.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Union
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+import torch
+from torch import Tensor
+from torch.nn import functional
 
-Operation = Literal["color", "crop", "cutout", "flip", "scale", "rotate"]
-Number = Union[float, "Tensor"]
+from harness.core.config.protocol import Operation
+
+Number = float | Tensor
 """One number for all images, or one for each of them, float64 [B] on the CPU."""
 Chance = tuple[Number, Number, Number]
 """Three uniform numbers in [0, 1); an operation uses as many as it needs."""
@@ -47,8 +47,6 @@ class Augmentation:
 
 def draw_augmentation(operations: Sequence[Operation], rng: torch.Generator) -> Augmentation:
     """Draw one of the operations, each as likely as the others; it always takes four numbers from the stream."""
-    import torch
-
     which, *chance = torch.rand(4, dtype=torch.float64, generator=rng).tolist()
     operation = operations[int(which * len(operations))] if operations else None
     return Augmentation(operation, (chance[0], chance[1], chance[2]))
@@ -56,8 +54,6 @@ def draw_augmentation(operations: Sequence[Operation], rng: torch.Generator) -> 
 
 def draw_for_each(operations: Sequence[Operation], num: int, rng: torch.Generator) -> Augmentation:
     """Draw one of the operations, and what it does to each image of a batch of `num`."""
-    import torch
-
     operation = draw_augmentation(operations, rng).operation
     first, second, third = torch.rand(3, num, dtype=torch.float64, generator=rng)
     return Augmentation(operation, (first, second, third))
@@ -85,9 +81,6 @@ def _color(images: Tensor, chance: Chance) -> Tensor:
 
 def _crop(images: Tensor, chance: Chance) -> Tensor:
     """Shift by up to an eighth of the side, both ways."""
-    import torch
-    from torch.nn import functional
-
     side = images.shape[-1]
     most = int(side * SHIFT + 0.5)
     top, left = (_whole(c, 2 * most + 1, images) for c in chance[:2])
@@ -101,8 +94,6 @@ def _crop(images: Tensor, chance: Chance) -> Tensor:
 
 def _cutout(images: Tensor, chance: Chance) -> Tensor:
     """Empty a square of half the side; its middle may be anywhere, so part of it may lie outside."""
-    import torch
-
     side = images.shape[-1]
     size = int(side * CUTOUT + 0.5)
     place = torch.arange(side, device=images.device)
@@ -114,8 +105,6 @@ def _cutout(images: Tensor, chance: Chance) -> Tensor:
 
 def _flip(images: Tensor, chance: Chance) -> Tensor:
     """Mirror left and right, or not: all images or none, unless each draws for itself."""
-    import torch
-
     number = chance[0]
     if isinstance(number, float):
         return images.flip(-1) if number < 0.5 else images
@@ -130,8 +119,6 @@ def _scale(images: Tensor, chance: Chance) -> Tensor:
 
 def _rotate(images: Tensor, chance: Chance) -> Tensor:
     """Turn by up to 15 degrees either way."""
-    import torch
-
     angle = (2 * chance[0] - 1) * DEGREES * (math.pi / 180)
     cos: Number
     sin: Number
@@ -144,9 +131,6 @@ def _rotate(images: Tensor, chance: Chance) -> Tensor:
 
 def _affine(images: Tensor, matrix: Sequence[Number]) -> Tensor:
     """Sample the images where the matrix, its two rows of three numbers, sends each pixel."""
-    import torch
-    from torch.nn import functional
-
     numbers = torch.broadcast_tensors(*(torch.as_tensor(number, dtype=torch.float64) for number in matrix))
     matrices = torch.stack(numbers, dim=-1).to(images).view(-1, 2, 3)  # one for all images, or one for each
     grid = functional.affine_grid(matrices, [len(matrices), *images.shape[1:]], align_corners=False)

@@ -1,4 +1,4 @@
-"""The augmentation of DM and DSA: differentiable, equal for both batches, and within its ranges."""
+"""The augmentation of DM and DSA, in methods and in training: differentiable, and as the authors' code does it."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from methods._siamese import Augmentation, Operation, draw_augmentation, draw_for_each
+from harness import Augmentation, Operation, draw_augmentation, draw_for_each
 
 OPERATIONS = get_args(Operation)
 FOLDER = Path(__file__).parents[1] / "golden" / "methods"

@@ -1,0 +1,50 @@
+"""What no single field of a protocol tells: values that each pass on their own and make no sense together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.core.config.protocol import Protocol
+
+
+def misfits(protocol: Protocol) -> Iterator[tuple[str, str]]:
+    """Yield (field, problem) for each that makes no sense beside the others."""
+    yield from _crops_and_rates(protocol)
+    for field, rule in (("epochs", protocol.epochs), ("batch_by_ipc", protocol.batch_by_ipc)):
+        bounds = [bound for bound, _ in rule.up_to] if rule else []
+        if bounds != sorted(set(bounds)):
+            yield field, f"{field}.up_to has the IPC bounds {bounds}; they must ascend without repeats"
+    if protocol.labels == "stored" and protocol.labels_kept < 1:
+        yield (
+            "labels_kept",
+            f"labels_kept {protocol.labels_kept:g} with labels: stored, which keeps one label an image: there is "
+            "nothing to prune. Leave labels_kept out, or take labels: soft.",
+        )
+    if protocol.restart_optimizer and protocol.schedule != "steps":
+        yield (
+            "restart_optimizer",
+            f"restart_optimizer with schedule: {protocol.schedule}, which has no milestones to restart at. Leave it out, or "
+            "take schedule: steps.",
+        )
+    if protocol.whitening != "none" and protocol.labels == "soft":
+        yield (
+            "whitening",
+            f"whitening: {protocol.whitening} with labels: soft: a teacher sees images as the student does, and none is "
+            "trained on whitened ones. Take labels: hard or stored.",
+        )
+
+
+def _crops_and_rates(protocol: Protocol) -> Iterator[tuple[str, str]]:
+    low, high = protocol.crop_scale or (1.0, 1.0)
+    if not 0 < low <= high <= 1:
+        yield "crop_scale", f"crop_scale {[low, high]} must be [low, high] with 0 < low <= high <= 1, or null"
+    low, high = protocol.crop_ratio
+    if not 0 < low <= high:
+        yield "crop_ratio", f"crop_ratio {[low, high]} must be [low, high] with 0 < low <= high"
+    if min(protocol.std) <= 0:
+        yield "std", f"std {list(protocol.std)} must be above 0 in every channel"
+    milestones = list(protocol.lr_milestones)
+    if milestones != sorted(milestones) or any(not 0 < share <= 1 for share in milestones):
+        yield "lr_milestones", f"lr_milestones {milestones} must be ascending shares of the epochs, in (0, 1]"
+    if len(set(protocol.dsa)) < len(protocol.dsa):
+        yield "dsa", f"dsa {list(protocol.dsa)} has an operation twice; each is as likely as the others"
