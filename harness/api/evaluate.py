@@ -99,7 +99,7 @@ def evaluation(
     _check_words(pick, labels)
     file = load_suite(str(suite))
     classes = read_class_list(file.class_list)
-    found = open_imported(images, classes, order=class_order, normalised=normalised)
+    found = open_imported(images, classes, order=class_order, normalised=normalised, channels=file.suite.channels)
     ipcs = tuple(sorted({ipc} if isinstance(ipc, int) else set(ipc or (found.common_ipc(),))))
     own = labels == "own"
     rows = found.first(max(ipcs))

@@ -158,7 +158,7 @@ def print_suite(name: str, console: Console) -> None:
     lines = {
         "source": ", ".join(f"{k} {v}" for k, v in suite.source.items()),
         "classes": suite.classes,
-        "images": f"{suite.image_size} px distilled, {suite.side} px for students",
+        "images": f"{suite.image_size} px distilled, {suite.side} px for students{', grey' if suite.channels == 1 else ''}",
         "budget": budget_text(suite),
         "seeds": f"distillation {list(suite.budget.distillation_seeds)}, training {list(suite.budget.training_seeds)}",
         "students": ", ".join(suite.students),

@@ -1,7 +1,7 @@
 """Splits that do not fit in memory: decoded once, into one file of uint8 images that many trainings read.
 
-In: a split, a side, a crop. Out: a .npy file [N, 3, S, S] in the user's cache folder, whole or not there. It is written
-beside its place, in order; a decode that was killed goes on where it stopped. Shapes: N images, S side in pixels.
+In: a split, a side, a crop. Out: a .npy file [N, K, S, S] in the user's cache folder, whole or not there. It is written
+beside its place, in order; a decode that was killed goes on where it stopped. Shapes: N images, K channels, S side in pixels.
 """
 
 from __future__ import annotations
@@ -59,18 +59,19 @@ class DecodedFile:
         """Return where the images of the split `name` ("train", "test") of data with this fingerprint lie."""
         from PIL import __version__ as pillow  # another one may decode to other bits
 
-        about = hashlib.sha256(json.dumps([1, pillow, fingerprint, name, size, crop]).encode()).hexdigest()[:24]
+        content = [1, pillow, fingerprint, name, size, crop, *(["grey"] if split.channels == 1 else [])]
+        about = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
         return cls(cache_folder() / "decoded" / f"{name}-{size}-{crop}-{about}.npy", split, size, crop)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, 3, S, S)."""
-        return len(self.split), 3, self.size, self.size
+        """(N, K, S, S)."""
+        return len(self.split), self.split.channels, self.size, self.size
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one image."""
-        return 3 * self.size**2
+        return self.split.channels * self.size**2
 
     @property
     def num_bytes(self) -> int:

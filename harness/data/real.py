@@ -1,6 +1,7 @@
 """The real training images that a method is given as `task.real`: by class, on the task's device.
 
-In: a `Split`. Out: uint8 tensors. Shapes: N images, n of one class, S side in pixels.
+In: a `Split`. Out: uint8 tensors. Shapes: N images, n of one class, K channels, S side in
+pixels.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class RealImages:
         self.crop: Crop = crop
         self.device = device
         self._report = report
+        self._image_bytes = split.channels * size**2
         self._classes: dict[str, torch.Tensor] = {}
         self._all: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -77,7 +79,7 @@ class RealImages:
                 while.
 
         Returns:
-            uint8 [n, 3, S, S] on the device. Do not write into it: it may be the resident copy.
+            uint8 [n, K, S, S] on the device. Do not write into it: it may be the resident copy.
 
         Raises:
             ValueError: no such class or index.
@@ -92,13 +94,13 @@ class RealImages:
         return resident if indices is None else resident[self._positions(class_id, indices)]
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return everything, class after class; it stays on the device, whatever it takes: N * 3 * S * S bytes.
+        """Return everything, class after class; it stays on the device, whatever it takes: N * K * S * S bytes.
 
         For a group of classes, or small data. All of ImageNet-1K at 256 pixels is 252 GB: ask for `images` of a class at
         a time instead.
 
         Returns:
-            images uint8 [N, 3, S, S] and labels int64 [N] on the device.
+            images uint8 [N, K, S, S] and labels int64 [N] on the device.
 
         Raises:
             UserError: images cannot be read; names them.
@@ -115,9 +117,9 @@ class RealImages:
         self._classes.pop(class_id, None)
         self._classes[class_id] = images
         if self._all is None:  # else they are parts of one tensor
-            held, limit = sum(map(len, self._classes.values())) * 3 * self.size**2, memory_limit()
+            held, limit = sum(map(len, self._classes.values())) * self._image_bytes, memory_limit()
             while held > limit and len(self._classes) > 1:
-                held -= len(self._classes.pop(next(iter(self._classes)))) * 3 * self.size**2
+                held -= len(self._classes.pop(next(iter(self._classes)))) * self._image_bytes
 
     def _positions(self, class_id: str, indices: Iterable[int]) -> torch.Tensor:
         import torch

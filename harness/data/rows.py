@@ -1,7 +1,7 @@
 """The images of a training, in memory or in a file: rows that are asked for in batches.
 
 In: a tensor, or a file of decoded images (`harness.data.decoded`). Out: uint8 batches on a device, equal bit for bit
-either way. Shapes: N images, B batch, S side in pixels.
+either way. Shapes: N images, B batch, K channels, S side in pixels.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def memory_limit() -> int:
 
 
 class ImageRows(ABC):
-    """Square uint8 RGB images, numbered from 0.
+    """Square uint8 images, numbered from 0.
 
     Attributes:
-        shape: (N, 3, S, S).
+        shape: (N, K, S, S).
         device: where batches are returned.
     """
 
@@ -60,7 +60,7 @@ class ImageRows(ABC):
 
     @abstractmethod
     def batches(self, order: Tensor, size: int | list[int]) -> Iterator[Tensor]:
-        """Return the images `order` (int64 [M]) in batches: uint8 [B, 3, S, S] on the device, for reading only.
+        """Return the images `order` (int64 [M]) in batches: uint8 [B, K, S, S] on the device, for reading only.
 
         Args:
             order: which images.
@@ -73,7 +73,7 @@ class ImageRows(ABC):
 
 
 class ResidentRows(ImageRows):
-    """Images that are on the device: a tensor uint8 [N, 3, S, S]."""
+    """Images that are on the device: a tensor uint8 [N, K, S, S]."""
 
     def __init__(self, images: Tensor) -> None:
         self.images, self.shape, self.device = images, tuple(images.shape), images.device
@@ -92,7 +92,7 @@ class FileRows(ImageRows):
 
     Args:
         path: the file; it may be replaced or removed while it is open here.
-        shape: (N, 3, S, S) of the whole file.
+        shape: (N, K, S, S) of the whole file.
         offset: bytes before the first image.
         device: where batches are returned.
         chosen: int64 [M], which images these rows are, in this order; None: all.

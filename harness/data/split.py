@@ -1,14 +1,15 @@
 """One split of real images, by class, and what can be taken from it.
 
 In: an `ImageReader`, which can list and read images. Out: names, and uint8 tensors on the CPU. Labels are positions in
-the full class list, whatever is left out. Shapes: N images, n of one class, S side in pixels.
+the full class list, whatever is left out. Shapes: N images, n of one class, K channels (3, or 1 where they
+are grey), S side in pixels.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from harness.core import seeds
@@ -28,7 +29,13 @@ def short_side(size: int, crop: Crop) -> int:
 
 
 class ImageReader(ABC):
-    """Images by class and index; what a source implements for each of its splits."""
+    """Images by class and index; what a source implements for each of its splits.
+
+    Attributes:
+        channels: K of the images that `read` returns: 3 (RGB), or 1 where the source is grey.
+    """
+
+    channels: int = 3
 
     @abstractmethod
     def names(self, class_id: str) -> Sequence[str]:
@@ -41,7 +48,7 @@ class ImageReader(ABC):
         """Read (class id, index) pairs, in that order.
 
         Returns:
-            uint8 [len(items), 3, size, size] on the CPU.
+            uint8 [len(items), K, size, size] on the CPU.
 
         Raises:
             UserError: images cannot be read; names them.
@@ -94,6 +101,11 @@ class Split:
         """Label of every class: its position in the full class list."""
 
     @property
+    def channels(self) -> int:
+        """K of the images: 3, or 1 where they are grey."""
+        return self._store.channels
+
+    @property
     def num_per_class(self) -> dict[str, int]:
         """Images of every class."""
         return {c: len(self._indices[c]) for c in self.class_ids}
@@ -118,7 +130,7 @@ class Split:
             crop: how an image becomes a square.
 
         Returns:
-            uint8 [n, 3, size, size] on the CPU.
+            uint8 [n, K, size, size] on the CPU.
 
         Raises:
             ValueError: no such class or index.
@@ -135,7 +147,7 @@ class Split:
         """Read the whole split, class after class in label order.
 
         Returns:
-            images uint8 [N, 3, size, size] and labels int64 [N], on the CPU.
+            images uint8 [N, K, size, size] and labels int64 [N], on the CPU.
 
         Raises:
             UserError: images cannot be read; names them.
@@ -152,7 +164,7 @@ class Split:
         return labels.repeat_interleave(torch.tensor([counts[c] for c in self.class_ids]))
 
     def rows(self, start: int, stop: int, *, size: int, crop: Crop) -> torch.Tensor:
-        """Read the rows [start, stop) of `tensors`: uint8 [stop - start, 3, size, size] on the CPU.
+        """Read the rows [start, stop) of `tensors`: uint8 [stop - start, K, size, size] on the CPU.
 
         Raises:
             UserError: images cannot be read; names them.
@@ -196,6 +208,10 @@ class Split:
             self._of(c)
         kept = [c for c in self.class_ids if c in wanted]
         return Split(self._store, kept, indices=self._indices, labels=self.labels)
+
+    def read_by(self, wrap: Callable[[ImageReader], ImageReader]) -> Split:
+        """Return the same images, read by a reader that wraps the split's own."""
+        return Split(wrap(self._store), self.class_ids, indices=self._indices, labels=self.labels)
 
     def select(self, indices: Mapping[str, Iterable[int]]) -> Split:
         """Return the split with only these images of every class, in the order given.

@@ -13,6 +13,7 @@ from harness.core.config.generator import GeneratorSpec
 from harness.core.config.suite import Teacher
 from harness.core.progress import ProgressCallback, no_progress
 from harness.core.store import Store
+from harness.data.channels import in_channels
 from harness.data.decoded import DecodedFile
 from harness.data.rows import FileRows, memory_limit
 from harness.data.sources.base import open_source
@@ -38,6 +39,7 @@ class JobContext:
         teacher: the suite's, with `weights` resolved to a file, a folder or a timm model.
         teacher_labels: class ids in the label order of its weights; empty where it is trained.
         device: "cpu" or "cuda".
+        channels: of the suite's images: 3, or 1 (grey).
         plugins: (file name, source text) of --plugin files.
         fresh: run jobs again although the store has their results.
     """
@@ -52,6 +54,7 @@ class JobContext:
     teacher: Teacher | None = None
     teacher_labels: tuple[str, ...] = ()
     device: str = "cpu"
+    channels: int = 3
     plugins: tuple[tuple[str, str], ...] = ()
     fresh: bool = False
 
@@ -73,28 +76,29 @@ class _Data:
     root: str
     fingerprint: str
     class_ids: tuple[str, ...]
+    channels: int
 
 
 def _data(context: JobContext) -> _Data:
-    source = json.dumps(context.source, sort_keys=True)
-    return _Data(source, context.data_root, context.data_fingerprint, tuple(c.id for c in context.classes))
+    source, class_ids = json.dumps(context.source, sort_keys=True), tuple(c.id for c in context.classes)
+    return _Data(source, context.data_root, context.data_fingerprint, class_ids, context.channels)
 
 
 def open_split(context: JobContext, name: str) -> Split:
-    """Return a split of the suite's real images: "train" or "test"."""
+    """Return a split of the suite's real images, "train" or "test", with the suite's channels."""
     return _open_split(_data(context), name)
 
 
 @lru_cache(maxsize=4)
 def _open_split(data: _Data, name: str) -> Split:
-
-    return open_source(json.loads(data.source), data.class_ids, Path(data.root)).split(name)
+    split = open_source(json.loads(data.source), data.class_ids, Path(data.root)).split(name)
+    return in_channels(split, data.channels)
 
 
 def real_images(
     context: JobContext, name: str, side: int, crop: Crop = "resize", report: ProgressCallback = no_progress
 ) -> tuple[torch.Tensor | ImageRows, torch.Tensor]:
-    """Return (images uint8 [N, 3, side, side], labels [N]) of a split as students see it.
+    """Return (images uint8 [N, K, side, side], labels [N]) of a split as students see it.
 
     In memory, on the device, where the split is within `harness.data.rows.memory_limit`; the last two are kept, because
     dozens of students in one worker share a test split. A larger one is decoded once, and read in batches from a file.

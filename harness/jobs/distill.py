@@ -10,7 +10,7 @@ from harness.core.classes import ClassInfo
 from harness.core.plugin.discovery import load_method
 from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.method import Method
-from harness.core.plugin.task import State
+from harness.core.plugin.task import State, Task
 from harness.core.progress import ProgressCallback
 from harness.data.sets.folder import contact_sheet, save_distilled, storage_bytes
 from harness.data.sets.soft_labels import save_labels
@@ -55,7 +55,7 @@ def run_synthesize(
         with clock.loading():
             state: State | None = load_state(store.path("fit", fits[number])) if fits else None
         task = make_task(job, context, group, report, JobTaskResources(job, context, clock))
-        made.add(group, _checked(method, method.synthesize(task, state, ipc), group, ipc, job.spec["image_size"]))
+        made.add(group, _checked(method, method.synthesize(task, state, ipc), task, ipc))
     with clock.paused():
         save_distilled(folder, made.images, context.classes)
         if method.own_labels():
@@ -79,7 +79,7 @@ def run_synthesize(
     }
 
 
-def _checked(method: Method, made: Any, group: tuple[ClassInfo, ...], ipc: int, side: int) -> DistilledSet:
+def _checked(method: Method, made: Any, task: Task, ipc: int) -> DistilledSet:
     """Return what `synthesize` made for a group, or say what it should not be.
 
     Raises:
@@ -87,7 +87,7 @@ def _checked(method: Method, made: Any, group: tuple[ClassInfo, ...], ipc: int, 
     """
     if not isinstance(made, DistilledSet):
         raise ValueError(f"synthesize returned {type(made).__name__}; expected a harness.DistilledSet")
-    made = made.check(group, ipc, side)
+    made = made.check(task.classes, ipc, task.image_size, task.channels)
     if made.stored is None and method.redraw_every() is not None:
         raise ValueError("redraw_every without `stored`: new images are more than a budget of images allows")
     if made.soft_labels is not None and not method.own_labels():

@@ -41,7 +41,7 @@ class RedrawnImages:
         self.every: int = job.spec["redraw"]["every"]
         self.seconds = 0.0
         self._side, self._ipc, self._size = job.spec["side"], job.spec["ipc"], job.spec["redraw"]["image_size"]
-        self._classes = context.classes
+        self._classes, self._channels = context.classes, context.channels
         self._drawers: list[tuple[Any, Callable[[int], DistilledSet]]] = []
         as_synthesis = replace(job, kind="synthesize", spec=job.spec["redraw"])
         shared = _OneGenerator(as_synthesis, context, services.clock)
@@ -53,11 +53,11 @@ class RedrawnImages:
             self._drawers.append((group, method.drawer(task, state, self._ipc)))
 
     def __call__(self, number: int) -> torch.Tensor:
-        """Return draw `number` as uint8 [N, 3, S, S], class after class."""
+        """Return draw `number` as uint8 [N, K, S, S], class after class."""
         start = time.perf_counter()
         images: dict[str, torch.Tensor] = {}
         for group, draw in self._drawers:
-            images |= draw(number).check(group, self._ipc, self._size).images
+            images |= draw(number).check(group, self._ipc, self._size, self._channels).images
         seen = seen_by_students(images, self._classes, self._side)
         self.seconds += time.perf_counter() - start
         return seen

@@ -40,6 +40,7 @@ def make_task(
         seed=job.spec["seed"],
         scope=(job.kind, job.spec["method"], classes[0].id),
         services=services,
+        channels=context.channels,
         checkpoint=FolderCheckpoint.of(context.store, scratch, services.clock),
         report=report,
         per_image=services.clock.per_image,

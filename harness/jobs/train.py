@@ -42,7 +42,8 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
         else:
             key = job.deps["synthesize"][0]
             draws = store.manifest("synthesize", key)["result"]["draws"]
-            images, labels = load_distilled(store.path("synthesize", key), context.classes, side, ipc=ipc * draws)
+            place, num = store.path("synthesize", key), ipc * draws
+            images, labels = load_distilled(place, context.classes, side, ipc=num, channels=context.channels)
         soft_labels = _soft_labels(job, context, protocol, images, ipc and ipc * draws)
         fresh = _fresh_images(job, context, report, clock) if "redraw" in job.spec else None
     _, scored = train_student(

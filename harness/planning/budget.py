@@ -56,7 +56,7 @@ def with_budget(
 def with_ipc(suite: Suite, num_classes: int) -> Suite:
     """Return the suite with the IPCs that its budgets in bytes hold; as it is where they are given as IPC.
 
-    Images are reckoned uncompressed, 3 bytes a pixel, because what a PNG takes is known only once it is made; the
+    Images are reckoned uncompressed, a byte a pixel and channel, because what a PNG takes is known only once it is made; the
     tables show what is really kept.
     """
     budget, per_ipc = suite.budget, num_classes * suite.image_bytes

@@ -45,15 +45,15 @@ def measure_student(resolved: Resolved, job: Job) -> float:
     with torch.random.fork_rng(devices=[]):
         recipe = make_recipe(protocol, job.spec.get("ipc") or 50, classes, student)
         num = recipe.batch_size * (4 if device.type == "cuda" else 1)
-        images = torch.randint(0, 256, (num, 3, side, side), dtype=torch.uint8)
+        images = torch.randint(0, 256, (num, protocol.channels, side, side), dtype=torch.uint8)
         labels = torch.arange(num) % classes
         teacher: SoftLabels | StoredLabels | None = None
         if protocol.labels == "stored":
             teacher = StoredLabels(torch.zeros(num, classes))
         elif protocol.labels == "soft" and resolved.suite.teacher and resolved.suite.teacher.student:
-            network = build_student(resolved.suite.teacher.student, classes, side).eval().to(device)
+            network = build_student(resolved.suite.teacher.student, classes, side, protocol.channels).eval().to(device)
             teacher = SoftLabels(network, protocol, 0)
-        model = build_student(student, classes, side).to(device)
+        model = build_student(student, classes, side, protocol.channels).to(device)
         run = TrainingRun(model, protocol, recipe, images, labels, 0, device, soft_labels=teacher)
         run.train_epoch(1)
         start, epochs = time.perf_counter(), 0

@@ -31,6 +31,8 @@ class Planner:
         self.jobs: dict[str, Job] = {}
         self.rows: list[Row] = []
         named = [given.data_fingerprint, *([c.id, c.name] for c in given.classes)]
+        if given.suite.channels != 3:
+            named.append([f"channels {given.suite.channels}"])
         self._data = hashlib.sha256(canonical_json(named).encode()).hexdigest()
         self._variants = {"": given.protocol, **given.variants}
         self._at_ipc: dict[tuple[str, int | None], tuple[Protocol, dict[str, Any], dict[str, Any]]] = {}

@@ -58,18 +58,19 @@ def host_memory(resolved: Resolved, job: Job) -> int:
     real = {name: len(open_split(resolved.context, name)) for name in ("train", "test")}
     num = job.spec["ipc"] * classes if job.spec.get("ipc") else real["train"]
     side = job.spec["side"]
+    image_bytes = protocol.channels * side**2
     total = PROCESS_BYTES + num * DRAW_BYTES
     if job.spec.get("ipc"):
-        total += num * 3 * side**2
+        total += num * image_bytes
     decoding = 0
     for name, _, crop in _uses(job):
         file = decoded_file(resolved.context, name, side, crop)
         if file is None:
-            total += real[name] * 3 * side**2
+            total += real[name] * image_bytes
         elif not file.is_here():
             decoding = 4 * CHUNK_BYTES
     total += decoding
-    total += 4 * make_recipe(protocol, num / classes, classes, _student(job)).batch_size * 3 * side**2
+    total += 4 * make_recipe(protocol, num / classes, classes, _student(job)).batch_size * image_bytes
     if protocol.labels == "stored":
         total += BYTES_A_NUMBER * num * classes
     return total + 8 * real["test"] * classes

@@ -90,6 +90,7 @@ def _context(
         teacher=weights.teacher,
         teacher_labels=weights.teacher_labels,
         device=device,
+        channels=suite.suite.channels,
         plugins=tuple(dict.fromkeys([*suite.plugins, *methods.plugins])),
         fresh=request.fresh,
     )

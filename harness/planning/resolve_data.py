@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.core.config.suite import Suite
 from harness.core.environment import has_cuda
 from harness.core.errors import UserError
 from harness.data.sources.base import open_source
@@ -41,7 +42,7 @@ def resolve_data(request: RunRequest, part: SuitePart) -> Data:
     opened = open_source(source, tuple(c.id for c in part.classes), Path(request.data_root))
     opened.check()
     fingerprint = opened.fingerprint()
-    _check_students(part.students, len(part.classes), part.suite.side)
+    _check_students(part.students, len(part.classes), part.suite)
     counted = "head_tail" in part.suite.metrics
     counts = tuple(opened.split("train").num_per_class.values()) if counted else ()
     root = str(Path(request.data_root).resolve())
@@ -53,12 +54,12 @@ def cut(source: dict[str, Any], share: float | None, seed: int) -> dict[str, Any
     return source if share is None else {"kind": "validation", "of": source, "share": share, "seed": seed}
 
 
-def _check_students(students: tuple[str, ...], num_classes: int, side: int) -> None:
+def _check_students(students: tuple[str, ...], num_classes: int, suite: Suite) -> None:
     """Build each student once: an unknown timm model or a network too deep for the images is found before any job."""
     from harness.students.build import build_student
 
     for name in students:
-        build_student(name, num_classes, side)
+        build_student(name, num_classes, suite.side, suite.channels)
 
 
 def local_device(wanted: str) -> str:

@@ -19,6 +19,7 @@ from harness.core.executors import executors
 from harness.core.overrides import RESERVED
 from harness.core.plugin import discovery
 from harness.core.suites import SuiteFile, load_suite
+from harness.core.text import times
 from harness.planning.budget import with_budget, with_ipc
 from harness.planning.method_selection import method_config
 from harness.planning.request import RunRequest
@@ -92,7 +93,30 @@ def suite_protocol(suite: Suite, name: str, settings: Mapping[str, Any] | None =
     Raises:
         UserError: an unknown protocol or field, or a value that is not allowed.
     """
-    return resolve_protocol(name, suite.protocol_overrides.get(name, {}), dict(settings or {}))
+    protocol = resolve_protocol(name, suite.protocol_overrides.get(name, {}), dict(settings or {}))
+    _check_channels(protocol, suite)
+    return protocol
+
+
+def _check_channels(protocol: Protocol, suite: Suite) -> None:
+    """See that a protocol treats images of the suite's channels.
+
+    Raises:
+        UserError: it normalises other channels, or it has colour lighting for grey images.
+    """
+    where = f"suite {suite.name} has channels: {suite.channels}, and protocol {protocol.name!r}"
+    if protocol.channels != suite.channels:
+        number = "[0.5]" if suite.channels == 1 else "[0.5, 0.5, 0.5]"
+        more = ", pca_lighting: 0" if suite.channels == 1 and protocol.pca_lighting else ""
+        raise UserError(
+            f"{where} normalises {times(protocol.channels, 'channel')}. Give the mean and std of its images, in [0, 1], "
+            f"under protocol_overrides: {{{protocol.name}: {{mean: {number}, std: {number}{more}}}}}."
+        )
+    if suite.channels == 1 and protocol.pca_lighting:
+        raise UserError(
+            f"{where} has pca_lighting {protocol.pca_lighting:g}, a noise of colours, which grey images have not. Set "
+            f"pca_lighting: 0 under protocol_overrides: {{{protocol.name}: {{pca_lighting: 0}}}}."
+        )
 
 
 def _read_plugin(path: str) -> tuple[str, str]:

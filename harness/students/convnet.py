@@ -18,32 +18,41 @@ WIDTH = 128
 class ConvNet(nn.Module):
     """`depth` blocks of [3x3 convolution with bias, norm, ReLU, average pooling by 2], width 128; one linear layer.
 
-    Paper/Code: a 28-pixel image is padded to 32 by the first convolution, for grey images only (for colour images the
-    linear layer does not fit). Here: no special case, because students see RGB images and the layer is sized to fit.
+    Of grey images the first convolution pads 3 pixels in place of 1, so the maps are 4 pixels larger: 32 of a 28-pixel image.
+    Paper/Code: the linear layer fits grey images of 28 and 32 pixels only. Here: it fits any side.
 
     Args:
         depth: number of blocks; each halves the side, rounded down.
         num_classes: C.
         image_size: S, pixels; images are square.
         norm: "instance" or "batch".
+        channels: K, 3 (RGB) or 1 (grey).
     """
 
-    def __init__(self, depth: int, num_classes: int, image_size: int, norm: Norm = "instance") -> None:
+    def __init__(
+        self, depth: int, num_classes: int, image_size: int, norm: Norm = "instance", channels: int = 3
+    ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         for i in range(depth):
-            conv = nn.Conv2d(3 if i == 0 else WIDTH, WIDTH, kernel_size=3, padding=1)
+            grey = i == 0 and channels == 1
+            conv = nn.Conv2d(WIDTH if i else channels, WIDTH, kernel_size=3, padding=3 if grey else 1)
             blocks += [conv, make_norm(norm, WIDTH), nn.ReLU(inplace=True), HalvingPool()]
         self.blocks = nn.Sequential(*blocks)
-        self.classifier = nn.Linear(WIDTH * (image_size >> depth) ** 2, num_classes)
+        self.classifier = nn.Linear(WIDTH * (map_side(image_size, channels) >> depth) ** 2, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Map normalised images [B, 3, S, S] to the input of the linear layer, [B, D], channel-major."""
+        """Map normalised images [B, K, S, S] to the input of the linear layer, [B, D], channel-major."""
         return self.blocks(images).flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images [B, 3, S, S] to logits [B, C]."""
+        """Map normalised images [B, K, S, S] to logits [B, C]."""
         return self.classifier(self.features(images))
+
+
+def map_side(image_size: int, channels: int) -> int:
+    """Return the side of the first convolution's maps, pixels: grey images are padded by 3, which adds 4."""
+    return image_size + 4 if channels == 1 else image_size
 
 
 def build_convnet(spec: StudentSpec, num_classes: int, image_size: int) -> ConvNet:
@@ -53,11 +62,12 @@ def build_convnet(spec: StudentSpec, num_classes: int, image_size: int) -> ConvN
         UserError: the network is too deep for the images: its last feature map would be 0x0.
     """
     assert spec.depth is not None
-    if image_size >> spec.depth < 1:
-        deepest = image_size.bit_length() - 1
+    side = map_side(image_size, spec.channels)
+    if side >> spec.depth < 1:
+        deepest = side.bit_length() - 1
         raise UserError(
             f"student {spec.name!r} halves the image {spec.depth} times, which leaves a 0x0 feature map from "
             f"{image_size}x{image_size} pixels. Use at most convnet{deepest}, or images "
-            f"of {2**spec.depth} pixels or more."
+            f"of {2**spec.depth - side + image_size} pixels or more."
         )
-    return ConvNet(spec.depth, num_classes, image_size, spec.norm)
+    return ConvNet(spec.depth, num_classes, image_size, spec.norm, spec.channels)

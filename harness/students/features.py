@@ -21,8 +21,8 @@ class FeatureExtractor:
 
     Args:
         model: a network with `features(images) -> [B, D]`; it is moved to `device` and set to eval mode.
-        mean: normalisation per RGB channel, of images in [0, 1].
-        std: normalisation per RGB channel, of images in [0, 1].
+        mean: normalisation per channel (3, or 1 of a grey suite), of images in [0, 1].
+        std: normalisation per channel, of images in [0, 1].
         side: side of the images that the network takes, pixels; others are resized (bilinear, antialiased).
         device: where the network runs.
         batch_size: images at once.
@@ -42,8 +42,9 @@ class FeatureExtractor:
         self.model = model.to(self.device).eval()
         self.side = side
         self.batch_size = batch_size
-        self._scale = (1 / (255 * torch.tensor(std, device=self.device))).view(3, 1, 1)
-        self._shift = (-torch.tensor(mean, device=self.device) / torch.tensor(std, device=self.device)).view(3, 1, 1)
+        self._channels = len(mean)
+        self._scale = (1 / (255 * torch.tensor(std, device=self.device))).view(-1, 1, 1)
+        self._shift = (-torch.tensor(mean, device=self.device) / torch.tensor(std, device=self.device)).view(-1, 1, 1)
 
     @classmethod
     def from_student(
@@ -82,13 +83,17 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def __call__(self, images_B3HW: Tensor) -> Tensor:
-        """Return the features of uint8 RGB images [B, 3, H, W] as float32 [B, D], on the extractor's device.
+        """Return the features of uint8 images [B, K, H, W] as float32 [B, D], on the extractor's device.
+
+        A network for RGB images sees the one channel of grey images three times.
 
         Raises:
-            ValueError: the images are not uint8 [B, 3, H, W], or there is none.
+            ValueError: the images are not uint8 [B, K, H, W], K the network's channels or 1, or there is none.
         """
-        if images_B3HW.dtype != torch.uint8 or images_B3HW.ndim != 4 or images_B3HW.shape[1] != 3:
-            raise ValueError(f"expected uint8 [B, 3, H, W], got {images_B3HW.dtype} {list(images_B3HW.shape)}")
+        known = images_B3HW.dtype == torch.uint8 and images_B3HW.ndim == 4
+        if not known or images_B3HW.shape[1] not in (1, self._channels):
+            found = f"{images_B3HW.dtype} {list(images_B3HW.shape)}"
+            raise ValueError(f"expected uint8 [B, {self._channels}, H, W], got {found}")
         if len(images_B3HW) == 0:
             raise ValueError("there are no images to compute features of")
         return torch.cat([self._features(batch) for batch in images_B3HW.split(self.batch_size)])
@@ -97,5 +102,5 @@ class FeatureExtractor:
         images = images_B3HW.to(self.device).float()
         if images.shape[-2:] != (self.side, self.side):
             images = functional.interpolate(images, size=(self.side, self.side), mode="bilinear", antialias=True)
-        images = images * self._scale + self._shift
+        images = images * self._scale + self._shift  # one channel becomes the network's
         return self.model.features(images).float()  # type: ignore[operator]

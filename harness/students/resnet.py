@@ -48,7 +48,7 @@ class ResNet(nn.Module):
     """Stem, four stages of basic blocks, global average pooling, one linear layer.
 
     Args:
-        spec: depth, norm, variant, and family "resnet" (strides) or "resnet_ap" (average pooling).
+        spec: depth, norm, variant, channels K, and family "resnet" (strides) or "resnet_ap" (average pooling).
         num_classes: C.
         image_size: S, pixels; it decides the stem.
     """
@@ -69,11 +69,11 @@ class ResNet(nn.Module):
         _initialise(self)
 
     def features(self, images: Tensor) -> Tensor:
-        """Map normalised images [B, 3, S, S] to the input of the linear layer, [B, D]."""
+        """Map normalised images [B, K, S, S] to the input of the linear layer, [B, D]."""
         return self.pool(self.stages(self.stem(images))).flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images [B, 3, S, S] to logits [B, C]."""
+        """Map normalised images [B, K, S, S] to logits [B, C]."""
         return self.classifier(self.features(images))
 
 
@@ -99,7 +99,7 @@ def _stem(spec: StudentSpec, width: int, image_size: int) -> list[nn.Module]:
     large = image_size > 128 and spec.variant == "imagenet"
     kernel, stride = (7, 1 if pooled else 2) if large else (3, 1)
     layers = [
-        nn.Conv2d(3, width, kernel_size=kernel, stride=stride, padding=kernel // 2, bias=False),
+        nn.Conv2d(spec.channels, width, kernel_size=kernel, stride=stride, padding=kernel // 2, bias=False),
         make_norm(spec.norm, width),
         nn.ReLU(inplace=True),
     ]

@@ -32,6 +32,7 @@ class StudentSpec:
         norm: "instance" (GroupNorm with one group per channel) or, with the suffix `_bn`, "batch".
         variant: "imagenet" (widths 64 to 512) or, with the suffix `_cifar`, "cifar" (widths 32 to 256).
         timm_name: the model's name in timm; None for the others.
+        channels: of the images: 3 (RGB) or 1 (grey); a builder reads it for its first layer.
     """
 
     name: str
@@ -40,6 +41,7 @@ class StudentSpec:
     norm: Norm = "instance"
     variant: Variant = "imagenet"
     timm_name: str | None = None
+    channels: int = 3
 
 
 StudentBuilder = Callable[[StudentSpec, int, int], "nn.Module"]

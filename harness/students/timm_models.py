@@ -26,11 +26,11 @@ class TimmStudent(nn.Module):
         self.net: Any = net
 
     def features(self, images: Tensor) -> Tensor:
-        """Map normalised images [B, 3, S, S] to what enters the classifier, [B, D]."""
+        """Map normalised images [B, K, S, S] to what enters the classifier, [B, D]."""
         return self.net.forward_head(self.net.forward_features(images), pre_logits=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images [B, 3, S, S] to logits [B, C]."""
+        """Map normalised images [B, K, S, S] to logits [B, C]."""
         return self.net.forward_head(self.net.forward_features(images))
 
 
@@ -62,7 +62,9 @@ def build_timm(spec: StudentSpec, num_classes: int, image_size: int) -> TimmStud
     config = timm.get_pretrained_cfg(spec.timm_name)
     sized: dict[str, Any] = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
     try:
-        net = timm.create_model(spec.timm_name, pretrained=False, num_classes=num_classes, in_chans=3, **sized)
+        net = timm.create_model(
+            spec.timm_name, pretrained=False, num_classes=num_classes, in_chans=spec.channels, **sized
+        )
     except (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise UserError(
             f"student {spec.name!r} cannot be built for {image_size}x{image_size} images: {error}. "

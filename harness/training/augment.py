@@ -128,17 +128,17 @@ class Augmenter:
         self._crops = protocol.crop_scale is not None or protocol.flip
         self._mean = torch.tensor(protocol.mean, device=device)
         self._std = torch.tensor(protocol.std, device=device)
-        self._grey = torch.tensor(GREY, device=device)
+        self._grey = torch.tensor(GREY if protocol.channels == 3 else (1.0,), device=device)
         lighting = torch.tensor(_EIGENVECTORS) * torch.tensor(_EIGENVALUES)
         self._lighting = lighting.to(device)
 
     def normalise(self, images_B3SS: Tensor) -> Tensor:
         """Return uint8 images as normalised float32, nothing else: what test images get."""
         scale, shift = 1 / (255 * self._std), -self._mean / self._std
-        return torch.addcmul(shift.view(3, 1, 1), images_B3SS.float(), scale.view(3, 1, 1))
+        return torch.addcmul(shift.view(-1, 1, 1), images_B3SS.float(), scale.view(-1, 1, 1))
 
     def __call__(self, images_B3SS: Tensor, draws: Draws) -> Tensor:
-        """Augment and normalise uint8 images [B, 3, S, S]; `draws` are theirs, on the same device."""
+        """Augment and normalise uint8 images [B, K, S, S]; `draws` are theirs, on the same device."""
         if self.protocol.patch_shuffle > 1:
             images_B3SS = shuffle_patches(images_B3SS, draws.patches)
         x = resized_crop(images_B3SS, draws.box, draws.flip) if self._crops else images_B3SS.float()
@@ -146,8 +146,9 @@ class Augmenter:
             return self.normalise(x)
         flat = x.flatten(2)
         matrix, offset = colour_matrix(draws.jitter, flat.mean(2) @ self._grey / 255, self._grey)
-        offset = offset + draws.lighting @ self._lighting.T - self._mean
-        matrix, offset = matrix / (255 * self._std).view(3, 1), offset / self._std
+        if len(self._mean) == 3:
+            offset = offset + draws.lighting @ self._lighting.T
+        matrix, offset = matrix / (255 * self._std).view(-1, 1), (offset - self._mean) / self._std
         return torch.baddbmm(offset[:, :, None], matrix, flat).view_as(x)
 
 
@@ -183,16 +184,16 @@ def colour_matrix(jitter: Tensor, grey_mean: Tensor, grey: Tensor) -> tuple[Tens
     Args:
         jitter: [B, 3], alpha of brightness, contrast, saturation.
         grey_mean: [B], mean grey of the images before any of the three.
-        grey: [3], weights of red, green and blue; they sum to 1.
+        grey: [3], weights of red, green and blue; they sum to 1. Of grey images [1]: saturation changes nothing then.
 
     Returns:
-        matrix [B, 3, 3] and offset [B, 3], of colours in the unit of `grey_mean`.
+        matrix [B, K, K] and offset [B, K], K = len(grey), of colours in the unit of `grey_mean`.
     """
     brightness, contrast, saturation = (1 - jitter).unbind(1)
-    eye = torch.eye(3, device=jitter.device)
+    eye = torch.eye(len(grey), device=jitter.device)
     saturate = saturation.view(-1, 1, 1) * eye + (1 - saturation).view(-1, 1, 1) * grey
     offset = brightness * (1 - contrast) * grey_mean
-    return (brightness * contrast).view(-1, 1, 1) * saturate, offset[:, None].expand(-1, 3)
+    return (brightness * contrast).view(-1, 1, 1) * saturate, offset[:, None].expand(-1, len(grey))
 
 
 def resized_crop(images_B3SS: Tensor, box: Tensor, flip: Tensor) -> Tensor:

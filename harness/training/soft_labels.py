@@ -26,7 +26,7 @@ class SoftLabels:
     """A teacher that labels batches.
 
     Attributes:
-        teacher: maps normalised images [B, 3, S, S] to logits [B, C], classes in the suite's order; in eval mode.
+        teacher: maps normalised images [B, K, S, S] to logits [B, C], classes in the suite's order; in eval mode.
         protocol: the one that the teacher was trained under; only its normalisation counts here.
         num_bytes: size of the teacher's weights, bytes: what must be kept besides the distilled set.
         side: side of the images that it was trained on, pixels; `label` resizes others. None: it takes any.
@@ -74,7 +74,7 @@ class SoftLabels:
         if (own.mean, own.std) == (protocol.mean, protocol.std):
             return images_B3SS
         mean, std, own_mean, own_std = (
-            images_B3SS.new_tensor(v).view(3, 1, 1) for v in (protocol.mean, protocol.std, own.mean, own.std)
+            images_B3SS.new_tensor(v).view(-1, 1, 1) for v in (protocol.mean, protocol.std, own.mean, own.std)
         )
         return (images_B3SS * std + mean - own_mean) / own_std
 

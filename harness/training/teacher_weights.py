@@ -8,7 +8,7 @@ Labels are matched by class id, never by position: another order would train eve
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness.core.classes import ClassInfo
 from harness.core.config.protocol import Protocol
 from harness.core.config.suite import Teacher
 from harness.core.errors import UserError
+from harness.core.text import times
 from harness.students.build import build_student
 from harness.students.features import FeatureExtractor
 from harness.training.teacher_folder import ABOUT, MODEL, TeacherFolder, check_known, read_about
@@ -74,7 +75,7 @@ def write_teacher(folder: Path, model: nn.Module, about: TeacherFolder, **more: 
 def read_teacher(folder: Path) -> tuple[nn.Module, TeacherFolder]:
     """Return the network of a teacher's folder, in eval mode on the CPU, with its own outputs."""
     about = read_about(folder)
-    model = build_student(about.student, len(about.classes), about.side)
+    model = build_student(about.student, len(about.classes), about.side, about.protocol.channels)
     _load(model, folder / MODEL, about.student)
     return model.eval(), about
 
@@ -91,7 +92,7 @@ def open_weights(
         protocol: whose normalisation a state dict was trained with; a timm model has its own.
 
     Raises:
-        UserError: the weights cannot be had, or do not fit the architecture, the classes or the images.
+        UserError: the weights cannot be had, or do not fit the architecture, the classes or the images (size, channels).
     """
     assert teacher.weights is not None
     if teacher.weights.startswith(TIMM):
@@ -99,15 +100,17 @@ def open_weights(
     path = Path(teacher.weights)
     if path.is_dir():
         model, about = read_teacher(path)
+        _check_channels(about.protocol.channels, protocol.channels, teacher.weights)
         return model, about
     assert teacher.student is not None
-    model = build_student(teacher.student, len(labels), side)
+    model = build_student(teacher.student, len(labels), side, protocol.channels)
     _load(model, path, teacher.student)
     return model.eval(), TeacherFolder(teacher.student, side, tuple(labels), protocol)
 
 
 def _from_timm(name: str, labels: Sequence[str], side: int, protocol: Protocol) -> tuple[nn.Module, TeacherFolder]:
 
+    _check_channels(3, protocol.channels, name)
     extractor = FeatureExtractor.from_timm(name)
     model: Any = extractor.model
     if model.net.num_classes != len(labels):
@@ -118,6 +121,24 @@ def _from_timm(name: str, labels: Sequence[str], side: int, protocol: Protocol) 
     config = model.net.pretrained_cfg
     changes = {"mean": tuple(config["mean"]), "std": tuple(config["std"])}
     return model.eval(), TeacherFolder(name, side, tuple(labels), protocol.model_copy(update=changes))
+
+
+def _inputs(weights: Mapping[str, Any]) -> int | None:
+    """Return the channels that the first convolution of a state dict takes; None: there is none."""
+    return next((int(value.shape[1]) for value in weights.values() if getattr(value, "ndim", 0) == 4), None)
+
+
+def _check_channels(found: int | None, wanted: int | None, weights: str) -> None:
+    """Refuse weights for RGB images in a grey suite, and the other way round.
+
+    Raises:
+        UserError: says which they are for.
+    """
+    if found != wanted and {found, wanted} == {1, 3}:
+        raise UserError(
+            f"teacher {weights} takes images of {times(int(found or 0), 'channel')}, and the suite has channels: {wanted}. "
+            "Give weights that were trained on such images, or let the run train a teacher (`epochs`)."
+        )
 
 
 def _load(model: nn.Module, path: Path, student: str) -> None:
@@ -135,7 +156,10 @@ def _load(model: nn.Module, path: Path, student: str) -> None:
             found = torch.load(path, map_location="cpu", weights_only=True)
         for wrapper in ("state_dict", "model"):
             found = found[wrapper] if isinstance(found.get(wrapper), dict) else found
+        _check_channels(_inputs(found), _inputs(model.state_dict()), str(path))
         model.load_state_dict({name.removeprefix("module."): tensor for name, tensor in found.items()})
+    except UserError:
+        raise
     except Exception as error:  # damaged files raise the exceptions of three libraries
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"teacher {path}: not a state dict of {student} ({type(error).__name__}: {reason}).") from None

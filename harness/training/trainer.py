@@ -1,7 +1,8 @@
 """Train one student on labelled images and score it on a test split, under a protocol.
 
 In: images, labels, a protocol, a student's name, a seed. Out: the trained student and its scores, accuracy in percent.
-It never learns which method made the images. Shapes: N training images, M test images, B batch, S image side.
+It never learns which method made the images. Shapes: N training images, M test images, B batch, S image side, K channels (as the
+protocol: 3, or 1 in a grey suite).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Fresh(ProtocolType):
     every: int
 
     def __call__(self, number: int) -> Tensor:
-        """Return draw `number` (from 1; the training images are draw 0) as uint8 [N, 3, S, S]."""
+        """Return draw `number` (from 1; the training images are draw 0) as uint8 [N, K, S, S]."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,9 @@ def train_student(
     Args:
         student: name of the student.
         protocol: what to do; `harness.training.recipe.make_recipe` gives the epochs.
-        train_images: uint8 [N, 3, S, S], a tensor on the CPU or the device, or rows read on demand; not changed.
+        train_images: uint8 [N, K, S, S], a tensor on the CPU or the device, or rows read on demand; not changed.
         train_labels: int64 [N], each in [0, num_classes).
-        test_images: uint8 [M, 3, S, S].
+        test_images: uint8 [M, K, S, S].
         test_labels: int64 [M].
         num_classes: outputs of the student.
         seed: the training seed.
@@ -131,7 +132,7 @@ def train_student(
     """
     device = torch.device(device)
     for name, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
-        _check_split(name, images, labels, train_images.shape[-1], num_classes)
+        _check_split(name, images, labels, (protocol.channels, *train_images.shape[-1:] * 2), num_classes)
     if protocol.labels != "hard" and soft_labels is None:
         raise UserError(
             f"protocol {protocol.name!r} has {protocol.labels} labels, but there is no teacher to give them"
@@ -142,7 +143,7 @@ def train_student(
         )
     recipe = make_recipe(protocol, len(train_images) / num_classes if ipc is None else ipc, num_classes, student)
     with _own_randomness(seeds.derive(seed, "train", "init"), device):
-        model = build_student(student, num_classes, train_images.shape[-1]).to(device)
+        model = build_student(student, num_classes, train_images.shape[-1], protocol.channels).to(device)
         run = TrainingRun(model, protocol, recipe, train_images, train_labels, seed, device, draws, fresh, soft_labels)
         test = (as_rows(test_images, device), test_labels.to(device))
         curve, called = [], PredictionLog(test_labels, num_classes)
@@ -302,11 +303,15 @@ def _summarise(curve: list[dict[str, Any]], recipe: Recipe, run: TrainingRun, ca
     )
 
 
-def _check_split(name: str, images: Tensor | ImageRows, labels: Tensor, side: int, num_classes: int) -> None:
+def _check_split(
+    name: str, images: Tensor | ImageRows, labels: Tensor, shape: tuple[int, ...], num_classes: int
+) -> None:
     """Refuse images or labels that would train to chance or crash inside a layer."""
     dtype = images.dtype if isinstance(images, Tensor) else torch.uint8
-    if dtype != torch.uint8 or len(images.shape) != 4 or images.shape[1:] != (3, side, side):
-        raise ValueError(f"{name}_images: expected uint8 [N, 3, {side}, {side}], got {dtype} {list(images.shape)}")
+    if dtype != torch.uint8 or len(images.shape) != 4 or tuple(images.shape[1:]) != shape:
+        raise ValueError(
+            f"{name}_images: expected uint8 [N, {', '.join(map(str, shape))}], got {dtype} {list(images.shape)}"
+        )
     if len(images) == 0 or labels.shape != (len(images),) or labels.dtype != torch.int64:
         raise ValueError(
             f"{name}_labels: expected int64 [{len(images)}], at least one, got {labels.dtype} {list(labels.shape)}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from harness.core.config.base import ConfigModel
 from harness.core.config.search import search
+from harness.core.text import times
 
 
 class ByIpc(ConfigModel):
@@ -128,15 +129,31 @@ class Protocol(ConfigModel):
     test_margin: bool = Field(
         False, description="test images: short side to side // 7 * 8 before the centre crop (256 for 224); no: to side"
     )
-    mean: tuple[float, float, float] = Field(
-        (0.485, 0.456, 0.406), description="normalisation, per RGB channel in [0, 1]"
+    mean: tuple[float, ...] = Field(
+        (0.485, 0.456, 0.406), description="normalisation, per RGB channel in [0, 1]; one number in a grey suite"
     )
-    std: tuple[float, float, float] = Field(
-        (0.229, 0.224, 0.225), description="normalisation, per RGB channel in [0, 1]"
+    std: tuple[float, ...] = Field(
+        (0.229, 0.224, 0.225), description="normalisation, per RGB channel in [0, 1]; one number in a grey suite"
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="autocast precision; bfloat16 changes results slightly"
     )
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _same_channels(cls, values: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        if len(values) not in (1, 3):
+            raise ValueError(f"{len(values)} numbers; expected 3 (RGB), or 1 (grey)")
+        if info.field_name == "std" and len(values) != len(info.data.get("mean", values)):
+            raise ValueError(
+                f"{times(len(values), 'number')}, and mean has {len(info.data['mean'])}; give one a channel"
+            )
+        return values
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that it normalises: 3, or 1 in a grey suite."""
+        return len(self.mean)
 
 
 NO_AUGMENTATION = "no augmentation"

@@ -121,6 +121,9 @@ class Suite(ConfigModel):
     )
     classes: str = Field(description="class list beside the YAML; its order is the label order")
     image_size: PositiveInt = Field(description="side of distilled images, pixels")
+    channels: Literal[1, 3] = Field(
+        3, description="3: RGB; 1: grey, everywhere: real and distilled images, students, generators"
+    )
     student_image_size: PositiveInt | None = Field(None, description="side that students see, pixels; null: image_size")
     budget: Budget
     protocol: str = Field("idc", description="protocol used unless the command names another")
@@ -155,7 +158,7 @@ class Suite(ConfigModel):
     @property
     def image_bytes(self) -> int:
         """Return the bytes of one uncompressed image: what budgets in bytes reckon with."""
-        return 3 * self.image_size**2
+        return self.channels * self.image_size**2
 
     def job_resources(self, kind: str) -> Resources:
         """Return what a job of that kind asks for."""

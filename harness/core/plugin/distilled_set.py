@@ -29,7 +29,8 @@ class DistilledSet:
     """Images by class with hard labels: what a method returns.
 
     Args:
-        images: class id -> [n, 3, S, S], uint8, or float in [0, 1] (rounded to uint8).
+        images: class id -> [n, K, S, S], uint8, or float in [0, 1] (rounded to uint8); K as `Task.channels`: 3, or 1 in
+            a grey suite.
         notes: anything that a reader of the result should know; kept in the record.
         stored: for generative budgets, what is kept in place of the images; None: the images themselves.
         draws: k: the images are a pool of k x IPC per class, of which each epoch of a student sees IPC. Above 1 only
@@ -53,7 +54,7 @@ class DistilledSet:
         self.draws = draws
         self.soft_labels = soft_labels
 
-    def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int) -> DistilledSet:
+    def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int, channels: int = 3) -> DistilledSet:
         """Return the set as uint8 in class order, or say what the method returned that it should not.
 
         Raises:
@@ -73,10 +74,10 @@ class DistilledSet:
             if c.id not in self.images:
                 raise ValueError(f"the distilled set has no images for class {c.id!r}; expected {ipc}")
             image = torch.as_tensor(self.images[c.id])
-            if image.ndim != 4 or tuple(image.shape[1:]) != (3, side, side):
+            if image.ndim != 4 or tuple(image.shape[1:]) != (channels, side, side):
                 raise ValueError(
-                    f"class {c.id!r}: images have shape {list(image.shape)}, expected [{ipc}, 3, {side}, {side}] "
-                    "(count, RGB, height, width)"
+                    f"class {c.id!r}: images have shape {list(image.shape)}, expected "
+                    f"[{ipc}, {channels}, {side}, {side}] (count, {'RGB' if channels == 3 else 'grey'}, height, width)"
                 )
             if len(image) != ipc:
                 raise ValueError(f"class {c.id!r}: {len(image)} images, expected {ipc}")

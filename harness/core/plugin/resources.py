@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class RealImages(Protocol):
-    """The real training images of the task's classes; uint8 RGB, on the task's device. Never the test split."""
+    """The real training images of the task's classes; uint8, on the task's device. Never the test split.
+
+    K is `Task.channels`: 3, or 1 in a grey suite.
+    """
 
     @property
     def class_ids(self) -> tuple[str, ...]: ...
@@ -22,10 +25,10 @@ class RealImages(Protocol):
         """Return the file names of a class in byte order; a name's position is the image's index."""
 
     def images(self, class_id: str, indices: Iterable[int] | None = None) -> Tensor:
-        """Return images [n, 3, S, S] of one class: these, or all. Do not write into it."""
+        """Return images [n, K, S, S] of one class: these, or all. Do not write into it."""
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Return all images [N, 3, S, S] and labels [N], class after class."""
+        """Return all images [N, K, S, S] and labels [N], class after class."""
 
 
 class FeatureExtractor(Protocol):
@@ -44,7 +47,7 @@ class Teacher(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Maps normalised images [B, 3, S, S] to logits [B, classes], differentiable in them; frozen, in eval mode."""
+        """Maps normalised images [B, K, S, S] to logits [B, classes], differentiable in them; frozen, in eval mode."""
 
     @property
     def side(self) -> int | None:

@@ -58,6 +58,7 @@ class Task:
         device: where tensors should live.
         seed: the distillation seed.
         scope: names the job's random streams: kind of job and method.
+        channels: of the real and of the distilled images: 3 (RGB), or 1 in a grey suite.
         per_image: `with task.per_image():` marks work of `synthesize` that grows with the number of images. A nested
             method makes its largest set only: this part of its time is shared among smaller sets by their images, the rest
             counts whole for each. Loading inside it stays apart.
@@ -70,6 +71,7 @@ class Task:
     seed: int
     scope: tuple[str, ...]
     services: TaskResources
+    channels: int = 3
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     report: ProgressCallback = no_progress
     per_image: Callable[[], AbstractContextManager[Any]] = nullcontext

@@ -56,10 +56,12 @@ class ImportedSet(ABC):
 
     @abstractmethod
     def load(self, class_id: str, rows: Sequence[int], side: int) -> torch.Tensor:
-        """Return images [n, 3, side, side] of a class, uint8, resized as students see them (not at all at their own size).
+        """Return uint8 images [n, K, side, side] of a class, resized as students see them (not at all at their own size).
+
+        K is the suite's channels, 3 or 1.
 
         Raises:
-            UserError: an image cannot be read.
+            UserError: an image cannot be read, or is in colour and the suite is grey.
         """
 
     @abstractmethod

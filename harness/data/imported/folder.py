@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.core.io import file_sha256
+from harness.data.channels import is_grey
 from harness.data.decode import size_of_file
 from harness.data.imported.base import ImportedSet, Rows, as_logits
 from harness.data.imported.class_order import classes_of_folders, classes_of_numbers
@@ -28,8 +29,8 @@ class ImportedFolder(ImportedSet):
         UserError: class folders are missing, unknown or empty, or hold dead links or empty files.
     """
 
-    def __init__(self, root: Path, classes: tuple[ClassInfo, ...], order: str | None) -> None:
-        self.where, self.classes = str(root), classes
+    def __init__(self, root: Path, classes: tuple[ClassInfo, ...], order: str | None, channels: int = 3) -> None:
+        self.where, self.classes, self._channels = str(root), classes, channels
         self._class_order = order
         names = [p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")]
         if not names:
@@ -63,7 +64,13 @@ class ImportedFolder(ImportedSet):
         return width if not sizes and width == height and width > 0 else None
 
     def load(self, class_id: str, rows: Sequence[int], side: int) -> torch.Tensor:
-        return self._store.read([(self._folders[class_id], row) for row in rows], size=side, crop="resize")
+        images = self._store.read([(self._folders[class_id], row) for row in rows], size=side, crop="resize")
+        if self._channels == 1 and not is_grey(images):
+            raise UserError(
+                f"{self.where}: class {class_id!r} has images in colour, and the suite is grey (channels: 1). Give grey "
+                'images, such as Pillow\'s image.convert("L"), or a suite in colour.'
+            )
+        return images[:, : self._channels].contiguous()
 
     def soft_labels(self, class_id: str, rows: Sequence[int]) -> torch.Tensor:
         labels, columns = self._labels

@@ -58,7 +58,9 @@ class ImportedImages(Method):
             UserError: they are no longer there, or no longer those that were planned with.
         """
         cfg = self.config
-        found = open_imported(cfg.path, task.classes, order=cfg.class_order, normalised=cfg.normalised)
+        found = open_imported(
+            cfg.path, task.classes, order=cfg.class_order, normalised=cfg.normalised, channels=task.channels
+        )
         offered = found.first(ipc) if cfg.pick == "first" else found.all()
         if found.fingerprint(offered, labels=cfg.soft_labels) != cfg.fingerprint:
             raise UserError(f"{cfg.path} has changed since this run was planned. Run the same command again.")

@@ -12,7 +12,12 @@ from harness.data.imported.tensors import ImportedTensors
 
 
 def open_imported(
-    path: str | Path, classes: tuple[ClassInfo, ...], *, order: str | None = None, normalised: str | None = None
+    path: str | Path,
+    classes: tuple[ClassInfo, ...],
+    *,
+    order: str | None = None,
+    normalised: str | None = None,
+    channels: int = 3,
 ) -> ImportedSet:
     """Open a folder or a file of tensors and check everything but the pixels of image files.
 
@@ -21,6 +26,7 @@ def open_imported(
         classes: of the suite, in label order.
         order: what numbers in place of class ids mean; see `harness.data.imported.class_order`.
         normalised: "MEAN,MEAN,MEAN/STD,STD,STD" that float tensors were normalised with; None: they are in [0, 1].
+        channels: of the suite's images: 3, or 1 (grey).
 
     Raises:
         UserError: it does not exist, or does not fit the suite.
@@ -29,7 +35,7 @@ def open_imported(
     if place.is_dir():
         if normalised is not None:
             raise UserError(f"{place}: --normalised is for tensors; image files are taken as they are.")
-        return ImportedFolder(place, classes, order)
+        return ImportedFolder(place, classes, order, channels)
     if not place.exists():
         raise UserError(
             f"{place} does not exist. Give a folder with one folder of images a class, or a file of tensors "
@@ -40,4 +46,4 @@ def open_imported(
             f"{place} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). "
             "Unpack an archive first."
         )
-    return ImportedTensors(place, classes, order, normalised)
+    return ImportedTensors(place, classes, order, normalised, channels)

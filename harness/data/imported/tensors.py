@@ -1,4 +1,4 @@
-"""A given file of tensors: images [N, 3, S, S], labels [N], and soft_labels [N, C] where it has them.
+"""A given file of tensors: images [N, K, S, S], labels [N], and soft_labels [N, C] where it has them.
 
 Read without running anything that the file contains: `torch.load(weights_only=True)`, `numpy.load(allow_pickle=False)`
 or safetensors. Numbers are labels whose order must be known; see `harness.data.imported.class_order`.
@@ -26,10 +26,18 @@ if TYPE_CHECKING:
     import torch
 
 
-LAYOUT = "images [N, 3, S, S] (uint8, or float in [0, 1]), labels [N] (whole numbers), and maybe soft_labels [N, C]"
+LAYOUT = (
+    "images [N, 3, S, S] ([N, 1, S, S] in a grey suite; uint8, or float in [0, 1]), labels [N] (whole numbers), and maybe "
+    "soft_labels [N, C]"
+)
 
 
 IMAGENET = "0.485,0.456,0.406/0.229,0.224,0.225"
+"""Mean and std of ImageNet, as they are given on the command line."""
+
+
+GREY = "0.2861/0.3530"
+"""Those of grey images, Fashion-MNIST's."""
 
 
 class ImportedTensors(ImportedSet):
@@ -39,7 +47,14 @@ class ImportedTensors(ImportedSet):
         UserError: the file cannot be read safely, or a tensor is missing or has another shape, type or range.
     """
 
-    def __init__(self, path: Path, classes: tuple[ClassInfo, ...], order: str | None, normalised: str | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        classes: tuple[ClassInfo, ...],
+        order: str | None,
+        normalised: str | None,
+        channels: int = 3,
+    ) -> None:
         self.where, self.classes = str(path), classes
         found = _read(path)
         missing = [name for name in ("images", "labels") if name not in found]
@@ -49,7 +64,7 @@ class ImportedTensors(ImportedSet):
                 f"expected {LAYOUT}."
             )
         self._by_number, self.order = classes_of_numbers(classes, order, self.where)
-        self._images_N3SS, self.remarks = _checked_images(found["images"], self.where, normalised)
+        self._images_N3SS, self.remarks = _checked_images(found["images"], self.where, normalised, channels)
         self._labels_N = self._checked_labels(found["labels"])
         self._soft = found.get("soft_labels")
 
@@ -192,15 +207,20 @@ def _check_size(num_bytes: int, path: Path) -> None:
         )
 
 
-def _checked_images(images: torch.Tensor, where: str, normalised: str | None) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """Return the images as uint8, and remarks."""
+def _checked_images(
+    images: torch.Tensor, where: str, normalised: str | None, channels: int
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Return the images as uint8 [N, K, S, S], and remarks; grey ones may come as [N, S, S]."""
     import torch
 
     shape = list(images.shape)
-    if images.ndim != 4 or shape[1] != 3 or shape[2] != shape[3] or 0 in shape:
-        raise UserError(
-            f"{where}: images have shape {shape}; expected [N, 3, S, S] (count, RGB, height, width; square)."
-        )
+    if channels == 1 and images.ndim == 3:
+        images = images[:, None]
+    if images.ndim != 4 or images.shape[1] != channels or shape[-1] != shape[-2] or 0 in shape:
+        wanted = "[N, 3, S, S] (count, RGB, height, width; square)"
+        if channels == 1:
+            wanted = "[N, 1, S, S] or [N, S, S] (count, grey, height, width; square), because the suite has channels: 1"
+        raise UserError(f"{where}: images have shape {shape}; expected {wanted}.")
     if images.dtype == torch.uint8:
         if normalised is not None:
             raise UserError(f"{where}: --normalised is for float images; these are uint8.")
@@ -213,7 +233,7 @@ def _checked_images(images: torch.Tensor, where: str, normalised: str | None) ->
     low, high = float(images.min()), float(images.max())
     remarks: tuple[str, ...] = ()
     if normalised is not None:
-        mean, std = _mean_std(normalised)
+        mean, std = _mean_std(normalised, channels)
         images = images * std + mean
         outside = float(((images < 0) | (images > 1)).float().mean())
         images = images.clamp(0, 1)
@@ -221,21 +241,22 @@ def _checked_images(images: torch.Tensor, where: str, normalised: str | None) ->
             remarks = (f"{100 * outside:.1f} % of the values lay outside [0, 1] once denormalised, and were clipped",)
     elif low < 0 or high > 1:
         cure = "divide by 255, or save them as uint8" if low >= 0 and high > 10 else (
-            f"if they were normalised, give mean and std: --normalised MEAN/STD, such as {IMAGENET} (ImageNet's)"
+            f"if they were normalised, give mean and std: --normalised MEAN/STD, such as {IMAGENET if channels == 3 else GREY}"
         )  # fmt: skip
         raise UserError(f"{where}: float images span [{low:.3g}, {high:.3g}]; expected [0, 1]: {cure}.")
     return (images * 255).round().to(torch.uint8), remarks
 
 
-def _mean_std(text: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _mean_std(text: str, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
     try:
         mean, std = ([float(v) for v in part.split(",")] for part in text.split("/"))
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        if len(mean) != channels or len(std) != channels or min(std) <= 0:
             raise ValueError
     except ValueError:
-        raise UserError(
-            f"--normalised {text!r}: expected three means and three standard deviations above 0, as {IMAGENET}."
-        ) from None
-    return torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+        wanted = f"three means and three standard deviations above 0, as {IMAGENET}"
+        if channels == 1:
+            wanted = f"a mean and a standard deviation above 0, because the suite is grey, as {GREY}"
+        raise UserError(f"--normalised {text!r}: expected {wanted}.") from None
+    return torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)

@@ -1,7 +1,7 @@
 """A distilled set as an ordinary image folder, CLASS/00000.png, that any other tool can read; and a sheet to look at.
 
 In: uint8 images by class. Out: files with equal bytes for equal images (under one Pillow build), and tensors back.
-Shapes: n images of one class, N in all, S side in pixels.
+Shapes: n images of one class, N in all, K channels (3, or 1 of a grey suite), S side in pixels.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.core.io import replaced
+from harness.data.channels import InChannels
 from harness.data.decode import square
 from harness.data.sources.image_folder import EXTENSIONS, FolderReader
 from harness.data.split import Split
@@ -43,11 +44,11 @@ def save_distilled(folder: Path, images: Mapping[str, torch.Tensor], classes: Se
 
     Args:
         folder: must not hold one of the class folders yet.
-        images: class id -> uint8 [n, 3, S, S].
+        images: class id -> uint8 [n, K, S, S]; of one channel they become PNGs of mode L.
         classes: the classes to write.
 
     Raises:
-        ValueError: a class has no images, or its tensor is not uint8 [n, 3, S, S].
+        ValueError: a class has no images, or its tensor is not uint8 [n, K, S, S] with K = 3 or 1.
         FileExistsError: a class folder is there already: older images would mix with these.
     """
     import torch
@@ -55,9 +56,15 @@ def save_distilled(folder: Path, images: Mapping[str, torch.Tensor], classes: Se
     jobs: list[tuple[Path, torch.Tensor]] = []
     for c in classes:
         image = images.get(c.id)
-        if image is None or image.dtype != torch.uint8 or image.ndim != 4 or image.shape[1] != 3 or not len(image):
+        if (
+            image is None
+            or image.dtype != torch.uint8
+            or image.ndim != 4
+            or image.shape[1] not in (1, 3)
+            or not len(image)
+        ):
             found = "none" if image is None else f"{image.dtype} {list(image.shape)}"
-            raise ValueError(f"class {c.id!r}: images to save must be uint8 [n, 3, S, S] with n > 0, found {found}")
+            raise ValueError(f"class {c.id!r}: images to save must be uint8 [n, K, S, S] with n > 0, found {found}")
         jobs += [(folder / c.id / f"{i:05d}.png", one) for i, one in enumerate(image.cpu())]
     for c in classes:
         (folder / c.id).mkdir(parents=True, exist_ok=False)
@@ -67,7 +74,7 @@ def save_distilled(folder: Path, images: Mapping[str, torch.Tensor], classes: Se
 
 
 def load_distilled(
-    folder: Path, classes: Sequence[ClassInfo], size: int, *, ipc: int | None = None
+    folder: Path, classes: Sequence[ClassInfo], size: int, *, ipc: int | None = None, channels: int = 3
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Read a distilled set, as a student sees it: short side to `size` (bilinear), centre crop; nothing where it fits.
 
@@ -76,9 +83,10 @@ def load_distilled(
         classes: the classes to read, with their labels.
         size: side of the result, pixels.
         ipc: only the first so many images of every class (the smaller set of a nested method); None: all.
+        channels: K of the result, 3 or 1.
 
     Returns:
-        images uint8 [N, 3, size, size] and labels int64 [N], class after class in the order of `classes`.
+        images uint8 [N, K, size, size] and labels int64 [N], class after class in the order of `classes`.
 
     Raises:
         UserError: a class folder is missing or empty or has fewer than `ipc` images, or an image cannot be read.
@@ -88,7 +96,7 @@ def load_distilled(
     problems = store.problems(ids)
     if problems:
         raise UserError("distilled set is not complete:\n  " + "\n  ".join(problems))
-    split = Split(store, ids, labels={c.id: c.label for c in classes})
+    split = Split(InChannels(store, channels), ids, labels={c.id: c.label for c in classes})
     if ipc is not None:
         short = [c for c, num in split.num_per_class.items() if num < ipc]
         if short:
@@ -98,7 +106,7 @@ def load_distilled(
 
 
 def seen_by_students(images: Mapping[str, torch.Tensor], classes: Sequence[ClassInfo], size: int) -> torch.Tensor:
-    """Return a set in memory as `load_distilled` would read it back: uint8 [N, 3, size, size], class after class."""
+    """Return a set in memory as `load_distilled` would read it back: uint8 [N, K, size, size], class after class."""
     import numpy as np
     import torch
 
@@ -106,7 +114,7 @@ def seen_by_students(images: Mapping[str, torch.Tensor], classes: Sequence[Class
     if stacked.shape[-1] == size:
         return stacked
     squares = [np.array(square(_to_image(one), size, "resize")) for one in stacked]
-    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(np.stack(squares).reshape(len(squares), size, size, -1)).permute(0, 3, 1, 2).contiguous()
 
 
 def storage_bytes(folder: Path) -> int:
@@ -127,7 +135,7 @@ def contact_sheet(
     Where the images have more than MOST_PIXELS together, each is made smaller.
 
     Args:
-        images: class id -> uint8 [n, 3, S, S]; a class without images gets an empty row.
+        images: class id -> uint8 [n, K, S, S]; a class without images gets an empty row.
         classes: rows, from above.
         path: the PNG.
         per_row: the first so many images of each class.
@@ -179,7 +187,8 @@ def _save_png(job: tuple[Path, torch.Tensor]) -> None:
 def _to_image(image: torch.Tensor) -> Image.Image:
     from PIL import Image
 
-    return Image.fromarray(image.cpu().permute(1, 2, 0).contiguous().numpy())
+    pixels = image.cpu()[0] if len(image) == 1 else image.cpu().permute(1, 2, 0)
+    return Image.fromarray(pixels.contiguous().numpy())
 
 
 def _label(c: ClassInfo) -> list[str]:

@@ -129,7 +129,8 @@ class RunImages:
 
     def made_features(self, extract: FeatureExtractor, made: DistilledSetRef, c: ClassInfo) -> Tensor:
         """Return [M, D] on the CPU: of the first IPC images of a class of a distilled set."""
-        images, _ = load_distilled(self.store.fetch("synthesize", made.key), [c], self.size, ipc=made.ipc)
+        folder, channels = self.store.fetch("synthesize", made.key), self.context.channels
+        images, _ = load_distilled(folder, [c], self.size, ipc=made.ipc, channels=channels)
         return extract(images).cpu()
 
 
@@ -191,7 +192,10 @@ def open_run_images(run: RunFolder, records: pd.DataFrame, store: Store, named: 
             f"run {run.name}: the images under {root} are not those that it was made from. Use --data-root."
         )
     place = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
-    context = JobContext(store.uri, source, root, fingerprint, classes, device=place, teacher=suite.suite.teacher)
+    context = JobContext(
+        store.uri, source, root, fingerprint, classes,
+        device=place, teacher=suite.suite.teacher, channels=suite.suite.channels,
+    )  # fmt: skip
     rows = rows_with(records, "distilled_key", "train_key")
     return RunImages(about, suite.suite.image_size, rows, context)
 
