@@ -1,6 +1,6 @@
 """What methods share that learn pixels: real images, how they are normalised, where learning starts, and what is kept.
 
-Legend: B batch, S side of an image, pixels.
+Legend: B batch, C channels, 3 or 1, S side of an image, pixels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def draw_batch(real: Tensor, num: int, rng: torch.Generator) -> Tensor:
 
 
 def starting_images(task: Task, class_id: str, real: Tensor, scale: PixelScale, ipc: int, start: Start) -> Tensor:
-    """Return the synthetic images of a class before the first step, [ipc, 3, S, S], normalised."""
+    """Return the synthetic images of a class before the first step, [ipc, C, S, S], normalised."""
     import torch
 
     noise = torch.randn(ipc, *real.shape[1:], generator=task.rng(f"start/{class_id}")).to(real.device)
@@ -64,7 +64,7 @@ def classes_in_memory(num_images: int, side: int, device: torch.device) -> int:
 
 
 class PixelScale:
-    """Normalisation by mean and standard deviation per channel of uint8 images [B, 3, S, S], all of them together.
+    """Normalisation by mean and standard deviation per channel of uint8 images [B, C, S, S], all of them together.
 
     Both come from counts of the 256 levels, which are exact, so they are equal on every device.
     """
@@ -74,7 +74,7 @@ class PixelScale:
 
         levels = torch.arange(256, dtype=torch.float64) / 255
         moments = []
-        for channel in range(3):
+        for channel in range(images[0].shape[1]):
             count = torch.stack([part[:, channel].flatten().bincount(minlength=256).cpu() for part in images]).sum(
                 dim=0
             )
@@ -82,7 +82,7 @@ class PixelScale:
             mean = share @ levels
             moments.append((mean, (share @ (levels - mean) ** 2).sqrt().clamp(min=1 / 255)))
         means, stds = zip(*moments, strict=True)
-        self.mean, self.std = (torch.stack(m).float().view(3, 1, 1).to(images[0].device) for m in (means, stds))
+        self.mean, self.std = (torch.stack(m).float().view(-1, 1, 1).to(images[0].device) for m in (means, stds))
 
     def normalised(self, images: Tensor) -> Tensor:
         """Return uint8 images as normalised float32."""
@@ -128,12 +128,17 @@ class Mover:
         return int(saved["step"])
 
 
-def convnet_for(side: int) -> str:
-    """Return the ConvNet whose last map is nearest 4x4: depth 3 at 32 pixels and 4 at 64 as the authors, 6 at 224."""
-    return f"convnet{max(1, round(math.log2(side / 4)))}"
+def convnet_for(side: int, channels: int = 3) -> str:
+    """Return the ConvNet whose last map is nearest 4x4: depth 3 at 32 pixels and 4 at 64 as the authors, 6 at 224.
+
+    Of grey images its first maps are 4 pixels larger, as in the authors' code: depth 3 at 28 pixels.
+    """
+    return f"convnet{max(1, round(math.log2((side if channels == 3 else side + 4) / 4)))}"
 
 
-def random_network(name: str, num_classes: int, side: int, rng: torch.Generator, *, option: str) -> nn.Module:
+def random_network(
+    name: str, num_classes: int, side: int, rng: torch.Generator, *, option: str, channels: int = 3
+) -> nn.Module:
     """Return an untrained network on the CPU, its weights drawn from `rng`; torch's own generator is left as it was.
 
     Args:
@@ -142,6 +147,7 @@ def random_network(name: str, num_classes: int, side: int, rng: torch.Generator,
         side: of the images, pixels.
         rng: where chance comes from.
         option: what named the network, for messages.
+        channels: of the images.
 
     Raises:
         UserError: no such student, it does not take such images, or it has batch norm.
@@ -152,7 +158,7 @@ def random_network(name: str, num_classes: int, side: int, rng: torch.Generator,
 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=rng)))
-        net = build_student(name, num_classes, side).eval()
+        net = build_student(name, num_classes, side, channels).eval()
     if any(isinstance(module, torch.nn.modules.batchnorm._BatchNorm) for module in net.modules()):
         raise UserError(
             f"{option} {name!r} has batch norm: without training it normalises nothing, and what an image gives would "

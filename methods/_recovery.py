@@ -29,7 +29,7 @@ class PixelRange:
     def __init__(self, protocol: Any, device: torch.device | str = "cpu") -> None:
         import torch
 
-        self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (protocol.mean, protocol.std))
+        self.mean, self.std = (torch.tensor(v, device=device).view(-1, 1, 1) for v in (protocol.mean, protocol.std))
         self.low, self.high = -self.mean / self.std, (1 - self.mean) / self.std
 
     def normalised(self, images: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Recovery:
     """Adam on the pixels of one batch; nothing waits for the device before the batch is done.
 
     Args:
-        starts: normalised images [3, S, S].
+        starts: normalised images [C, S, S], C = 3 or 1.
         labels: the teacher's, one an image.
         num_steps: in all.
     """

@@ -51,8 +51,8 @@ class DC(Method):
     starts from real images. Here: its images start several synthetic ones, all but the first with noise added.
     Paper/Code: the pixels are free, and students train on them as they are. Here: they are clipped to [0, 1] and rounded
     to 8 bits at the end, because a distilled set is made of images; the share that was clipped stands in the notes.
-    Paper/Code: normalised by constants of the data set; grey images have one channel. Here: by mean and standard
-    deviation of the task's own images, three channels, because a method knows no suite.
+    Paper/Code: normalised by constants of the data set. Here: by mean and standard deviation of the task's own images,
+    because a method knows no suite. Grey images have one channel, as in the code, where the suite says `channels: 1`.
     Code: with batch norm its statistics are set on real images first. Here: networks with batch norm are refused.
     """
 
@@ -145,8 +145,9 @@ class DC(Method):
         return finished([c.id for c in task.classes], pixels, scale)
 
     def _network(self, task: Task, rng: torch.Generator) -> nn.Module:
-        name = self.config.network or convnet_for(task.image_size)
-        return random_network(name, len(task.classes), task.image_size, rng, option=f"{self.name}.network")
+        side, channels, option = task.image_size, task.channels, f"{self.name}.network"
+        name = self.config.network or convnet_for(side, channels)
+        return random_network(name, len(task.classes), side, rng, option=option, channels=channels)
 
     def _loops(self, ipc: int) -> tuple[int, int]:
         outer, inner = loops(ipc)

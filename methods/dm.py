@@ -1,11 +1,12 @@
 """DM: learn pixels whose mean embedding in freshly drawn random networks is that of the real images of the class.
 
 Paper: Zhao and Bilen, Dataset Condensation with Distribution Matching, WACV 2023. Nothing is trained but the pixels.
-Legend: B batch, D embedding, S side of an image, pixels.
+Legend: B batch, C channels, 3 or 1, D embedding, S side of an image, pixels.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -95,10 +96,9 @@ class DM(Method):
 
     def synthesize(self, task: Task, state: None, ipc: int) -> DistilledSet:
         """Move the pixels step by step; a killed run goes on from its last checkpoint."""
-        cfg, network = self.config, self.config.network or convnet_for(task.image_size)
-        embedding_network(
-            network, task.image_size, task.rng("check")
-        )  # what cannot work is told before images are read
+        cfg, network = self.config, self.config.network or convnet_for(task.image_size, task.channels)
+        embed = partial(embedding_network, network, task.image_size, channels=task.channels)
+        embed(task.rng("check"))  # what cannot work is told before images are read
         real = [real_images(task, c.id, cfg.images_per_class) for c in task.classes]
         scale = PixelScale(real)
         pixels = [
@@ -111,7 +111,7 @@ class DM(Method):
         with task.progress(cfg.steps, "step", "matching") as advance:
             for step in range(start, cfg.steps):
                 rng = task.rng(f"step/{step}")
-                net = embedding_network(network, task.image_size, rng).to(task.device)
+                net = embed(rng).to(task.device)
                 for first in range(0, len(real), at_once):
                     here = slice(first, first + at_once)
                     pairs = [self._pair(r, p, scale, rng) for r, p in zip(real[here], pixels[here], strict=True)]
@@ -128,9 +128,9 @@ class DM(Method):
         return augment(scale.normalised(draw_batch(real, self.config.batch, rng))), augment(pixels)
 
 
-def embedding_network(name: str, side: int, rng: torch.Generator) -> nn.Module:
+def embedding_network(name: str, side: int, rng: torch.Generator, *, channels: int = 3) -> nn.Module:
     """Return a network that embeds images; nothing of it is trained."""
-    return random_network(name, 1, side, rng, option="dm.network").requires_grad_(False)
+    return random_network(name, 1, side, rng, option="dm.network", channels=channels).requires_grad_(False)
 
 
 def matching_distance(net: nn.Module, real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
@@ -138,7 +138,7 @@ def matching_distance(net: nn.Module, real: Sequence[Tensor], synthetic: Sequenc
 
     Args:
         net: has `features` of each image on its own.
-        real: per class, normalised images [B, 3, S, S]; any number of them. No gradient flows to them.
+        real: per class, normalised images [B, C, S, S]; any number of them. No gradient flows to them.
         synthetic: the same; differentiable.
     """
     import torch

@@ -134,7 +134,9 @@ class IMS3(Method):
             checkpoint=_GroupCheckpoint(task.checkpoint, number),
             report=lambda stage, *rest: task.report(f"group {number + 1} of {self.config.groups}: {stage}", *rest),
         )
-        drawn.keep(number, self.drawing.synthesize(own, state, ipc).check(task.classes, ipc, task.image_size))
+        drawn.keep(
+            number, self.drawing.synthesize(own, state, ipc).check(task.classes, ipc, task.image_size, task.channels)
+        )
 
     def _real(self, task: Task, extract: FeatureExtractor, class_id: str) -> Tensor:
         """Return the centroid [D] of real images of a class."""
@@ -266,7 +268,7 @@ class _Drawn:
         self.checkpoint.save({_GROUP: number + 1})
 
     def tensor(self, number: int, name: str) -> Tensor:
-        """Return images [K, 3, S, S] or soft labels [K, L suite's classes] of a class in a group."""
+        """Return images [K, channels, S, S] or soft labels [K, L suite's classes] of a class in a group."""
         from safetensors import safe_open
 
         if number in self.memory:

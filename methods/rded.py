@@ -2,7 +2,7 @@
 
 Paper: Sun et al., On the Diversity and Realism of Distilled Dataset: An Efficient Dataset Distillation Paradigm, CVPR
 2024. Only the images are made here; their soft labels are the `rded` protocol's. Legend: M crops per image, N real
-images, K patches, S side of an image, P side of a patch, pixels.
+images, C channels, 3 or 1, K patches, S side of an image, P side of a patch, pixels.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class RDED(Method):
         return factor
 
     def _crops(self, task: Task, c: ClassInfo, teacher: Teacher, needed: int, size: int) -> tuple[Tensor, Tensor]:
-        """Return the crops of one class, [M, N, 3, P, P] uint8, and the teacher's loss of each, [M, N]."""
+        """Return the crops of one class, [M, N, C, P, P] uint8, and the teacher's loss of each, [M, N]."""
         import torch
         from torch.nn import functional
 
@@ -123,27 +123,27 @@ def draw_squares(num: int, side: int, scale: tuple[float, float], rng: torch.Gen
     return torch.stack([(top * free).floor(), (left * free).floor(), length], dim=1).long()
 
 
-def crop(images_N3SS: Tensor, squares_N3: Tensor, size: int) -> Tensor:
-    """Cut one square out of each uint8 image and resize it (bilinear, antialiased) to uint8 [N, 3, size, size]."""
+def crop(images_NCSS: Tensor, squares_N3: Tensor, size: int) -> Tensor:
+    """Cut one square out of each uint8 image and resize it (bilinear, antialiased) to uint8 [N, C, size, size]."""
     import torch
     from torch.nn import functional
 
     cut = []
-    for image, (top, left, length) in zip(images_N3SS, squares_N3.tolist(), strict=True):
+    for image, (top, left, length) in zip(images_NCSS, squares_N3.tolist(), strict=True):
         square = image[None, :, top : top + length, left : left + length].float()
         cut.append(functional.interpolate(square, size=(size, size), mode="bilinear", antialias=True)[0])
     return torch.stack(cut).round().clamp(0, 255).to(torch.uint8)
 
 
-def centred(patches_K3PP: Tensor, side: int, colour_3: Tensor) -> Tensor:
-    """Put each patch into the middle of an image of one colour, [K, 3, side, side].
+def centred(patches_KCPP: Tensor, side: int, colour_C: Tensor) -> Tensor:
+    """Put each patch into the middle of an image of one colour, [K, C, side, side].
 
     An odd margin has its larger part below and on the right. The colour is the normalisation's mean: zero for the teacher.
     """
-    size = patches_K3PP.shape[-1]
+    size = patches_KCPP.shape[-1]
     start = (side - size) // 2
-    images = colour_3.view(1, 3, 1, 1).repeat(len(patches_K3PP), 1, side, side)
-    images[:, :, start : start + size, start : start + size] = patches_K3PP
+    images = colour_C.view(1, -1, 1, 1).repeat(len(patches_KCPP), 1, side, side)
+    images[:, :, start : start + size, start : start + size] = patches_KCPP
     return images
 
 
@@ -160,23 +160,23 @@ def realism_order(loss_MN: Tensor) -> list[int]:
     return torch.flatten(crops_MN.gather(1, by_loss_MN) * num + by_loss_MN).tolist()
 
 
-def mosaic(patches_K3PP: Tensor, ipc: int, factor: int, side: int) -> Tensor:
+def mosaic(patches_KCPP: Tensor, ipc: int, factor: int, side: int) -> Tensor:
     """Put factor x factor patches into each of `ipc` images: place k, row by row, of image j gets patch k * ipc + j.
 
     So the most realistic patches are the top left ones of all images. Where the side is no multiple of the factor the
     first rows and columns are one pixel larger, and their patches are stretched (nearest neighbour).
 
     Args:
-        patches_K3PP: K = ipc * factor**2 patches, the most realistic first.
+        patches_KCPP: K = ipc * factor**2 patches, the most realistic first.
 
     Returns:
-        [ipc, 3, side, side], of the patches' type.
+        [ipc, C, side, side], of the patches' type.
     """
     import torch
 
     size, rest = divmod(side, factor)
     nearest = [torch.arange(size + (i < rest)) * size // (size + (i < rest)) for i in range(factor)]
-    places = patches_K3PP.unflatten(0, (factor, factor, ipc))
+    places = patches_KCPP.unflatten(0, (factor, factor, ipc))
     rows = [
         torch.cat([places[i, j][:, :, nearest[i]][..., nearest[j]] for j in range(factor)], dim=-1)
         for i in range(factor)

@@ -154,7 +154,7 @@ class SRe2L(Method):
         return least
 
     def _start(self, task: Task, c: ClassInfo, image: int, pixels: PixelRange, mosaics: dict[str, Tensor]) -> Tensor:
-        """Return what image number `image` of a class starts from, normalised, [3, S, S]."""
+        """Return what image number `image` of a class starts from, normalised, [channels, S, S]."""
         import torch
 
         count = task.real.num_per_class[c.id]
@@ -163,8 +163,8 @@ class SRe2L(Method):
             return pixels.normalised(task.real.images(c.id, [int(row)])[0])
         if self.config.start == "rded" and image < len(mosaics[c.id]):
             return pixels.normalised(mosaics[c.id][image].to(task.device))
-        noise = torch.randn(3, task.image_size, task.image_size, generator=task.rng(f"start/{c.id}/{image}"))
-        return noise.to(task.device)
+        shape = (task.channels, task.image_size, task.image_size)
+        return torch.randn(shape, generator=task.rng(f"start/{c.id}/{image}")).to(task.device)
 
     @staticmethod
     def _mosaics(task: Task, c: ClassInfo, teacher: Teacher, ipc: int) -> Tensor:

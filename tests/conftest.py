@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -109,60 +108,6 @@ def cli(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def make_task(tiny_suite, tmp_path_factory):
     """Return a function that makes the task of a job as the engine does, with a generator and a teacher of its own."""
-    import torch
+    from tests.helpers.tasks import task_maker
 
-    from harness.core.config.protocol import Protocol
-    from harness.core.plugin import discovery
-    from harness.core.plugin.task import Task
-    from harness.data.real import RealImages
-    from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
-    from harness.jobs.context import open_split
-    from harness.jobs.task_resources import load_generator
-    from harness.planning.method_selection import method_config
-    from harness.planning.request import make_request
-    from harness.planning.resolve import resolve
-    from harness.students.build import build_student
-    from harness.students.features import FeatureExtractor
-    from harness.training.soft_labels import SoftLabels
-
-    resolved = resolve(make_request(suite=tiny_suite))
-    context = resolved.context
-    split = open_split(context, "train")
-    folder = tmp_path_factory.mktemp("generator")
-    images, labels = split.tensors(size=16, crop="adm")
-    names = [c.id for c in context.classes]
-    for kind, spec in context.generators.items():
-        out = folder / kind / "pipeline"
-        quiet = {"report": lambda *_: None, "log": lambda *_, **__: None}
-        generator_kinds.get(kind).train(PriorInputs(images, labels, spec, context.classes, out, "cpu", **quiet))
-
-    @cache
-    def student(name):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return build_student(name, len(names), 16).requires_grad_(False).eval()
-
-    class Services:
-        def __init__(self, method):
-            self.own = own_teacher(method) or "convnet3"
-
-        def generator(self, kind):
-            return load_generator(context, kind, folder / kind)
-
-        def features(self, name):
-            return FeatureExtractor.from_student(student(self.own), Protocol(), 16, "cpu")
-
-        def teacher(self):
-            return SoftLabels(student(self.own), Protocol(), 0, side=16)
-
-    def own_teacher(name):
-        if name not in discovery.methods:
-            return None
-        return discovery.methods.get(name)(method_config(name, resolved.suite, {})).own_teacher()
-
-    def make(kind, name, seed=0, classes=context.classes[:3]):
-        device = torch.device("cpu")
-        real = RealImages(split.restrict([c.id for c in classes]), size=16, device=device)
-        return Task(classes, real, 16, device, seed, (kind, name, classes[0].id), Services(name))
-
-    return make
+    return task_maker(tiny_suite, tmp_path_factory.mktemp("generator"))

@@ -178,7 +178,7 @@ def _fit(kind: str, found: GeneratorSpec, file: SuiteFile) -> list[tuple[str, st
     """Return a row where what was found does not fit the suite; nothing where it fits or is not here yet."""
     try:
         classes, labels = read_class_list(file.class_list), weights.label_ids(found, file)
-        check_generator(kind, found, classes, labels, file.suite.image_size)
+        check_generator(kind, found, classes, labels, file.suite.image_size, file.suite.channels)
         reason = weights.why_unknown(kind, labels, classes)
     except UserError as error:
         reason = str(error)

@@ -35,6 +35,7 @@ def _load(
     labels: Sequence[str],
     device: str,
     report: ProgressCallback | None,
+    channels: int,
 ) -> generators.ClassConditionalGenerator:
     names = labels or tuple(c.id for c in classes)
     return ClassConditionalGenerator.load(
@@ -44,6 +45,7 @@ def _load(
         class_labels={class_id: label for label, class_id in enumerate(names)},
         device=device,
         report=report,
+        channels=channels,
     )
 
 

@@ -76,6 +76,7 @@ class ClassConditionalGenerator:
         decoder: str | Path | None = None,
         device: torch.device | str,
         report: ProgressCallback | None = None,
+        channels: int | None = None,
     ) -> ClassConditionalGenerator:
         """Load a generator; a folder or file on disk is read without any network access.
 
@@ -86,16 +87,17 @@ class ClassConditionalGenerator:
             decoder: folder or hub id of the VAE that decodes; None: the pipeline's own.
             device: where everything runs.
             report: told the megabytes of a download; None: the hub client draws its own bars.
+            channels: of the images that it is given and draws, 3 or 1; None: the VAEs' own. See `Autoencoder`.
 
         Raises:
             UserError: a place does not exist or holds something else.
         """
         device = torch.device(device)
         model = load_transformer(weights, report=report).to(device)
-        encoding = load_autoencoder(encoder or weights, report=report).to(device)
+        encoding = load_autoencoder(encoder or weights, channels=channels, report=report).to(device)
         decoding = encoding
         if (decoder or weights) != (encoder or weights):
-            decoding = load_autoencoder(decoder or weights, report=report).to(device)
+            decoding = load_autoencoder(decoder or weights, channels=channels, report=report).to(device)
         return cls(model, encoding, decoding, class_labels)
 
     def accelerate(self, *, precision: Precision = "float32", compiled: bool = False) -> None:
@@ -152,12 +154,12 @@ class ClassConditionalGenerator:
             )
         return self.class_labels[class_id]
 
-    def encode_moments(self, images_B3SS: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_moments(self, images_BKSS: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and std [B, C, h, w] of the latents of uint8 images, in units of the denoiser."""
-        return self.encoder.encode_moments(images_B3SS)
+        return self.encoder.encode_moments(images_BKSS)
 
     def decode(self, latents_BChw: Tensor, *, batch_size: int = 64) -> Tensor:
-        """Return uint8 images [B, 3, S, S], on the CPU."""
+        """Return uint8 images [B, K, S, S], on the CPU; K as `channels` of `load`."""
         return self.decoder.decode(latents_BChw, batch_size=batch_size)
 
     def latent_cache(
@@ -173,7 +175,7 @@ class ClassConditionalGenerator:
         """Encode real images once; see `LatentCache.encode`.
 
         Args:
-            images_u8: [N, 3, S, S] of this generator's `image_size`; anything sliced like a tensor.
+            images_u8: [N, K, S, S] of this generator's `image_size`; anything sliced like a tensor.
             labels: [N] the generator's labels (`label_of`).
             flips: True for photographs, False for digits.
             report: told the images encoded.
@@ -205,7 +207,7 @@ class ClassConditionalGenerator:
         guide: Guide | None = None,
         report: ProgressCallback = no_progress,
     ) -> Tensor:
-        """Return `n` images of class `c`: uint8 [n, 3, S, S] on the CPU, S = `image_size`.
+        """Return `n` images of class `c`: uint8 [n, K, S, S] on the CPU, S = `image_size`, K as `channels` of `load`.
 
         Image i depends on one draw of `rng` and on i only, so the first 10 of 50 images are those of n = 10 (but for
         rounding in another batch size: at most a few grey levels).

@@ -26,7 +26,7 @@ class PriorInputs:
     """What training a generator starts from.
 
     Attributes:
-        images_u8, labels: the real training images [N, 3, S, S] and labels [N].
+        images_u8, labels: the real training images [N, K, S, S], K = 3 or 1, and labels [N].
         spec: the suite's generator; its `train` holds the options.
         classes: the suite's classes in label order.
         out_folder: where the pipeline is written.
@@ -50,13 +50,14 @@ class GeneratorKind:
     """How a kind of generator is trained (returning metrics), checked and opened.
 
     `check` takes the suite's spec with located places, the suite's classes, the generator's own class ids in its label
-    order (where it has labels) and the suite's image size; it reads no tensor. `load` takes a pipeline's place, the
-    spec, classes and class ids, the device, and what is told the progress of a download (None: nobody).
+    order (where it has labels), the suite's image size and its channels; it reads no tensor. `load` takes a pipeline's
+    place, the spec, classes and class ids, the device, what is told the progress of a download (None: nobody), and the
+    channels of the suite's images.
     """
 
     train: Callable[[PriorInputs], dict[str, float]]
-    check: Callable[[GeneratorSpec, Sequence[ClassInfo], Sequence[str], int], None]
-    load: Callable[[str, GeneratorSpec, Sequence[ClassInfo], Sequence[str], str, ProgressCallback | None], Any]
+    check: Callable[[GeneratorSpec, Sequence[ClassInfo], Sequence[str], int, int], None]
+    load: Callable[[str, GeneratorSpec, Sequence[ClassInfo], Sequence[str], str, ProgressCallback | None, int], Any]
 
 
 generator_kinds: Registry[GeneratorKind] = Registry(
@@ -69,12 +70,20 @@ generator_kinds: Registry[GeneratorKind] = Registry(
 
 
 def check_generator(
-    kind: str, spec: GeneratorSpec, classes: Sequence[ClassInfo], labels: Sequence[str], image_size: int
+    kind: str,
+    spec: GeneratorSpec,
+    classes: Sequence[ClassInfo],
+    labels: Sequence[str],
+    image_size: int,
+    channels: int,
 ) -> None:
-    """Check that pre-trained weights fit their suite, as far as they are on this machine; quick, before any job.
+    """Check that a generator fits its suite: pre-trained weights as far as they are on this machine, or the sizes of one
+    that is trained; quick, before any job.
 
     Raises:
-        UserError: they do not.
+        UserError: it does not.
     """
-    if spec.weights is not None:
-        generator_kinds.get(kind).check(spec, classes, labels, image_size)
+    if spec.train is not None:
+        spec.train.check_side(image_size)
+    else:
+        generator_kinds.get(kind).check(spec, classes, labels, image_size, channels)

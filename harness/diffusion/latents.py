@@ -26,7 +26,7 @@ from harness.core.progress import ProgressCallback, no_progress
 
 
 class Images(Protocol):
-    """A tensor [N, 3, S, S] uint8, or anything that is sliced like one."""
+    """A tensor [N, K, S, S] uint8, or anything that is sliced like one."""
 
     def __len__(self) -> int: ...
 
@@ -62,7 +62,7 @@ class LatentCache:
         """Encode all images once, or take the whole file that an earlier run of the same job left.
 
         Args:
-            encode_moments: uint8 images [B, 3, S, S] to mean and standard deviation, each [B, C, h, w].
+            encode_moments: uint8 images [B, K, S, S] to mean and standard deviation, each [B, C, h, w].
             images: the real images.
             labels: [N] the generator's labels.
             flips: also encode mirror images, for training with random flips. False for digits and letters.

@@ -37,11 +37,13 @@ def transformer_path(path: Path) -> Path:
     return path / "transformer" if (path / "transformer").is_dir() else path
 
 
-def load_autoencoder(place: str | Path, *, report: ProgressCallback | None = None) -> Autoencoder:
-    """Load the VAE of a pipeline folder, a VAE folder or a hub id.
+def load_autoencoder(
+    place: str | Path, *, channels: int | None = None, report: ProgressCallback | None = None
+) -> Autoencoder:
+    """Load the VAE of a pipeline folder, a VAE folder or a hub id, for images of 3 or 1 channels (None: as it has).
 
     Raises:
-        UserError: the place does not exist or holds no AutoencoderKL.
+        UserError: the place does not exist or holds no AutoencoderKL, or one that cannot give such images.
     """
     from diffusers import AutoencoderKL
 
@@ -50,9 +52,10 @@ def load_autoencoder(place: str | Path, *, report: ProgressCallback | None = Non
     if found != "AutoencoderKL":
         raise UserError(f"{folder}: describes a {found}, expected an AutoencoderKL")
     try:
-        return Autoencoder(AutoencoderKL.from_pretrained(folder, local_files_only=True))
+        vae = AutoencoderKL.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{folder}: the VAE cannot be loaded: {error}") from error
+    return Autoencoder(vae, channels)
 
 
 def vae_path(path: Path) -> Path:

@@ -54,7 +54,8 @@ def train_class_conditional(
     Equal inputs give equal files on a CPU with equally many threads; the global random state is left as it was.
 
     Args:
-        images_u8: [N, 3, S, S] uint8 real training images; S is a multiple of what the VAE and the patches divide by.
+        images_u8: [N, K, S, S] uint8 real training images, K = 3 or 1, which the VAE's channels follow; S is a multiple of
+            what the VAE and the patches divide by.
         labels: [N] int64, 0 .. len(class_names) - 1.
         spec: sizes, steps, learning rates, seed.
         class_names: by label; saved as the pipeline's id2label.
@@ -119,13 +120,7 @@ def _check(images: Tensor, spec: PriorTraining, class_names: list[str]) -> None:
         raise UserError(
             f"{len(class_names)} classes: a prior trained here has at most {NUM_LABELS} (DiTPipeline's null label)"
         )
-    unit = 2 ** (len(spec.vae_channels) - 1) * spec.patch_size
-    if images.shape[-1] % unit:
-        raise UserError(
-            f"images of {images.shape[-1]} pixels do not divide by {unit}, which is the VAE's "
-            f"{len(spec.vae_channels)} levels times patch_size {spec.patch_size}; "
-            "change generators.class_conditional.train of the suite"
-        )
+    spec.check_side(images.shape[-1])
     if spec.hidden_size % spec.num_heads or spec.hidden_size % 4:
         raise UserError(f"hidden_size {spec.hidden_size} must be a multiple of 4 and of num_heads {spec.num_heads}")
 
@@ -134,7 +129,7 @@ def train_vae(
     images_u8: Tensor, spec: VaeTraining, device: torch.device, report: ProgressCallback, log: CurveCallback
 ) -> tuple[Vae, dict[str, float]]:
     """Train the autoencoder on mean squared error and KL; its scaling factor gives latents of unit std."""
-    vae = _new_vae(spec, images_u8.shape[-1]).to(device)
+    vae = _new_vae(spec, images_u8.shape[-1], images_u8.shape[1]).to(device)
     rng = seeds.generator("prior", spec.seed, "vae")
     optimizer = adamw(vae.parameters(), spec.vae_lr)
     errors = []
@@ -157,11 +152,13 @@ def train_vae(
     return vae, {"vae_mse": tail_mean(errors), "scaling_factor": 1.0 / std}
 
 
-def _new_vae(spec: VaeTraining, side: int) -> Vae:
+def _new_vae(spec: VaeTraining, side: int, channels: int) -> Vae:
     from diffusers import AutoencoderKL
 
     levels = len(spec.vae_channels)
     return AutoencoderKL(
+        in_channels=channels,
+        out_channels=channels,
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
         block_out_channels=spec.vae_channels,

@@ -30,9 +30,11 @@ def _train(inputs: PriorInputs) -> dict[str, float]:
     )
 
 
-def _check(spec: GeneratorSpec, classes: Sequence[ClassInfo], labels: Sequence[str], image_size: int) -> None:
+def _check(
+    spec: GeneratorSpec, classes: Sequence[ClassInfo], labels: Sequence[str], image_size: int, channels: int
+) -> None:
     class_words(spec, classes)
-    check_text_to_image(spec, classes, labels, image_size)
+    check_text_to_image(spec, classes, labels, image_size, channels)
 
 
 def _load(
@@ -42,6 +44,7 @@ def _load(
     labels: Sequence[str],
     device: str,
     report: ProgressCallback | None,
+    channels: int,
 ) -> text_generators.TextToImageGenerator:
     return TextToImageGenerator.load(
         place,
@@ -50,6 +53,7 @@ def _load(
         decoder=spec.decoder,
         device=device,
         report=report,
+        channels=channels,
     )
 
 

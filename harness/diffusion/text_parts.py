@@ -58,6 +58,7 @@ def load_text_parts(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     report: ProgressCallback | None = None,
+    channels: int | None = None,
 ) -> TextParts:
     """Open a pipeline's parts.
 
@@ -67,6 +68,7 @@ def load_text_parts(
         device: where the modules go.
         dtype: of the text encoder and the UNet.
         report: told the megabytes of a download; None: the hub client draws its own bars.
+        channels: of images, 3 or 1; None: the VAE's own.
 
     Raises:
         UserError: nothing is there, it is another kind of pipeline, or the parts do not fit each other.
@@ -86,7 +88,7 @@ def load_text_parts(
             scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{folder}: a part of the pipeline cannot be loaded: {error}") from error
-    autoencoder = load_autoencoder(vae or folder, report=report)
+    autoencoder = load_autoencoder(vae or folder, channels=channels, report=report)
     scheduler["prediction_type"] = scheduler.get("prediction_type") or "epsilon"
     _check_fit(folder, text_encoder.config, unet.config, autoencoder.latent_channels, scheduler)
     return TextParts(tokenizer, text_encoder.to(device), unet.to(device), autoencoder.to(device), scheduler)

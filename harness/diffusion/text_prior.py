@@ -53,7 +53,7 @@ def train_text_to_image(
     Equal inputs give equal files on a CPU with equally many threads; the global random state is left as it was.
 
     Args:
-        images_u8: [N, 3, S, S] uint8 real training images.
+        images_u8: [N, K, S, S] uint8 real training images, K = 3 or 1, which the VAE's channels follow.
         labels: [N] int64, 0 .. len(class_words) - 1.
         spec: sizes, steps, learning rates, captions, seed.
         class_words: by label, the word or words that captions name the class by.
@@ -126,12 +126,7 @@ class Captions:
 
 
 def _check(images: Tensor, spec: TextPriorTraining, class_words: Sequence[str]) -> None:
-    unit = 2 ** (len(spec.vae_channels) + len(spec.unet_channels) - 2)
-    if images.shape[-1] % unit:
-        raise UserError(
-            f"images of {images.shape[-1]} pixels do not divide by {unit}, which the VAE's {len(spec.vae_channels)} and "
-            f"the UNet's {len(spec.unet_channels)} levels halve them to; change generators.text_to_image.train"
-        )
+    spec.check_side(images.shape[-1])
     if spec.text_width % 16:
         raise UserError(f"text_width {spec.text_width} must be a multiple of 16, for heads of 16")
     wrong = [c for c in spec.captions if "{}" not in c]

@@ -63,6 +63,7 @@ class TextToImageGenerator:
         decoder: str | Path | None = None,
         device: torch.device | str,
         report: ProgressCallback | None = None,
+        channels: int | None = None,
     ) -> TextToImageGenerator:
         """Load a generator; a folder on disk is read without any network access.
 
@@ -73,6 +74,7 @@ class TextToImageGenerator:
             decoder: the same place as `encoder`, or None.
             device: where everything runs.
             report: told the megabytes of a download; None: the hub client draws its own bars.
+            channels: of the images that it is given and draws, 3 or 1; None: the VAE's own. See `Autoencoder`.
 
         Raises:
             UserError: the place does not exist or holds another kind of pipeline, or encoder and decoder differ.
@@ -81,7 +83,8 @@ class TextToImageGenerator:
             raise UserError(
                 f"a text-to-image generator uses one VAE; encoder is {encoder}, decoder {decoder}: name one place"
             )
-        return cls(load_text_parts(weights, vae=encoder, device=torch.device(device), report=report), class_words)
+        parts = load_text_parts(weights, vae=encoder, device=torch.device(device), report=report, channels=channels)
+        return cls(parts, class_words)
 
     @property
     def device(self) -> torch.device:
@@ -135,9 +138,9 @@ class TextToImageGenerator:
             raise UserError(f"several classes share a token name: {', '.join(names)}")
         return TokenLearner(self.text, self.denoising_loss, initial, lr=lr, weight_decay=weight_decay)
 
-    def encode_moments(self, images_B3SS: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_moments(self, images_BKSS: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and std [B, C, h, w] of the latents of uint8 images, in units of the denoiser."""
-        return self.autoencoder.encode_moments(images_B3SS)
+        return self.autoencoder.encode_moments(images_BKSS)
 
     def latent_cache(
         self,
@@ -152,7 +155,7 @@ class TextToImageGenerator:
         """Encode real images once; images of another size are resized first. See `LatentCache.encode`.
 
         Args:
-            images_u8: [N, 3, s, s] of any side; anything sliced like a tensor.
+            images_u8: [N, K, s, s] of any side; anything sliced like a tensor.
             labels: [N] numbers that the caller tells classes by.
             flips: True for photographs, False for digits.
             report: told the images encoded.
@@ -207,7 +210,7 @@ class TextToImageGenerator:
         strength: float = 1.0,
         report: ProgressCallback = no_progress,
     ) -> Tensor:
-        """Return one image per prompt: uint8 [B, 3, S, S] on the CPU.
+        """Return one image per prompt: uint8 [B, K, S, S] on the CPU; K as `channels` of `load`.
 
         Args:
             prompts: one per image; they may differ.
@@ -280,7 +283,7 @@ class TextToImageGenerator:
 
 
 def resize(images_u8: Tensor, side: int) -> Tensor:
-    """Return uint8 images [B, 3, side, side]: antialiased bicubic; the same tensor where the side fits already."""
+    """Return uint8 images [B, K, side, side]: antialiased bicubic; the same tensor where the side fits already."""
     if images_u8.shape[-1] == side:
         return images_u8
     from torch.nn.functional import interpolate

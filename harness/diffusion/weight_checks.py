@@ -18,12 +18,13 @@ from harness.core.errors import UserError
 from harness.diffusion.checkpoints import check_dit
 from harness.diffusion.loading import is_complete, transformer_path, vae_path
 from harness.diffusion.text_parts import check_text_folder
+from harness.diffusion.vae import check_channels
 
 
 def check_class_conditional(
-    spec: GeneratorSpec, classes: Sequence[ClassInfo], labels: Sequence[str], image_size: int
+    spec: GeneratorSpec, classes: Sequence[ClassInfo], labels: Sequence[str], image_size: int, channels: int
 ) -> None:
-    """Check a DiT, its VAEs and its labels against each other and against the suite's image size.
+    """Check a DiT, its VAEs and its labels against each other and against the suite's image size and channels.
 
     What is not on this machine yet is left to the `prior` job, which downloads it.
 
@@ -33,16 +34,17 @@ def check_class_conditional(
     transformer, encoder, decoder = (
         _path(place) for place in (spec.weights, spec.encoder or spec.weights, spec.decoder or spec.weights)
     )
-    vaes = {role: _vae(role, path) for role, path in (("encoder", encoder), ("decoder", decoder)) if path is not None}
+    found = (("encoder", encoder), ("decoder", decoder))
+    vaes = {role: _vae(role, path, channels) for role, path in found if path is not None}
     if transformer is None:
         return
     where = transformer_path(transformer)
     config = check_dit(where)
     _check_labels(transformer, config.num_classes, classes, labels)
-    for role, (channels, downscale) in vaes.items():
-        if channels != config.in_channels:
+    for role, (depth, downscale) in vaes.items():
+        if depth != config.in_channels:
             raise UserError(
-                f"{where}: the DiT takes {config.in_channels} latent channels, the {role} VAE has {channels}; name a "
+                f"{where}: the DiT takes {config.in_channels} latent channels, the {role} VAE has {depth}; name a "
                 f"VAE that fits as generators.class_conditional.{role} of the suite"
             )
         if config.input_size * downscale != image_size:
@@ -53,7 +55,7 @@ def check_class_conditional(
 
 
 def check_text_to_image(
-    spec: GeneratorSpec, classes: Sequence[ClassInfo], labels: Sequence[str], image_size: int
+    spec: GeneratorSpec, classes: Sequence[ClassInfo], labels: Sequence[str], image_size: int, channels: int
 ) -> None:
     """Check a Stable Diffusion folder and its VAE. Images of any size are resized, and there are no labels.
 
@@ -62,9 +64,10 @@ def check_text_to_image(
     """
     folder, vae = _path(spec.weights), _path(spec.encoder) if spec.encoder else None
     if vae is not None:
-        _vae("encoder", vae)
+        _vae("encoder", vae, channels)
     if folder is not None:
         check_text_folder(folder, vae_path(vae or folder) / "config.json")
+        _vae("pipeline's", vae or folder, channels)
 
 
 def _path(place: str | None) -> Path | None:
@@ -75,11 +78,12 @@ def _path(place: str | None) -> Path | None:
     return path if is_complete(path) else None
 
 
-def _vae(role: str, path: Path) -> tuple[int, int]:
-    """Return latent channels and downscale of a VAE folder."""
+def _vae(role: str, path: Path, channels: int) -> tuple[int, int]:
+    """Return latent channels and downscale of a VAE folder that can serve images of these channels."""
     config = read_json(vae_path(path) / "config.json")
     if config.get("_class_name") != "AutoencoderKL":
         raise UserError(f"{path}: the {role} is a {config.get('_class_name')}, expected an AutoencoderKL")
+    check_channels(f"{path}: the {role} VAE", int(config.get("in_channels", 3)), channels)
     return int(config["latent_channels"]), 2 ** (len(config["block_out_channels"]) - 1)
 
 

@@ -95,7 +95,9 @@ def load_generator(context: JobContext, kind: str, prior: Path, report: Progress
     spec, trained = context.generators[kind], prior / "pipeline"
     place = str(trained) if trained.is_dir() else str(spec.weights)
     labels = context.generator_labels.get(kind, ())
-    return generator_kinds.get(kind).load(place, spec, context.classes, labels, context.device, report)
+    return generator_kinds.get(kind).load(
+        place, spec, context.classes, labels, context.device, report, context.channels
+    )
 
 
 def load_teacher(folder: Path, context: JobContext) -> tuple[SoftLabels, int]:

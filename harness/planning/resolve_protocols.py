@@ -34,16 +34,18 @@ def resolve_protocols(request: RunRequest, suite: SuitePart, methods: Methods) -
 
 def _teacher_protocol(part: SuitePart, methods: tuple[MethodPlan, ...]) -> Protocol:
     suite = part.suite
-    name = suite.teacher.protocol if suite.teacher else "idc"
+    if suite.teacher is None:
+        if labelled_by_teacher(methods, part.protocol):
+            raise UserError(
+                f"protocol {part.protocol.name!r} takes soft labels from a teacher, and suite {suite.name} names none. Add "
+                "`teacher: {student: resnet_ap10, epochs: 100}` to the suite, or choose a protocol with hard labels."
+            )
+        return part.protocol  # nobody learns under it
+    name = suite.teacher.protocol
     own = suite_protocol(suite, name)
     if own.labels != "hard":
         raise UserError(
             f"suite {suite.name}: teacher.protocol {name!r} has soft labels; a teacher learns from hard ones."
-        )
-    if labelled_by_teacher(methods, part.protocol) and suite.teacher is None:
-        raise UserError(
-            f"protocol {part.protocol.name!r} takes soft labels from a teacher, and suite {suite.name} names none. Add "
-            "`teacher: {student: resnet_ap10, epochs: 100}` to the suite, or choose a protocol with hard labels."
         )
     return own
 

@@ -48,7 +48,8 @@ def resolve_weights(request: RunRequest, suite: SuitePart, methods: Methods) -> 
         for kind, spec in suite.suite.generators.items()
     }
     for kind in methods.generators:
-        check_generator(kind, generators[kind], suite.classes, methods.generator_labels[kind], suite.suite.image_size)
+        labels, own = methods.generator_labels[kind], suite.suite
+        check_generator(kind, generators[kind], suite.classes, labels, own.image_size, own.channels)
     teacher, labels = _teacher(request, suite, methods)
     return Weights(generators, teacher, labels)
 

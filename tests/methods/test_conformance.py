@@ -11,33 +11,11 @@ from harness.core.plugin import discovery
 from harness.core.plugin.distilled_set import DistilledSet, repeat_to
 from harness.core.plugin.method import TEACHER_NEEDS, Method
 from harness.core.plugin.task import Task
+from tests.helpers.tasks import distil, quick_config
 
 discovery.discover()
 METHODS = [name for name in discovery.methods.names() if not discovery.methods.get(name).all_data]
 KNOWN_NEEDS = {"class_conditional_generator", "text_to_image_generator", *TEACHER_NEEDS}
-
-
-def quick_config(cls):
-    """The default options, with fewer epochs, denoising steps and crops."""
-    quick = {"sampling_steps": 2, "epochs": 1, "steps": 2, "batch": 64, "initializer": "digit", "num_crops": 2}
-    quick |= {"negative": ""}  # the small text encoder has no word for what Stable Diffusion is led away from
-    quick |= {"iterations": 2, "outer": 2, "inner": 1}
-    return cls.Config(**{k: v for k, v in quick.items() if k in cls.Config.model_fields})
-
-
-def quick_method(name):
-    """The method with quick options; one that wraps another, over that one with quick options."""
-    cls = discovery.methods.get(name)
-    method = cls(quick_config(cls))
-    method.inner = quick_method(method.wraps()) if method.wraps() else None
-    return method
-
-
-def distil(make_task, name, ipc, seed=0):
-    method = quick_method(name)
-    state = (method.inner or method).fit(make_task("fit", name, seed))
-    task = make_task("synthesize", name, seed)
-    return method.synthesize(task, state, ipc).check(task.classes, ipc, 16).images
 
 
 @pytest.mark.parametrize("name", discovery.methods.names())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from harness.core.config.base import ConfigModel
-from harness.core.errors import did_you_mean
+from harness.core.errors import UserError, did_you_mean
 
 
 class VaeTraining(ConfigModel):
     """How the `prior` job trains a small autoencoder, whichever generator stands on it."""
+
+    kind: ClassVar[str]
+    """Of the generator that stands on it."""
 
     vae_channels: tuple[PositiveInt, ...] = Field(
         (16, 32, 48), description="VAE widths; each level after the first halves the image"
@@ -23,9 +26,32 @@ class VaeTraining(ConfigModel):
     kl_weight: float = Field(5e-4, ge=0, description="weight of the KL term against the mean squared error")
     seed: NonNegativeInt = Field(0, description="one prior for the whole suite, whatever the distillation seed")
 
+    def latent_unit(self) -> tuple[int, str]:
+        """Return what the side of a latent must be a multiple of, and what asks for it."""
+        raise NotImplementedError
+
+    def check_side(self, side: int) -> None:
+        """Refuse images that the levels and patches do not divide.
+
+        Raises:
+            UserError: `side`, in pixels, is no multiple of what they divide by.
+        """
+        (unit, reason), levels = self.latent_unit(), len(self.vae_channels)
+        whole = 2 ** (levels - 1) * unit
+        if side % whole == 0:
+            return
+        fits = next((n for n in range(levels, 0, -1) if side % (2 ** (n - 1) * unit) == 0), 0)
+        such = f", such as vae_channels: {list(self.vae_channels[:fits])}" if fits else ""
+        raise UserError(
+            f"images of {side} pixels do not divide by {whole}: the VAE's {levels} levels halve them {levels - 1} times, and "
+            f"{reason}; change generators.{self.kind}.train of the suite{such}"
+        )
+
 
 class PriorTraining(VaeTraining):
     """How the `prior` job trains a small class-conditional generator where no weights exist (the embedded suite)."""
+
+    kind = "class_conditional"
 
     hidden_size: PositiveInt = Field(128, description="DiT width")
     depth: PositiveInt = Field(4, description="DiT blocks")
@@ -36,9 +62,15 @@ class PriorTraining(VaeTraining):
     dit_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the DiT, warm-up then cosine to 0")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="EMA whose weights are saved")
 
+    def latent_unit(self) -> tuple[int, str]:
+        """Return the pixels of a patch."""
+        return self.patch_size, f"patch_size is {self.patch_size}"
+
 
 class TextPriorTraining(VaeTraining):
     """How the `prior` job trains a small text-to-image generator on captioned images, where no weights exist."""
+
+    kind = "text_to_image"
 
     text_width: PositiveInt = Field(64, description="width of the text encoder")
     text_depth: PositiveInt = Field(2, description="layers of the text encoder")
@@ -62,6 +94,11 @@ class TextPriorTraining(VaeTraining):
     neutral_word: str = Field("digit", description="a word that is true of every class")
     neutral_share: float = Field(0.15, ge=0, lt=1, description="share of captions with the neutral word")
     empty_share: float = Field(0.1, ge=0, lt=1, description="share of empty captions, for guidance")
+
+    def latent_unit(self) -> tuple[int, str]:
+        """Return what the UNet's levels divide by."""
+        levels = len(self.unet_channels)
+        return 2 ** (levels - 1), f"the UNet's {levels} halve them {levels - 1} times"
 
 
 class GeneratorSpec(ConfigModel):

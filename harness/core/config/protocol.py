@@ -151,7 +151,9 @@ class Protocol(ConfigModel):
         (0.485, 0.456, 0.406), description="normalisation, per RGB channel in [0, 1]; one number in a grey suite"
     )
     std: tuple[float, ...] = Field(
-        (0.229, 0.224, 0.225), description="normalisation, per RGB channel in [0, 1]; one number in a grey suite"
+        (0.229, 0.224, 0.225),
+        description="normalisation, per RGB channel in [0, 1]; one number in a grey suite",
+        validate_default=True,  # as long as a mean that is given
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="autocast precision; bfloat16 changes results slightly"
