@@ -53,7 +53,8 @@ def _check(model: nn.Module, spec: StudentSpec, num_classes: int, image_size: in
             logits, features = model(images), model.features(images)  # type: ignore[operator]
     except (AssertionError, IndexError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         what = f"{image_size}x{image_size} images" if spec.channels == 3 else f"grey {image_size}x{image_size} images"
-        cure = "" if spec.channels == 3 else ". Its first layer must have `spec.channels` inputs"
+        unasked = spec.channels == 1 and "channels" in str(error)
+        cure = ". Its first layer must have `spec.channels` inputs" if unasked else ""
         raise UserError(f"student {spec.name!r} cannot take {what}: {error}{cure}") from error
     finally:
         model.train(training)

@@ -77,7 +77,8 @@ def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
     """Return a decorator that makes a builder available as student `name`.
 
     The name also works with a depth and the suffixes `_cifar` and `_bn` behind it ("mynet", "mynet8_bn"): the builder
-    finds them in the spec. The network needs `features(images) -> [B, D]`, the input of its last linear layer.
+    finds them in the spec, with the `channels` that the first layer takes, 3 or 1. The network needs
+    `features(images) -> [B, D]`, the input of its last linear layer.
 
     Raises:
         UserError: the name is a built-in one, is taken by another builder, or is not made of lower-case letters,

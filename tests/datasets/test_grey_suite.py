@@ -165,7 +165,7 @@ def test_a_suite_without_a_teacher_needs_no_other_protocol_for_its_channels(tmp_
 
 
 def test_grey_and_colour_share_no_key(tmp_path, suite):
-    """A default changes no key (tests/planning/test_keys.py), and channels: 1 changes all that read images."""
+    """A default changes no key (tests/planning/test_keys.py), and channels: 1 changes even random real images."""
     from harness.api.run import prepare
     from harness.planning.request import make_request
 
@@ -174,7 +174,7 @@ def test_grey_and_colour_share_no_key(tmp_path, suite):
     )  # fmt: skip
     keys = []
     for path in (colour, suite):
-        request = make_request(suite=path, methods=("herding",), executor="local", store=tmp_path / "store")
+        request = make_request(suite=path, methods=("random_real",), executor="local", store=tmp_path / "store")
         keys.append(set(prepare(request)[1].jobs))
     assert not keys[0] & keys[1]
 
