@@ -7,7 +7,10 @@ import torch
 from PIL import Image
 
 import harness
+from harness.api.run import prepare
 from harness.core.errors import UserError
+from harness.planning import calibrate
+from harness.planning.request import make_request
 from tests.helpers.grey import grey_suite
 
 METHODS = ["random_real", "herding", "k_center"]
@@ -136,46 +139,43 @@ def test_networks_of_the_run_and_for_rgb_images_look_at_its_images(hard, store, 
     assert opened.made_features(extract, made, opened.context.classes[3]).shape == (2, 512)
 
 
-def test_a_protocol_for_three_channels_is_refused_before_anything_is_written(tmp_path, plugin):
+def planned(suite, store, **fields):
+    """Plan random real images; a request that is let pass by mistake would train for hours if it ran."""
+    request = {"suite": suite, "methods": ("random_real",), "executor": "local", "store": store}
+    return prepare(make_request(**request | fields))
+
+
+def test_a_protocol_for_three_channels_is_refused_before_anything_is_written(tmp_path):
+    store = tmp_path / "store"
     path = grey_suite(tmp_path, protocol_overrides={"idc": {"mean": [0.3], "std": [0.3], "pca_lighting": 0.0}})
     with pytest.raises(
         UserError, match=r"channels: 1, and protocol 'plain' normalises 3 channels.*\{plain: \{mean: \[0.5\]"
     ):
-        harness.run(methods=["random_real"], suite=path, protocol="plain", executor="local", store=tmp_path / "store")
+        planned(path, store, protocol="plain")
     with pytest.raises(UserError, match=r"channels: 3, and protocol 'idc' normalises 1 channel\."):
-        harness.run(
-            methods=["random_real"], suite="digits", settings={"protocol.mean": [0.3], "protocol.std": [0.3]},
-            executor="local", store=tmp_path / "store",
-        )  # fmt: skip
+        planned("digits", store, settings={"protocol.mean": [0.3], "protocol.std": [0.3]})
     path = grey_suite(tmp_path, protocol_overrides={"idc": {"mean": [0.3], "std": [0.3]}})
     with pytest.raises(UserError, match=r"pca_lighting 0.1, a noise of colours.*pca_lighting: 0"):
-        harness.run(methods=["random_real"], suite=path, executor="local", store=tmp_path / "store")
-    assert not (tmp_path / "store").exists()
+        planned(path, store)
+    assert not store.exists()
 
 
 def test_a_suite_without_a_teacher_needs_no_other_protocol_for_its_channels(tmp_path):
-    from harness.api.run import prepare
-    from harness.planning.request import make_request
-
     path = grey_suite(
         tmp_path, protocol="plain", teacher=None, protocol_overrides={"plain": {"mean": [0.3], "std": [0.3]}}
     )
-    _, plan = prepare(make_request(suite=path, methods=("random_real",), executor="local", store=tmp_path / "store"))
+    _, plan = planned(path, tmp_path / "store")
     assert {job.kind for job in plan.jobs.values()} == {"synthesize", "train"}
 
 
 def test_grey_and_colour_share_no_key(tmp_path, suite):
     """A default changes no key (tests/planning/test_keys.py), and channels: 1 changes even random real images."""
-    from harness.api.run import prepare
-    from harness.planning.request import make_request
-
     colour = grey_suite(
         tmp_path, channels=3, protocol_overrides={"idc": {"pca_lighting": 0.0}}, students=["convnet3"]
     )  # fmt: skip
     keys = []
     for path in (colour, suite):
-        request = make_request(suite=path, methods=("random_real",), executor="local", store=tmp_path / "store")
-        keys.append(set(prepare(request)[1].jobs))
+        keys.append(set(planned(path, tmp_path / "store")[1].jobs))
     assert not keys[0] & keys[1]
 
 
@@ -192,12 +192,8 @@ def test_two_workers_give_the_records_of_one(suite, tmp_path):
 
 
 def test_a_budget_in_bytes_reckons_one_byte_a_pixel(tmp_path):
-    from harness.api.run import prepare
-    from harness.planning.request import make_request
-
     path = grey_suite(tmp_path, budget={"bytes": [2560, 7680], "training_seeds": [0]})
-    request = make_request(suite=path, methods=("random_real",), executor="local", store=tmp_path / "store")
-    resolved, _ = prepare(request)
+    resolved, _ = planned(path, tmp_path / "store")
     assert resolved.suite.budget.ipc == (1, 3)
     assert resolved.suite.image_bytes == 256
 
@@ -215,11 +211,6 @@ def test_the_suite_is_shown_as_grey(suite):
 
 
 def test_random_images_for_an_estimate_have_the_suites_channels(suite, tmp_path):
-    from harness.api.run import prepare
-    from harness.planning import calibrate
-    from harness.planning.request import make_request
-
-    request = make_request(suite=suite, methods=("random_real",), protocol="rded", executor="local", store=tmp_path)
-    resolved, plan = prepare(request)
+    resolved, plan = planned(suite, tmp_path, protocol="rded")
     job = next(job for job in plan.jobs.values() if job.kind == "train")
     assert calibrate.measure_student(resolved, job) > 0
