@@ -14,6 +14,7 @@ from harness.api import report as api_report
 from harness.api import run as api_run
 from harness.cli import options, output, provenance
 from harness.cli import show as show_module
+from harness.cli.bundle import bundle
 from harness.cli.data import data_app
 from harness.cli.doctor import doctor
 from harness.cli.logs import logs
@@ -27,12 +28,14 @@ from harness.cli.stopping import Stopping
 from harness.cli.timeline import trace
 from harness.cli.tune import tune
 from harness.cli.verify import verify
+from harness.core.bundle_files import is_bundle
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery
 from harness.core.remote_runs import upload_reports
 from harness.planning.groups import members
 from harness.planning.request import make_request
 from harness.reporters import runs as ended_runs
+from harness.reporters.bundles.unpacked import bundle_of, refuse_writing, unpack
 from harness.reporters.tables.render import check_format, render
 
 if TYPE_CHECKING:
@@ -193,7 +196,7 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names or folders of runs, several for one table; default: the newest.", metavar="[RUN]..."
+            help="Names or folders of runs, or bundles, several for one table; default: the newest.", metavar="[RUN]..."
         ),
     ] = None,
     html: Annotated[
@@ -217,8 +220,13 @@ def report(
     ] = False,
     bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
     metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Make a run of a bundle in this new folder, which is kept.")
+    ] = None,
 ) -> int:
     """Show the leaderboard, the paper-style table and the distillation times of a run again, or of several together.
+
+    A bundle (`harness bundle`) of anybody is read as data: all of it is checked first, and nothing is written.
 
     Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
     --layout comparisons`.
@@ -233,13 +241,19 @@ def report(
         )
     for path in plugin or ():  # it may add tables
         discovery.load_plugin(path)
+    if to is not None:
+        runs = [str(_kept(runs, to))]
     folders = [ended_runs.find_run(run, store) for run in runs] if runs else [ended_runs.find_run(None, store)]
+    if html or figures:
+        for folder in folders:
+            refuse_writing(folder)
     tables = api_report.report(folders, store, layout=layout, published=published)
     if form is not None:
         sys.stdout.write(render(tables, form))
         return 0
     print_tables(tables)  # first: they can be read where nothing can be written
-    if len(folders) == 1:  # tables of several runs belong to none of them
+    own = len(folders) == 1 and bundle_of(folders[0]) is None  # tables of several runs belong to none of them
+    if own:
         api_report.save_tables(folders[0], tables)
     drawn = {f: api_report.figures(f, store, bars=bars, metric=metric) for f in folders} if figures else {}
     if html:
@@ -251,9 +265,18 @@ def report(
     for folder, names_of in drawn.items():
         output.print_not_used(folder, store=store)
         output.print_drawn(folder, names_of)
-    if len(folders) == 1:
+    if own:
         print_paths(folders[0])
     return 0
+
+
+def _kept(runs: list[str] | None, to: Path) -> Path:
+    """Make a run of the one bundle that is named, and return its folder."""
+    if not runs or len(runs) > 1 or not is_bundle(runs[0]):
+        raise UserError(
+            f"--to {to}: it makes a run of one bundle; name the bundle, `harness report FILE.zip --to FOLDER`."
+        )
+    return unpack(Path(runs[0]), to)
 
 
 @app.command()
@@ -353,6 +376,7 @@ for command in (
     evaluate,
     tune,
     export,
+    bundle,
     status,
     logs,
     trace,
