@@ -126,7 +126,9 @@ def verify(
     else:
         folder = find_run(run, store)
         if sent := bundle_of(folder):
-            raise UserError(f"{sent} is a bundle, checked with `harness bundle --check {sent}`: what it stands on is not here.")
+            raise UserError(
+                f"{sent} is a bundle, checked with `harness bundle --check {sent}`: what it stands on is not here."
+            )
         place = store_of(folder, store)
         records, problems = _read_records(RunFolder(folder))
         checked = _check_with_inputs(place, records, report)

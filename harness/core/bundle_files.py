@@ -209,10 +209,10 @@ def _opened(path: Path) -> Iterator[_Zip | _Folder]:
 
 def _check_end(path: Path) -> None:
     """Refuse a zip with more entries, or a longer list of them, than may be read into memory: `zipfile` reads all."""
-    if not is_regular(path):
-        raise refusal(path, "it is a link or no regular file")
-    size = path.stat().st_size
-    if size > MOST_BYTES:
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise refusal(path, "it is no regular file")
+    if (size := about.st_size) > MOST_BYTES:
         raise refusal(path, f"it has {byte_size(size)}; at most {byte_size(MOST_BYTES)} are read")
     with path.open("rb") as handle:
         handle.seek(max(0, size - _END_SIZE - _LONGEST_COMMENT - 20))

@@ -95,7 +95,9 @@ class KeyCheck:
         yield "protocol", record["protocol"], protocol["name"]
         yield "protocol_version", record.get("protocol_version"), protocol.get("version")
         yield "run", record.get("run"), self.about["name"]
-        yield "method (one of run.json)", record["method"] in self.about["methods"], True
+        method = self.about["methods"].get(record["method"])
+        yield "method (one of run.json)", method is not None, True
+        yield "config (of run.json)", json.loads(record["config"]), method and method.get("config")
 
     def _of_the_training(self, record: dict[str, Any], job: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
         spec, seed, set_seed = job["spec"], record["training_seed"], record["distillation_seed"]
@@ -125,7 +127,7 @@ class KeyCheck:
             **spec.get("config", {}),
             **{f"{inner.get('method')}.{n}": v for n, v in inner.get("config", {}).items()},
         }
-        for name, value in told.items():
+        for name, value in told.items():  # what is a default is in no key
             if not _is_inner_config(value):
                 yield f"option {name}", options.get(name), value
 

@@ -6,6 +6,7 @@ machine of the run could use. Devices, processor, versions and times stay: numbe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -86,6 +87,8 @@ class Scrubber:
         for name, value in kept.items():
             if isinstance(value, str) and name in ("error", "lost_to", "notes"):
                 kept[name] = self.text(value, prose=True)
+            elif name == "config" and value:
+                kept[name] = json.dumps(self.value(json.loads(value)), sort_keys=True)
             elif isinstance(value, str):
                 kept[name] = self.text(value)
         return kept

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from harness.core.bundle_files import MANIFEST, is_bundle
 from harness.core.errors import UserError
 from harness.core.io import writing
 from harness.core.run_folder import RunFolder
@@ -36,7 +37,7 @@ def opened(path: Path) -> Path:
     Raises:
         UserError: as `read_bundle`.
     """
-    about = path.stat() if path.is_file() else (path / "MANIFEST.json").stat()
+    about = path.stat() if path.is_file() else (path / MANIFEST).stat()
     known = (path.resolve(), about.st_mtime_ns, about.st_size)
     if known not in _OPEN:
         bundle = read_bundle(path)
@@ -98,3 +99,11 @@ def _fill(bundle: Bundle, folder: Path) -> None:
     run = RunFolder(folder)
     run.about_file.write_text(json.dumps(bundle.about, indent=1), encoding="utf-8")
     run.write_records(bundle.records)
+
+
+def bundles_in(folder: str | Path) -> list[Path]:
+    """Return the bundles that lie in a folder, by name; none where it is a run or a bundle itself, or no folder."""
+    place = Path(folder)
+    if is_bundle(place) or RunFolder(place).exists or not place.is_dir():
+        return []
+    return sorted(path for path in place.iterdir() if not path.is_symlink() and is_bundle(path))
