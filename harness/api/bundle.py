@@ -10,9 +10,12 @@ from typing import Any
 
 from harness.api.export import export
 from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.plugin.fingerprint import code_fingerprint
 from harness.core.run_folder import RunFolder
 from harness.core.text import byte_size, times
 from harness.reporters import build_reports
+from harness.reporters.bundles.pictures import PICTURES_BYTES
 from harness.reporters.bundles.read import Bundle, read_bundle
 from harness.reporters.bundles.unpacked import bundle_of
 from harness.reporters.bundles.write import bundle_files, tables_of, write_bundle
@@ -20,7 +23,12 @@ from harness.reporters.runs import Run, as_frame, find_run, store_of
 
 
 def bundle(
-    run: Run | Path | str | None = None, *, to: str | Path, sets: bool = False, store: str | Path = "results"
+    run: Run | Path | str | None = None,
+    *,
+    to: str | Path,
+    sets: bool = False,
+    pictures: int = PICTURES_BYTES,
+    store: str | Path = "results",
 ) -> Path:
     """Write a run as one file to send, and return it: records, configs, environment, tables, figures, contact sheets.
 
@@ -31,6 +39,7 @@ def bundle(
         run: what `harness.run` returned, a run's name or folder; None: the newest run of the store.
         to: a name that ends with .zip, or a folder that gets the same files; nothing that exists is overwritten.
         sets: add the images, and stored soft labels, of every distilled set.
+        pictures: bytes that contact sheets and figures may have together; they are made smaller until they fit.
         store: where runs are looked for by name, and artefacts where the run lies in no store.
 
     Raises:
@@ -44,7 +53,7 @@ def bundle(
     if sent := bundle_of(folder):
         raise UserError(f"{sent} is a bundle already; send it as it is.")
     opened = RunFolder(folder)
-    files, records = bundle_files(opened, store_of(folder, store))
+    files, records = bundle_files(opened, store_of(folder, store), pictures)
     files |= tables_of(build_reports(as_frame(records)))
     if sets:
         files |= _sets(folder, records, store)
@@ -76,8 +85,27 @@ def contents(bundle: Bundle) -> list[str]:
         f"protocol   {about['protocol']['name']} (version {about['protocol'].get('version')})",
         f"methods    {', '.join(sorted({r['method'] for r in rows}))}; IPC {', '.join(map(str, ipcs)) or 'none'}",
         f"harness    {about.get('environment', {}).get('harness', 'unknown')}, {code}",
+        f"code       {_code(about['methods'])}",
         f"keys       {times(len(bundle.identities), 'key')} computed again: all fit their records",
     ]
+
+
+def _code(methods: dict[str, dict[str, Any]]) -> str:
+    """Say of each method whether its code is that of the same name here; nothing of the bundle is run for that."""
+    discovery.discover()
+    found: dict[str, list[str]] = {}
+    for name, about in methods.items():
+        if about.get("skipped"):
+            continue
+        try:
+            own = code_fingerprint(discovery.methods.get(name)) if name in discovery.methods else None
+        except UserError:  # it is here and cannot be imported
+            own = None
+        told = (
+            "not here" if own is None else "as here" if own == str(about.get("code")).partition("+")[0] else "another"
+        )
+        found.setdefault(told, []).append(name)
+    return "; ".join(f"{told}: {', '.join(names)}" for told, names in sorted(found.items())) or "of no method"
 
 
 def _sets(folder: Path, records: list[dict[str, Any]], store: str | Path) -> dict[str, bytes]:

@@ -29,6 +29,9 @@ def bundle(
     sets: Annotated[
         bool, typer.Option("--sets", help="Add the images and stored soft labels of every distilled set.")
     ] = False,
+    pictures: Annotated[
+        str, typer.Option(help="Bytes that contact sheets and figures may take; they are made smaller until they fit.")
+    ] = "1.2MB",
     check: Annotated[
         bool, typer.Option("--check", help="Check bundles in place of writing one, and say what they hold.")
     ] = False,
@@ -54,23 +57,23 @@ def bundle(
     if check:
         if to is not None or sets or not runs:
             raise UserError("--check takes bundles and neither --to nor --sets: `harness bundle --check FILE.zip...`.")
-        return _check(runs, _limit(limit), console)
+        return _check(runs, _bytes("--limit", limit), console)
     if to is None:
         raise UserError("say where the bundle goes: `harness bundle RUN --to FILE.zip`.")
     if runs and len(runs) > 1:
         raise UserError("a bundle is of one run; write one for each.")
-    path = write(runs[0] if runs else None, to=to, sets=sets, store=store)
+    path = write(runs[0] if runs else None, to=to, sets=sets, pictures=_bytes("--pictures", pictures) or 1, store=store)
     files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
     console.print(plain(f"wrote {path} ({byte_size(sum(one.stat().st_size for one in files))})"))
     console.print(plain(f"look at it with `harness report {path}`"))
     return 0
 
 
-def _limit(text: str | None) -> int | None:
+def _bytes(option: str, text: str | None) -> int | None:
     try:
         return None if text is None else parse_bytes(text)
     except ValueError as error:
-        raise UserError(f"--limit {error}.") from None
+        raise UserError(f"{option} {error}.") from None
 
 
 def _check(names: list[str], most: int | None, console: Console) -> int:

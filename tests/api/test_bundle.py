@@ -77,6 +77,13 @@ def test_a_bundle_is_small_and_says_what_it_holds(sent):
     assert f"{len(found.identities)} keys computed again" in text
 
 
+def test_pictures_are_made_smaller_until_they_fit(store, tmp_path):
+    few = harness.bundle("sent", to=tmp_path / "few.zip", pictures=14_000, store=store)
+    sheets = check_bundle(few).sheets.values()
+    assert len(sheets) == 2
+    assert sum(map(len, sheets)) <= 9_400
+
+
 def test_nothing_private_is_in_a_bundle(store, sent):
     """Neither in run.json nor in records: folders, host, user, the address of a store."""
     files = files_of(sent)
@@ -98,13 +105,16 @@ def test_texts_of_a_run_lose_paths_hosts_and_logins(store, tmp_path):
     (tmp_path / "s" / "store").symlink_to(store / "store")
     run = tmp_path / "s" / "runs" / "named"
     records = json.loads((run / "records.json").read_text())
-    error = "OSError on node-17: /home/jane doe/x.png of s3://secret/bucket and https://jane:pw@example.org/x, see C:\\Users\\jane\\a b"
+    where = "https://jane:pw@example.org/x, see C:\\Users\\jane\\a b"
+    error = f"OSError on node-17: /home/jane doe/x.png of s3://secret/bucket and {where}"
     for record in records:
         record["run"] = "named"
     records[0] |= {"notes": error, "host": "node-17"}
     (run / "records.json").write_text(json.dumps(records))
     about = json.loads((run / "run.json").read_text()) | {"name": "named", "error": error}
-    about["losses"] = [{"job": "train", "reason": "node-17 (/var/run/ray/x) is gone", "host": "node-17", "seconds": 1.0}]
+    about["losses"] = [
+        {"job": "train", "reason": "node-17 (/var/run/ray/x) is gone", "host": "node-17", "seconds": 1.0}
+    ]
     (run / "run.json").write_text(json.dumps(about))
     files = files_of(harness.bundle(run, to=tmp_path / "x.zip", store=tmp_path / "s"))
     texts = json.dumps([json_of(files, "run.json"), json_of(files, "records.json.gz")])
@@ -118,7 +128,9 @@ def test_stored_labels_are_checked_and_sent_with_the_sets(store, tmp_path):
     assert {"sets/random_real_ipc2_seed0/0/00001.png", "sets/random_real_ipc1_seed0/soft_labels.safetensors"} <= names
     kept = json_of(files_of(whole), "records.json.gz")
     assert all(record["label_key"] for record in kept)
-    swapped = changed(files_of(whole), "records.json.gz", lambda rows: first_done(rows, label_key=rows[0]["distilled_key"]))
+    swapped = changed(
+        files_of(whole), "records.json.gz", lambda rows: first_done(rows, label_key=rows[0]["distilled_key"])
+    )
     write(swapped, tmp_path / "swapped.zip")
     with pytest.raises(UserError, match="has no label job of that key"):
         check_bundle(tmp_path / "swapped.zip")
@@ -156,7 +168,9 @@ def test_a_link_in_a_bundle_is_not_followed(sent, store, tmp_path):
 def test_hostile_texts_are_shown_and_not_obeyed(sent, tmp_path):
     """Titles are no part of keys: whoever reads them must escape them, in every form of a table and on the page."""
     evil = "<script>alert(1)</script>\x1b[2J \\input{/etc/passwd} \u202e=1+1"
-    files = changed(files_of(sent), "records.json.gz", lambda rows: [r | {"method_title": evil, "device": evil} for r in rows])
+    files = changed(
+        files_of(sent), "records.json.gz", lambda rows: [r | {"method_title": evil, "device": evil} for r in rows]
+    )
     files = changed(files, "run.json", lambda run: run["environment"].update(cpu=evil))
     write(files, tmp_path / "evil.zip")
     for table in harness.report(tmp_path / "evil.zip").values():
@@ -196,7 +210,9 @@ def test_bundles_of_two_senders_are_told_apart(sent, store, tmp_path):
 
 def test_bundles_that_do_not_fit_are_not_averaged(sent, store, tmp_path):
     other = harness.bundle("labelled", to=tmp_path / "labelled.zip", store=store)
-    with pytest.raises(UserError, match=r"do not fit into one table(.|\n)*protocol\.name: idc in sent, rded in labelled"):
+    with pytest.raises(
+        UserError, match=r"do not fit into one table(.|\n)*protocol\.name: idc in sent, rded in labelled"
+    ):
         harness.report([sent, other])
 
 

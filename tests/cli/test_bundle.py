@@ -49,11 +49,19 @@ def test_the_help_says_what_is_left_out(cli):
     assert "look at run.json" in text
 
 
-@pytest.mark.parametrize("name", ["climbing", "link", "bomb_in_a_zip", "forged_key", "html_in_a_name", "escapes_in_a_name"])
+@pytest.mark.parametrize(
+    "name", ["climbing", "link", "bomb_in_a_zip", "forged_key", "html_in_a_name", "escapes_in_a_name"]
+)
 def test_a_hostile_bundle_is_one_message_and_exit_code_2(name, cli, work):
     told, make = HOSTILE[name]
     make(files_of(work / "theirs.zip"), work / "evil.zip")
-    for command in (("report",), ("report", "--html"), ("bundle", "--check"), ("report", "--to", "kept"), ("show", "run")):
+    for command in (
+        ("report",),
+        ("report", "--html"),
+        ("bundle", "--check"),
+        ("report", "--to", "kept"),
+        ("show", "run"),
+    ):
         code, out, err = cli(*command, "evil.zip")
         assert (code, out, err.count("error:")) == (2, "", 1), command
         assert told in err

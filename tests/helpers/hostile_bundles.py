@@ -34,7 +34,9 @@ def listed(files: Files, **changes: Any) -> bytes:
     return json.dumps({"format": 1, "name": "theirs", "files": sums} | changes).encode()
 
 
-def write(files: Files, target: Path, more: list[tuple[Any, bytes]] | None = None, manifest: bytes | None = None) -> None:
+def write(
+    files: Files, target: Path, more: list[tuple[Any, bytes]] | None = None, manifest: bytes | None = None
+) -> None:
     """Write files with a list that fits them, and further entries that it names not."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in {**files, "MANIFEST.json": manifest or listed(files)}.items():

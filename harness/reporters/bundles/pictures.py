@@ -18,8 +18,8 @@ from harness.core.paths import regular_files
 from harness.core.run_folder import RunFolder
 from harness.core.text import shorten, without_controls
 
-SHEETS_BYTES, FIGURES_BYTES = 800_000, 400_000
-"""For all contact sheets, and for all figures, of a bundle."""
+PICTURES_BYTES = 1_200_000
+"""For all pictures of a bundle, unless its writer says otherwise: two thirds for contact sheets, one for figures."""
 
 
 MOST_BYTES = 60_000
@@ -36,15 +36,21 @@ _SHEET = re.compile(r"(?P<set>.+_ipc\d+)_seed(?P<seed>\d+)")
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def packed_pictures(run: RunFolder) -> dict[str, bytes]:
-    """Return the contact sheets of a run, the first seed of each method and IPC, and its figures, made small."""
+def packed_pictures(run: RunFolder, total: int = PICTURES_BYTES) -> dict[str, bytes]:
+    """Return the contact sheets of a run, the first seed of each method and IPC, and its figures, made small.
+
+    Args:
+        run: whose pictures.
+        total: bytes that all may have together; a picture of less than 64 pixels is made no smaller for it.
+    """
     sheets: dict[str, tuple[int, Path]] = {}
     for path in regular_files(run.images, "*.png"):
         if match := _SHEET.fullmatch(path.stem):
             sheets[match["set"]] = min(sheets.get(match["set"], (10**9, path)), (int(match["seed"]), path))
     figures = regular_files(run.figures, "*.png")
     chosen = {f"images/{path.name}": path for _, path in sheets.values()}
-    packed = _packed(chosen, SHEETS_BYTES) | _packed({f"figures/{path.name}": path for path in figures}, FIGURES_BYTES)
+    packed = _packed(chosen, total * 2 // 3)
+    packed |= _packed({f"figures/{path.name}": path for path in figures}, total // 3)
     return dict(sorted(packed.items()))
 
 

@@ -38,8 +38,13 @@ _PACKED = (".gz", ".png")
 """Endings of files that a zip would not make smaller."""
 
 
-def bundle_files(run: RunFolder, store: Store) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+def bundle_files(run: RunFolder, store: Store, pictures: int) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
     """Return the files of a run's bundle but for tables, sets and MANIFEST.json, by name; and the records as they are sent.
+
+    Args:
+        run: with its records.
+        store: of its artefacts.
+        pictures: bytes for contact sheets and figures.
 
     Raises:
         UserError: the run has no records or not those of its jobs, the store lacks what their keys are hashed from, or an option
@@ -65,7 +70,7 @@ def bundle_files(run: RunFolder, store: Store) -> tuple[dict[str, bytes], list[d
         RECORDS: _gzip(sent),
         IDENTITIES: _gzip(identities),
     }
-    return files | packed_pictures(run), sent
+    return files | packed_pictures(run, pictures), sent
 
 
 def tables_of(tables: Mapping[str, Table]) -> dict[str, bytes]:
