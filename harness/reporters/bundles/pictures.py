@@ -26,6 +26,10 @@ MOST_BYTES = 60_000
 """For one picture."""
 
 
+LEAST = 24
+"""Pixels of a side."""
+
+
 MOST_PIXELS = 40_000_000
 """Of a picture that is decoded."""
 
@@ -41,7 +45,7 @@ def packed_pictures(run: RunFolder, total: int = PICTURES_BYTES) -> dict[str, by
 
     Args:
         run: whose pictures.
-        total: bytes that all may have together; a picture of less than 64 pixels is made no smaller for it.
+        total: bytes that all may have together; a picture with a side below LEAST pixels is made no smaller for it.
     """
     sheets: dict[str, tuple[int, Path]] = {}
     for path in regular_files(run.images, "*.png"):
@@ -82,7 +86,7 @@ def safe_png(content: bytes, most_bytes: int | None = None) -> bytes:
         return _png(pixels, title)
     while True:
         found = _png(_few_colours(pixels), title)
-        if len(found) <= most_bytes or min(pixels.size) < 64:
+        if len(found) <= most_bytes or min(pixels.size) < LEAST:
             return found
         scale = min(0.9, 0.95 * (most_bytes / len(found)) ** 0.5)
         size = max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale))
