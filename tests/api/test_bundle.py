@@ -19,9 +19,10 @@ from tests.helpers.hostile_bundles import HOSTILE, changed, files_of, first_done
 
 @pytest.fixture(scope="module")
 def store(tiny_suite, shared_store):
-    """Two runs: a nested method, one that fails and the full data; and one whose sets have stored soft labels."""
+    """Two runs: a nested method, one that is skipped and the full data; and one whose sets have stored soft labels."""
     given = {"suite": tiny_suite, "executor": "local", "store": shared_store, "reference": False}
-    harness.run(**given, methods=["random_real", "full"], ipc=[1, 2], distill_seeds=[0, 1], name="sent")
+    harness.run(**given, methods=["random_real", "full", "sre2l"], ipc=[1, 2], distill_seeds=[0, 1], name="sent",
+                settings={"sre2l.teacher": "convnet3"})  # fmt: skip
     harness.run(**given, methods=["random_real"], ipc=[1, 2], protocol="rded", name="labelled",
                 settings={"protocol.labels": "stored"})  # fmt: skip
     return shared_store
@@ -70,10 +71,10 @@ def test_equal_runs_give_equal_bytes_and_a_folder_holds_the_same_files(store, se
 def test_a_bundle_is_small_and_says_what_it_holds(sent):
     found = check_bundle(sent)
     assert sent.stat().st_size < 200_000
-    assert (found.name, len(found.records), found.num_bytes) == ("sent", 5, sent.stat().st_size)
+    assert (found.name, len(found.records), found.num_bytes) == ("sent", 9, sent.stat().st_size)
     assert set(found.sheets) == {"random_real_ipc1_seed0.png", "random_real_ipc2_seed0.png"}
     text = "\n".join(contents(found))
-    assert "5 records (5 done)" in text
+    assert "9 records (5 done, 4 skipped)" in text
     assert f"{len(found.identities)} keys computed again" in text
 
 
@@ -204,7 +205,7 @@ def test_bundles_of_two_senders_are_told_apart(sent, store, tmp_path):
     titles = set(table.frame["method_title"])
     assert {"Random real", "Random real [anna.zip]", "Random real [ben.zip]"} <= titles
     assert "anna.zip, ben.zip" in table.notes[-1]
-    n = table.frame.query("ipc == 1").set_index("method_title")["convnet3_num_runs"]
+    n = table.frame.query("ipc == 1 and status == 'done'").set_index("method_title")["convnet3_num_runs"]
     assert set(n) == {2}
 
 
