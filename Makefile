@@ -5,14 +5,14 @@ RUN := --store results
 # Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once. Long files first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test drills test-fast check mutants bench speed notebooks format clean help
+.PHONY: demo test drills test-fast check check-bundles mutants bench speed notebooks format clean help
 
 help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
 	@echo "make test       all tests but the drills"
 	@echo "make drills     the longest tests: real Ray clusters that lose nodes, workers, drivers and heads; minutes"
 	@echo "make test-fast  the tests without the end-to-end runs"
-	@echo "make check      ruff (lint and format), mypy, and the layers"
+	@echo "make check      ruff (lint and format), mypy, the layers, and the bundles of results/community"
 	@echo "make mutants    make deliberate mistakes, one at a time, and print those that no test notices"
 	@echo "make bench      speed ratios, with pytest-benchmark"
 	@echo "make speed      images/s and share of the device's peak at DiT-XL/2's size, for a GPU"
@@ -35,11 +35,16 @@ drills: .venv/.ready
 test-fast: .venv/.ready
 	$(PYTEST) -m "not slow"
 
-check: .venv/.ready
+check: .venv/.ready check-bundles
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# None is there until somebody sends one; docs/leaderboard.md.
+BUNDLES := $(wildcard results/community/*.zip)
+check-bundles: .venv/.ready
+	$(if $(BUNDLES),$(BIN)/harness bundle --check $(BUNDLES) --limit 2MB,@echo "no bundle in results/community")
 
 mutants: .venv/.ready
 	$(BIN)/python -m tests.mutants

@@ -27,6 +27,7 @@ from harness.core.plugin.task import State, Task
 from harness.core.plugin.text_generators import TextToImageGenerator
 
 if TYPE_CHECKING:
+    from harness.api.bundle import bundle
     from harness.api.evaluate import evaluate
     from harness.api.export import export
     from harness.api.inspect import inspect
@@ -69,6 +70,7 @@ __all__ = [
     "TextToImageGenerator",
     "UserError",
     "build_student",
+    "bundle",
     "draw_augmentation",
     "draw_for_each",
     "evaluate",
@@ -99,6 +101,7 @@ _LAZY = {
     "Run": "harness.reporters.runs",
     "SoftLabels": "harness.training.soft_labels",
     "build_student": "harness.students.build",
+    "bundle": "harness.api.bundle",
     "draw_augmentation": "harness.training.siamese",
     "draw_for_each": "harness.training.siamese",
     "evaluate": "harness.api.evaluate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from harness.core.io import writing
 from harness.core.remote_runs import fetch_run
 from harness.core.run_folder import RunFolder
 from harness.reporters import build_reports, page, reporters
+from harness.reporters.bundles.unpacked import CLAIM, bundle_of, marked, refuse_writing
 from harness.reporters.compatibility import check_agreement
 from harness.reporters.runs import Run, as_frame, find_run, store_of
 
@@ -49,15 +51,23 @@ def report(
         raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} holds nothing for such a table.")
     if published and layout != "published":
         tables |= build_reports(records, ["published"])
-    return tables
+    note = _sources(folders)
+    return {name: replace(table, notes=(*table.notes, *note)) for name, table in tables.items()} if note else tables
+
+
+def _sources(folders: list[Path]) -> list[str]:
+    """Return a note on the bundles among the runs of a table; none where there is none."""
+    names = [sent.name for folder in folders if (sent := bundle_of(folder))]
+    return [f"Source: {', '.join(names)}: {CLAIM}."] if names else []
 
 
 def save_tables(folder: Path, tables: dict[str, Table]) -> None:
     """Write tables into the folder of a run.
 
     Raises:
-        UserError: its folder of tables is a link, or cannot be written.
+        UserError: its folder of tables is a link, or cannot be written, or it is a bundle.
     """
+    refuse_writing(folder)
     run = RunFolder(folder)
     with writing(run.tables):
         for name, table in tables.items():
@@ -73,7 +83,10 @@ def _agreeing(run: Run | Path | str | Sequence[Run | Path | str] | None, store: 
 
 
 def _merged(folders: list[Path]) -> pd.DataFrame:
-    return as_frame([record for folder in folders for record in RunFolder(folder).records])
+    """Return the records of all; of several runs those of a bundle under the name of their bundle."""
+    if len(folders) == 1:
+        return as_frame(RunFolder(folders[0]).records)
+    return as_frame([record for folder in folders for record in marked(RunFolder(folder).records, folder)])
 
 
 def write_page(run: Run | Path | str | None = None, store: str | Path = "results", *, published: bool = False) -> Path:
@@ -88,6 +101,7 @@ def write_page(run: Run | Path | str | None = None, store: str | Path = "results
         UserError: no such run, it was killed before its records were written, or no number was published for the suite.
     """
     folder = find_run(run, store)
+    refuse_writing(folder)
     place = store_of(folder, store)
     if folder.parent == place.runs:
         fetch_run(place, folder.name)  # its images and figures too
@@ -129,6 +143,7 @@ def figures(
     first, folder = folders[0], Path(to) if to is not None else RunFolder(folders[0]).figures
     records = _merged(folders)
     if to is None:
+        refuse_writing(first)
         folder = RunFolder(first).ready(folder)
     with writing(folder):
         done = write_figures(records, store_of(first, store), folder, kinds=tuple(kinds), bars=bars, metric=metric)

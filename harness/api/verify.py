@@ -23,6 +23,7 @@ from harness.core.store import Store
 from harness.core.text import known
 from harness.execution.records import recorded_fields
 from harness.jobs.job import KINDS
+from harness.reporters.bundles.unpacked import bundle_of
 from harness.reporters.runs import Run, find_run, store_of
 
 Artefact = tuple[str, str]
@@ -124,6 +125,10 @@ def verify(
         checked = _check(place, wanted, wanted, report)
     else:
         folder = find_run(run, store)
+        if sent := bundle_of(folder):
+            raise UserError(
+                f"{sent} is a bundle, checked with `harness bundle --check {sent}`: what it stands on is not here."
+            )
         place = store_of(folder, store)
         records, problems = _read_records(RunFolder(folder))
         checked = _check_with_inputs(place, records, report)

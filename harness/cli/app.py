@@ -10,16 +10,17 @@ import typer
 from rich.console import Console
 
 from harness.api import groups
-from harness.api import report as api_report
 from harness.api import run as api_run
 from harness.cli import options, output, provenance
 from harness.cli import show as show_module
+from harness.cli.bundle import bundle
 from harness.cli.data import data_app
 from harness.cli.doctor import doctor
 from harness.cli.logs import logs
 from harness.cli.new import write_method
-from harness.cli.output import plain, print_paths, print_summary, print_tables, stdout
+from harness.cli.output import plain, print_summary, stdout
 from harness.cli.published import published as published_numbers
+from harness.cli.report import report
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.status import status
@@ -28,12 +29,9 @@ from harness.cli.timeline import trace
 from harness.cli.tune import tune
 from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
-from harness.core.plugin import discovery
-from harness.core.remote_runs import upload_reports
 from harness.planning.groups import members
 from harness.planning.request import make_request
 from harness.reporters import runs as ended_runs
-from harness.reporters.tables.render import check_format, render
 
 if TYPE_CHECKING:
     from harness.planning.request import RunRequest
@@ -189,74 +187,6 @@ def _run_group(request: RunRequest, suites: tuple[str, ...], dry_run: bool) -> i
 
 
 @app.command()
-def report(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Names or folders of runs, several for one table; default: the newest.", metavar="[RUN]..."
-        ),
-    ] = None,
-    html: Annotated[
-        bool, typer.Option("--html", help="Write the run's page, index.html, again: tables, figures, images, errors.")
-    ] = False,
-    store: options.Store = "results",
-    plugin: options.Plugins = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(help="One kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
-    ] = None,
-    form: Annotated[
-        str | None, typer.Option("--format", help="Print as latex, md, csv or html, and nothing else.")
-    ] = None,
-    published: Annotated[
-        bool,
-        typer.Option("--published", help="Published numbers beside the measured ones, with difference and source."),
-    ] = False,
-    figures: Annotated[
-        bool, typer.Option("--figures", help="Draw figures too (PNG, PDF): accuracy against costs, training curves.")
-    ] = False,
-    bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
-    metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
-) -> int:
-    """Show the leaderboard, the paper-style table and the distillation times of a run again, or of several together.
-
-    Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
-    --layout comparisons`.
-    """
-    if form is not None:
-        check_format(form)
-        if html or figures:
-            raise UserError("--html and --figures write files, --format prints tables; give one.")
-    if not figures and (bars, metric) != ("ci95", "best"):
-        raise UserError(
-            "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
-        )
-    for path in plugin or ():  # it may add tables
-        discovery.load_plugin(path)
-    folders = [ended_runs.find_run(run, store) for run in runs] if runs else [ended_runs.find_run(None, store)]
-    tables = api_report.report(folders, store, layout=layout, published=published)
-    if form is not None:
-        sys.stdout.write(render(tables, form))
-        return 0
-    print_tables(tables)  # first: they can be read where nothing can be written
-    if len(folders) == 1:  # tables of several runs belong to none of them
-        api_report.save_tables(folders[0], tables)
-    drawn = {f: api_report.figures(f, store, bars=bars, metric=metric) for f in folders} if figures else {}
-    if html:
-        for folder in folders:
-            api_report.write_page(folder, store, published=published)
-    if html or figures:
-        for folder in folders:
-            output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
-    for folder, names_of in drawn.items():
-        output.print_not_used(folder, store=store)
-        output.print_drawn(folder, names_of)
-    if len(folders) == 1:
-        print_paths(folders[0])
-    return 0
-
-
-@app.command()
 def inspect(
     run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
     store: options.Store = "results",
@@ -350,9 +280,11 @@ def new(
 
 
 for command in (
+    report,
     evaluate,
     tune,
     export,
+    bundle,
     status,
     logs,
     trace,

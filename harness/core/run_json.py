@@ -75,20 +75,29 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read: {error}") from None
 
 
-def parse_json(text: str, where: str) -> Any:
+def parse_json(text: str, where: str, *, strict: bool = False) -> Any:
     """Return what JSON of anybody says; its texts without control characters.
+
+    Args:
+        text: the JSON.
+        where: what a message calls it.
+        strict: refuse NaN and Infinity, which else are null.
 
     Raises:
         UserError: it is none, or too large.
     """
     try:
         _check_extent(text)
-        value = json.loads(text, parse_constant=lambda _: None)
+        value = json.loads(text, parse_constant=_refuse if strict else lambda _: None)
         return without_controls_within(value) if is_suspect(text) else value
     except ValueError as error:
         raise UserError(f"{where}: cannot be read: {error}") from None
     except RecursionError:
         raise UserError(f"{where}: cannot be read: too many lists and objects lie within each other.") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 def _check_extent(text: str) -> None:

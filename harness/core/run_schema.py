@@ -248,11 +248,11 @@ def check_about(value: Any, where: str) -> None:
         UserError: names the first field that is wrong.
     """
     if depth_of(value) > MOST_LEVELS:
-        raise UserError(f"{where}: more than {MOST_LEVELS} lists and objects lie within each other.{_CURE}")
+        raise UserError(f"{where}: more than {MOST_LEVELS} lists and objects lie within each other.{CURE}")
     _check(_ABOUT, value, where)
     names, ids = value.get("class_names"), value.get("classes", [])
     if len(set(ids)) < len(ids) or (names and len(names) != len(ids)):
-        raise UserError(f"{where}: classes: ids repeat, or there are more or fewer names than ids.{_CURE}")
+        raise UserError(f"{where}: classes: ids repeat, or there are more or fewer names than ids.{CURE}")
 
 
 def check_records(value: Any, where: str) -> None:
@@ -262,11 +262,11 @@ def check_records(value: Any, where: str) -> None:
         UserError: names the first record and field that are wrong.
     """
     if isinstance(value, list) and len(value) > MOST_RECORDS:
-        raise UserError(f"{where}: {len(value):,} records; at most {MOST_RECORDS:,} are read.{_CURE}")
+        raise UserError(f"{where}: {len(value):,} records; at most {MOST_RECORDS:,} are read.{CURE}")
     _check(_RECORDS, value, where)
 
 
-_CURE = " The folder was not written by `harness run`, or was changed since; ask for it again."
+CURE = " The folder was not written by `harness run`, or was changed since; ask for it again."
 
 
 def _check(schema: TypeAdapter[Any], value: Any, where: str) -> None:
@@ -275,7 +275,7 @@ def _check(schema: TypeAdapter[Any], value: Any, where: str) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = shorten(".".join(map(str, first["loc"])) or "the whole file", 100)
-        raise UserError(f"{where}: {place}: {shorten(first['msg'], 200)}{_found(first['input'])}.{_CURE}") from None
+        raise UserError(f"{where}: {place}: {shorten(first['msg'], 200)}{_found(first['input'])}.{CURE}") from None
 
 
 def _found(value: Any) -> str:

@@ -7,7 +7,7 @@ A new field with a default changes no key. Whoever changes a default raises the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,29 +23,43 @@ def key_of(identity: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
 
 
+def data_key(fingerprint: str, classes: Iterable[tuple[str, str]], channels: int) -> str:
+    """Return what stands for the real images in keys.
+
+    Args:
+        fingerprint: of the images.
+        classes: id and name of each, in label order.
+        channels: of the images as methods and students get them; 3, as all once had, leaves keys as they were.
+    """
+    named = [fingerprint, *([id_, name] for id_, name in classes)]
+    if channels != 3:
+        named.append([f"channels {channels}"])
+    return hashlib.sha256(canonical_json(named).encode()).hexdigest()
+
+
 def changed(model: BaseModel, left_out: Container[str] = ()) -> dict[str, Any]:
     """Return the fields of a config that differ from their defaults, as plain JSON."""
     found = {}
     for name, info in type(model).model_fields.items():
-        value = _hashed(getattr(model, name))
+        value = hashed(getattr(model, name))
         if name not in left_out and (info.is_required() or not _equal(value, _default(info))):
             found[name] = value
     return found
 
 
-def _hashed(value: Any) -> Any:
+def hashed(value: Any) -> Any:
     """Return a value as plain JSON; of a config inside another, its class and what differs from its defaults."""
     if isinstance(value, BaseModel):
         return [type(value).__name__, changed(value)]
     if isinstance(value, dict):
-        return {str(k): _hashed(v) for k, v in value.items()}
+        return {str(k): hashed(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_hashed(v) for v in value]
+        return [hashed(v) for v in value]
     return plain(value)
 
 
 def _default(info: FieldInfo) -> Any:
-    return _hashed(info.get_default(call_default_factory=True, validated_data={}))
+    return hashed(info.get_default(call_default_factory=True, validated_data={}))
 
 
 def _equal(value: Any, default: Any) -> bool:

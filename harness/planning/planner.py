@@ -6,7 +6,6 @@ weights). Out: jobs by key with their dependencies, and one row per record that 
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -15,10 +14,9 @@ from harness.core import seeds
 from harness.core.config.protocol import NO_AUGMENTATION, Protocol
 from harness.core.config.suite import Resources
 from harness.core.errors import UserError
-from harness.core.io import canonical_json
 from harness.core.plugin.method import TEACHER_NEEDS
 from harness.jobs.job import STAGE_VERSIONS, Job, class_groups
-from harness.planning.keys import at_ipc, changed, hashed_protocol, key_of
+from harness.planning.keys import at_ipc, changed, data_key, hashed_protocol, key_of
 from harness.planning.plan import Inputs, MethodPlan, Plan, PlanInput, Redraw, Row
 
 
@@ -30,10 +28,8 @@ class Planner:
         self.suite = given.suite
         self.jobs: dict[str, Job] = {}
         self.rows: list[Row] = []
-        named = [given.data_fingerprint, *([c.id, c.name] for c in given.classes)]
-        if given.suite.channels != 3:
-            named.append([f"channels {given.suite.channels}"])
-        self._data = hashlib.sha256(canonical_json(named).encode()).hexdigest()
+        classes = [(c.id, c.name) for c in given.classes]
+        self._data = data_key(given.data_fingerprint, classes, given.suite.channels)
         self._variants = {"": given.protocol, **given.variants}
         self._at_ipc: dict[tuple[str, int | None], tuple[Protocol, dict[str, Any], dict[str, Any]]] = {}
         self._priors: dict[str, str] = {}

@@ -21,7 +21,7 @@ from harness.core.text import shorten
 
 _FREE = frozenset(
     ("title", "budget", "students", "resources", "protocol", "protocol_overrides", "method_overrides", "full_accuracy",
-     "source")
+     "source", "classes")
 )  # fmt: skip
 """Fields of a suite in which runs may differ: what was asked for, and what is compared in another form below."""
 

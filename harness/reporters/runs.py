@@ -9,12 +9,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.bundle_files import is_bundle
 from harness.core.errors import UserError, did_you_mean
 from harness.core.remote import cached_uri
 from harness.core.remote_runs import fetch_run, fetch_runs
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.core.text import shorten, times
+from harness.reporters.bundles.unpacked import opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +77,8 @@ class Run:
 def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Path:
     """Return the folder of a run: a `Run`, a folder, a name under the store, or None for the newest.
 
+    Of a bundle (`harness bundle`) it is a temporary folder, once all of it is checked.
+
     Raises:
         UserError: there is no such run.
     """
@@ -88,6 +92,8 @@ def find_run(run: Run | Path | str | None, store: str | Path = "results") -> Pat
                 f"no finished run in {_runs_text(place)}. `harness run --suite digits` makes one; --store DIR looks elsewhere."
             )
         return fetch_run(place, finished[0].name)
+    if is_bundle(run):
+        return opened(Path(run))
     if RunFolder(run).exists:
         return Path(run)
     name = str(run)

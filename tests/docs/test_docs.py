@@ -118,6 +118,17 @@ def examples(tmp_path_factory):
     return folder
 
 
+def with_bundles(words, store, folder):
+    """A command with its bundles in a folder; those that it reads are there."""
+    writes = words[0] == "bundle" and "--check" not in words
+    named = [
+        str(folder / word) if word.endswith(".zip") or words[i - 1] == "--to" else word for i, word in enumerate(words)
+    ]
+    for word in () if writes else [word for word in named if word.endswith(".zip")]:
+        harness.bundle("first", to=word, store=store)
+    return named
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not wants_absent_data(c)])
 def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
     """`run`, `evaluate` and `tune` are planned, not run; the other commands run for real, in a folder of their own."""
@@ -134,12 +145,14 @@ def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
         words[1] = str(request.getfixturevalue("a_store") / "exported")
     if words[0] in ("run", "evaluate", "tune") and "--dry-run" not in words:
         words.append("--dry-run")
+    if words[0] in ("bundle", "report") and any(word.endswith(".zip") for word in words):
+        words = with_bundles(words, request.getfixturevalue("a_store"), tmp_path)
     if words[:2] in (["show", "job"], ["show", "log"]):
         rows = harness.load_results("first", store=request.getfixturevalue("a_store")).set_index("method")
         words[2] = rows.loc["random_real", "train_key"][: len(words[2])]
     if words[0] == "export":
         words[words.index("--to") + 1] = str(tmp_path / "out")
-    of_a_run = words[0] in ("report", "export", "inspect", "verify", "status", "logs", "trace")
+    of_a_run = words[0] in ("report", "export", "bundle", "inspect", "verify", "status", "logs", "trace")
     if of_a_run or words[:2] in (["show", "run"], ["show", "job"], ["show", "log"]):
         words += ["--store", str(request.getfixturevalue("a_store"))]
     code, out, err = cli(*words)

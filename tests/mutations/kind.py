@@ -13,7 +13,7 @@ class Mutation(NamedTuple):
         file: path below the project's folder.
         old: text that stands exactly once in the file.
         new: what it becomes.
-        tests: test files, or single tests (FILE::NAME), separated by spaces.
+        tests: test files, or single tests (FILE::NAME or FILE::NAME[CASE]), separated by spaces.
     """
 
     name: str

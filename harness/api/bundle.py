@@ -1,0 +1,122 @@
+"""Runs to send: `harness bundle`, and `harness.bundle` in Python. What reads them is `harness.report`."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from harness.api.export import export
+from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.plugin.fingerprint import code_fingerprint
+from harness.core.run_folder import RunFolder
+from harness.core.text import byte_size, times
+from harness.reporters import build_reports
+from harness.reporters.bundles.pictures import PICTURES_BYTES
+from harness.reporters.bundles.read import Bundle, read_bundle
+from harness.reporters.bundles.unpacked import bundle_of
+from harness.reporters.bundles.write import bundle_files, tables_of, write_bundle
+from harness.reporters.runs import Run, as_frame, find_run, store_of
+
+
+def bundle(
+    run: Run | Path | str | None = None,
+    *,
+    to: str | Path,
+    sets: bool = False,
+    pictures: int = PICTURES_BYTES,
+    store: str | Path = "results",
+) -> Path:
+    """Write a run as one file to send, and return it: records, configs, environment, tables, figures, contact sheets.
+
+    Equal runs give equal bytes. Left out are paths above a file's own name, host names, addresses of stores, the event log, the
+    tracebacks of failed jobs, and contact sheets of further seeds.
+
+    Args:
+        run: what `harness.run` returned, a run's name or folder; None: the newest run of the store.
+        to: a name that ends with .zip, or a folder that gets the same files; nothing that exists is overwritten.
+        sets: add the images, and stored soft labels, of every distilled set.
+        pictures: bytes that contact sheets and figures may have together; they are made smaller until they fit.
+        store: where runs are looked for by name, and artefacts where the run lies in no store.
+
+    Raises:
+        UserError: there is no such run, it is a bundle already, the store no longer holds what it is made of, or `to` exists.
+
+    Example:
+        >>> import harness
+        >>> harness.bundle("first", to="first.zip")  # doctest: +SKIP
+    """
+    folder = find_run(run, store)
+    if sent := bundle_of(folder):
+        raise UserError(f"{sent} is a bundle already; send it as it is.")
+    opened = RunFolder(folder)
+    files, records = bundle_files(opened, store_of(folder, store), pictures)
+    files |= tables_of(build_reports(as_frame(records)))
+    if sets:
+        files |= _sets(folder, records, store)
+    name = re.sub(r"[^A-Za-z0-9_.+-]", "-", folder.name)[:100].lstrip(".+-") or "run"
+    write_bundle(name, files, Path(to))
+    return Path(to)
+
+
+def check_bundle(path: str | Path) -> Bundle:
+    """Return what a bundle holds after every check that can be made of it without the sender's store.
+
+    Raises:
+        UserError: it is no bundle, too large, damaged or forged; one message says which file and what was expected.
+    """
+    return read_bundle(path)
+
+
+def contents(bundle: Bundle) -> list[str]:
+    """Return a few lines on what a bundle holds."""
+    about, rows = bundle.about, bundle.records
+    ended = ", ".join(f"{number} {status}" for status, number in Counter(r["status"] for r in rows).items())
+    git = about.get("environment", {}).get("git", {})
+    changed = " with uncommitted changes" if git.get("dirty") else ""
+    code = f"commit {git['commit']}{changed}" if git.get("commit") else "commit not known"
+    ipcs = sorted({r["ipc"] for r in rows if r["ipc"] is not None})
+    return [
+        f"run        {bundle.name}, {byte_size(bundle.num_bytes)}: {times(len(rows), 'record')} ({ended})",
+        f"suite      {about['suite']['name']} (version {about['suite'].get('version')}), data {about['data_fingerprint'][:12]}",
+        f"protocol   {about['protocol']['name']} (version {about['protocol'].get('version')})",
+        f"methods    {', '.join(sorted({r['method'] for r in rows}))}; IPC {', '.join(map(str, ipcs)) or 'none'}",
+        f"harness    {about.get('environment', {}).get('harness', 'unknown')}, {code}",
+        f"code       {_code(about['methods'])}",
+        f"keys       {times(len(bundle.identities), 'key')} computed again: all fit their records",
+    ]
+
+
+def _code(methods: dict[str, dict[str, Any]]) -> str:
+    """Say of each method whether its code is that of the same name here; nothing of the bundle is run for that."""
+    discovery.discover()
+    found: dict[str, list[str]] = {}
+    for name, about in methods.items():
+        if about.get("skipped"):
+            continue
+        try:
+            own = code_fingerprint(discovery.methods.get(name)) if name in discovery.methods else None
+        except UserError:  # it is here and cannot be imported
+            own = None
+        told = (
+            "not here" if own is None else "as here" if own == str(about.get("code")).partition("+")[0] else "another"
+        )
+        found.setdefault(told, []).append(name)
+    return "; ".join(f"{told}: {', '.join(names)}" for told, names in sorted(found.items())) or "of no method"
+
+
+def _sets(folder: Path, records: list[dict[str, Any]], store: str | Path) -> dict[str, bytes]:
+    """Return images and stored labels of the distilled sets, as `harness export` writes them."""
+    found = {}
+    done = {(r["method"], r["ipc"], r["distillation_seed"]) for r in records if r["status"] == "done" and r["ipc"]}
+    with tempfile.TemporaryDirectory() as temporary:
+        for method, ipc, seed in sorted(done):
+            name = f"{method}_ipc{ipc}_seed{seed}"
+            out = export(folder, method=method, ipc=ipc, to=Path(temporary) / name, distill_seed=seed, store=store)
+            for path in sorted(out.rglob("*")):
+                if path.is_file():
+                    found[f"sets/{path.relative_to(temporary).as_posix()}"] = path.read_bytes()
+    return found

@@ -1,0 +1,120 @@
+"""`harness report`: the tables, figures and page of runs that have ended, and of bundles that somebody sent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from harness.api import report as api_report
+from harness.cli import options, output
+from harness.cli.output import plain, print_paths, print_tables
+from harness.core.bundle_files import is_bundle
+from harness.core.errors import UserError
+from harness.core.plugin import discovery
+from harness.core.remote_runs import upload_reports
+from harness.reporters import runs as ended_runs
+from harness.reporters.bundles.unpacked import bundle_of, bundles_in, refuse_writing, unpack
+from harness.reporters.tables.render import check_format, render
+
+if TYPE_CHECKING:
+    from harness.reporters import Table
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names or folders of runs, or bundles, several for one table; default: the newest.", metavar="[RUN]..."
+        ),
+    ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write the run's page, index.html, again: tables, figures, images, errors.")
+    ] = False,
+    store: options.Store = "results",
+    plugin: options.Plugins = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="One kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="Print as latex, md, csv or html, and nothing else.")
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Published numbers beside the measured ones, with difference and source."),
+    ] = False,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Draw figures too (PNG, PDF): accuracy against costs, training curves.")
+    ] = False,
+    bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
+    metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Make a run of one bundle in this new folder, which is kept.")
+    ] = None,
+) -> int:
+    """Show the leaderboard, the paper-style table and the distillation times of a run again, or of several together.
+
+    A bundle (`harness bundle`) of anybody is read as data: all of it is checked first, and nothing is written. Of a folder of
+    bundles each is shown.
+
+    Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
+    --layout comparisons`, `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
+    """
+    if form is not None:
+        check_format(form)
+        if html or figures:
+            raise UserError("--html and --figures write files, --format prints tables; give one.")
+    if not figures and (bars, metric) != ("ci95", "best"):
+        raise UserError(
+            "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
+        )
+    for path in plugin or ():  # it may add tables
+        discovery.load_plugin(path)
+    if to is not None:
+        runs = [_kept(runs, to)]
+    several = bundles_in(runs[0]) if runs and len(runs) == 1 else []
+    together: list[list[str | None]] = [[str(path)] for path in several] or [[*runs] if runs else [None]]
+    found = [[ended_runs.find_run(run, store) for run in group] for group in together]
+    if html or figures:
+        for folder in (folder for group in found for folder in group):
+            refuse_writing(folder)
+    shown = [(group, api_report.report(group, store, layout=layout, published=published)) for group in found]
+    if form is not None:
+        sys.stdout.write("\n".join(render(tables, form) for _, tables in shown))
+        return 0
+    for folders, tables in shown:
+        _show(folders, tables, several=bool(several))
+    drawn = {f: api_report.figures(f, store, bars=bars, metric=metric) for f in found[0]} if figures else {}
+    if html:
+        for folder in found[0]:
+            api_report.write_page(folder, store, published=published)
+    if html or figures:
+        for folder in found[0]:
+            output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
+    for folder, names_of in drawn.items():
+        output.print_not_used(folder, store=store)
+        output.print_drawn(folder, names_of)
+    if len(found[0]) == 1 and bundle_of(found[0][0]) is None:
+        print_paths(found[0][0])
+    return 0
+
+
+def _show(folders: list[Path], tables: dict[str, Table], *, several: bool) -> None:
+    """Print tables, and keep those of a run of our own in its folder: tables of several runs belong to none of them."""
+    sent = bundle_of(folders[0])
+    if several and sent:
+        Console(soft_wrap=True, highlight=False).print(plain(f"bundle {sent}"), style="bold")
+    print_tables(tables)  # first: they can be read where nothing can be written
+    if len(folders) == 1 and sent is None:
+        api_report.save_tables(folders[0], tables)
+
+
+def _kept(runs: list[str] | None, to: Path) -> str:
+    """Make a run of the one bundle that is named, and return its folder."""
+    if not runs or len(runs) > 1 or not is_bundle(runs[0]):
+        raise UserError(f"--to {to}: it makes a run of one bundle; name it, `harness report FILE.zip --to FOLDER`.")
+    return str(unpack(Path(runs[0]), to))
