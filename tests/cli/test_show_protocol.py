@@ -1,9 +1,12 @@
 """`harness list protocols`, `harness show protocol`, and `--protocol` with a file."""
 
+import io
 import re
 
 import pytest
+from rich.console import Console
 
+from harness.cli.show_protocol import print_protocol
 from harness.core.config.protocol import Protocol
 from harness.training.protocol_files import shipped_names
 from harness.training.protocols import shipped
@@ -17,9 +20,11 @@ def rows(out):
     return {line.split()[0]: re.split(r"\s{2,}", line.strip())[1:] for line in lines if line[:1].strip()}
 
 
-@pytest.fixture(autouse=True)
-def _wide(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "1000")
+def shown(name, suite=None):
+    """Return what `harness show protocol` prints on a terminal so wide that nothing is wrapped."""
+    text = io.StringIO()
+    print_protocol(str(name), Console(file=text, width=2000), suite=suite, plugins=[])
+    return text.getvalue()
 
 
 def test_a_list_says_what_each_protocol_is(cli):
@@ -29,9 +34,8 @@ def test_a_list_says_what_each_protocol_is(cli):
         assert re.search(rf"^{name} +{re.escape(shipped(name).title)}", out, flags=re.M)
 
 
-def test_show_prints_every_field_beside_the_default_and_the_source(cli):
-    code, out, _ = cli("show", "protocol", "dsa")
-    assert code == 0
+def test_show_prints_every_field_beside_the_default_and_the_source():
+    out = shown("dsa")
     assert "VICO-UoE/DatasetCondensation@53f63a6" in out
     found = rows(out)
     assert list(found) == [name for name in Protocol.model_fields if name not in ("name", "version")]
@@ -44,8 +48,8 @@ def test_show_prints_every_field_beside_the_default_and_the_source(cli):
     assert found["restart_optimizer"][:2] == ["true", "false"]
 
 
-def test_show_prints_what_a_suite_makes_of_it(cli):
-    found = rows(cli("show", "protocol", "dsa", "--suite", "digits")[1])
+def test_show_prints_what_a_suite_makes_of_it():
+    found = rows(shown("dsa", suite="digits"))
     assert found["lr"][:3] == ["0.01", "0.02", "0.01"]
     assert found["dsa"][:3] == [
         "[color, crop, cutout, flip, scale, rotate]",
