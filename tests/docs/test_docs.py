@@ -96,7 +96,7 @@ def code_of(page, language, holding):
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    """A folder with the files that the pages tell a reader to write: two plugins, a protocol, and a suite with its photographs."""
+    """A folder with the files that pages tell a reader to write: plugins, a protocol, and a suite with its photographs."""
     import numpy as np
     from PIL import Image
 

@@ -78,7 +78,8 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     caption = (
         f"{scope.caption} Top-1 accuracy in percent on the real test split, mean ± sample standard deviation over n "
         f"students trained from {times(distillation, 'distillation seed')} and {times(training, 'training seed')}; "
-        f"a single run shows no spread. {_FINAL if best_is_last(rows) else _BEST} Sorted by IPC (images per class), then by the mean best over students. "
+        f"a single run shows no spread. {_FINAL if best_is_last(rows) else _BEST} Sorted by IPC (images per class), then "
+        "by the mean best over students. "
         f"{RANK}{lacking} {coverage(distillation, training)} {tests_text(contests)}"
     )
     return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows), group="IPC")
