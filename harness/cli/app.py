@@ -23,6 +23,7 @@ from harness.cli.published import published as published_numbers
 from harness.cli.report import report
 from harness.cli.sets import evaluate, export
 from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.show_protocol import print_protocol
 from harness.cli.status import status
 from harness.cli.stopping import Stopping
 from harness.cli.timeline import trace
@@ -238,19 +239,24 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(help="method, suite, run, job or log")],
+    kind: Annotated[str, typer.Argument(help="method, suite, protocol, run, job or log")],
     name: Annotated[str, typer.Argument(help="its name; of a job and its log the first digits of the key")],
     plugin: options.Plugins = None,
     store: options.Store = "results",
+    suite: Annotated[str | None, typer.Option(help="Of a protocol: its fields as this suite changes them.")] = None,
 ) -> int:
-    """Explain a method or a suite; list a run's records with their jobs; trace a job to its inputs; print a job's log.
+    """Explain a method, a suite or a protocol; list a run's records; trace a job to its inputs; print a job's log.
 
-    Examples: `harness show method minimax`, `harness show run first`, `harness show job 4f1d0c`, `harness show log 4f1d0c`.
+    Examples: `harness show method minimax`, `harness show protocol dsa --suite digits`, `harness show run first`,
+    `harness show job 4f1d0c`, `harness show log 4f1d0c`.
     """
+    if suite is not None and kind != "protocol":
+        raise UserError(f"--suite is for `harness show protocol`; leave it out of `harness show {kind}`.")
     plugins = [str(p) for p in plugin or ()]
     known = {
         "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
         "suite": lambda: show_module.print_suite(name, Console()),
+        "protocol": lambda: print_protocol(name, Console(), suite=suite, plugins=plugins),
         "run": lambda: provenance.print_run(name, store, stdout()),
         "job": lambda: provenance.print_job(name, store, stdout(), plugins=plugins),
         "log": lambda: provenance.print_log(name, store, stdout()),

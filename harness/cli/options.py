@@ -37,7 +37,9 @@ Plugins = Annotated[
 Students = Annotated[str | None, typer.Option("--students", help="Students, with commas; `timm:NAME` works.")]
 
 
-ProtocolName = Annotated[str | None, typer.Option("--protocol", help="Training protocol; default: the suite's.")]
+ProtocolName = Annotated[
+    str | None, typer.Option("--protocol", help="Training protocol: a name, or a YAML file; default: the suite's.")
+]
 
 
 Seeds = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.list_suites import COLUMNS, budget_text, suite_rows
+from harness.cli.show_protocol import protocol_rows
 from harness.core.config.base import checked
+from harness.core.config.protocol import Protocol
 from harness.core.config.search import declared
 from harness.core.config.suite import Suite
 from harness.core.environment import device_name
@@ -31,8 +33,9 @@ from harness.planning.real_images import describe_images
 from harness.planning.remarks import remarks
 from harness.planning.rerun import rerun_reasons
 from harness.planning.resolve import Resolved
+from harness.planning.resolve_suite import suite_protocol, with_protocol_names
 from harness.students.spec import catalogue
-from harness.training.protocols import protocols, resolve_protocol
+from harness.training.protocols import find_protocol
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -66,9 +69,7 @@ def _students(places: Places) -> Rows:
 
 def _protocols(places: Places) -> Rows:
 
-    return ("protocol", "what"), [
-        (name, (inspect.getdoc(protocols.get(name)) or "").split("\n")[0]) for name in protocols
-    ]
+    return ("protocol", "what"), protocol_rows()
 
 
 def _runs(places: Places) -> Rows:
@@ -153,7 +154,8 @@ def _print_fields(model: type[BaseModel], console: Console, prefix: str, values:
 def print_suite(name: str, console: Console) -> None:
     """Print a suite: data, budget, and each field that it changes in a protocol or a method, beside the default."""
     discovery.discover()
-    suite = load_suite(name).suite
+    file = load_suite(name)
+    suite, files = with_protocol_names(file.suite, file.folder)
     console.print(Text(f"{suite.name} (version {suite.version}): {suite.title}", style="bold"))
     lines = {
         "source": ", ".join(f"{k} {v}" for k, v in suite.source.items()),
@@ -172,7 +174,7 @@ def print_suite(name: str, console: Console) -> None:
         lines[f"{kind} job"] = f"{resources.cpus} CPUs, {resources.gpus:g} GPUs, {resources.memory_gb:g} GB"
     for label, text in lines.items():
         console.print(Text(f"{label:<28}{text}"))
-    for label, changes in _changes(suite):
+    for label, changes in _changes(suite, files):
         if not changes:
             continue
         console.print()
@@ -185,11 +187,11 @@ def print_suite(name: str, console: Console) -> None:
         console.print(table)
 
 
-def _changes(suite: Suite) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+def _changes(suite: Suite, files: Mapping[str, Protocol]) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     """Yield a protocol or method with (field, value, default) of what the suite changes in it."""
     for name, changes in suite.protocol_overrides.items():
-        before: BaseModel = protocols.get(name)
-        yield f"protocol {name}", _differences(before, resolve_protocol(name, changes), changes)
+        before: BaseModel = files.get(name) or find_protocol(name)
+        yield f"protocol {name}", _differences(before, suite_protocol(suite, name, files=files), changes)
     for name, changes in suite.method_overrides.items():
         if name in discovery.methods:
             model = discovery.methods.get(name).Config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -82,6 +83,11 @@ class _Data:
 def _data(context: JobContext) -> _Data:
     source, class_ids = json.dumps(context.source, sort_keys=True), tuple(c.id for c in context.classes)
     return _Data(source, context.data_root, context.data_fingerprint, class_ids, context.channels)
+
+
+def images_of(context: JobContext) -> Hashable:
+    """Return what names the real images of a context; equal for contexts that have the same ones."""
+    return _data(context)
 
 
 def open_split(context: JobContext, name: str) -> Split:

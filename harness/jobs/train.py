@@ -22,6 +22,7 @@ from harness.jobs.curves import write_curves
 from harness.jobs.job import Job
 from harness.jobs.redraw import RedrawnImages
 from harness.jobs.task_resources import JobTaskResources, load_teacher, make_task
+from harness.jobs.whitening import real_whitening
 from harness.training.soft_labels import StoredLabels
 from harness.training.trainer import train_student
 
@@ -45,6 +46,7 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
             place, num = store.path("synthesize", key), ipc * draws
             images, labels = load_distilled(place, context.classes, side, ipc=num, channels=context.channels)
         soft_labels = _soft_labels(job, context, protocol, images, ipc and ipc * draws)
+        whitening = real_whitening(context, side, report) if protocol.whitening == "zca" else None
         fresh = _fresh_images(job, context, report, clock) if "redraw" in job.spec else None
     _, scored = train_student(
         student=job.spec["student"],
@@ -60,6 +62,7 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
         draws=draws,
         fresh=fresh,
         soft_labels=soft_labels,
+        whitening=whitening,
         report=report,
     )
     result = asdict(scored)

@@ -38,7 +38,8 @@ def measure_student(resolved: Resolved, job: Job) -> float:
     device = torch.device(resolved.context.device)
     held = (job.resources.gpus or 1) if device.type == "cuda" else job.resources.cpus
     classes, side = len(resolved.context.classes), job.spec["side"]
-    protocol = Protocol.model_validate(job.spec["protocol"])
+    # Whitening is one product of matrices a batch, small beside a student; it needs the real images.
+    protocol = Protocol.model_validate(job.spec["protocol"]).model_copy(update={"whitening": "none"})
     student = job.spec["student"] if job.kind == "train" else job.spec["teacher"]["student"]
     threads = torch.get_num_threads()
     job_threads.set_threads(job.resources.cpus)

@@ -23,7 +23,7 @@ class RunRequest(ConfigModel):
     ipc: tuple[int, ...] | None = Field(None, description="images per class, instead of the suite's")
     bytes: tuple[int, ...] | None = Field(None, description="bytes a set may take (8000, '8kB'), instead of IPCs")
     students: tuple[str, ...] | None = Field(None, description="student names, instead of the suite's")
-    protocol: str | None = Field(None, description="training protocol, instead of the suite's")
+    protocol: str | None = Field(None, description="training protocol, or its YAML file, instead of the suite's")
     seeds: tuple[int, ...] | None = Field(None, description="training seeds, instead of the suite's")
     distill_seeds: tuple[int, ...] | None = Field(None, description="distillation seeds, instead of the suite's")
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by target and field")
@@ -86,7 +86,7 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
     for name in ("methods", "students", *_LISTS):
         if name in given and not len(given[name]):
             raise UserError(f"{name}: the list is empty; name at least one, or leave it out for the suite's.")
-    for name in ("store", "data_root", "weights_root", "suite"):
+    for name in ("store", "data_root", "weights_root", "suite", "protocol"):
         if name in given:
             given[name] = str(given[name])
     request: RunRequest = checked(RunRequest, given, "request")

@@ -10,6 +10,7 @@ from harness.planning.plan import MethodPlan
 from harness.planning.request import RunRequest
 from harness.planning.resolve_methods import Methods
 from harness.planning.resolve_suite import SuitePart, suite_protocol
+from harness.training.protocol_rules import check_whitening
 from harness.training.protocols import variants
 
 
@@ -26,9 +27,13 @@ def resolve_protocols(request: RunRequest, suite: SuitePart, methods: Methods) -
     """Return all protocols, and see that there is a teacher where one gives labels.
 
     Raises:
-        UserError: the teacher's protocol is unknown or has soft labels, or the suite names no teacher.
+        UserError: the teacher's protocol is unknown, has soft labels or whitens, the suite names no teacher, or its images
+            are too large to be whitened.
     """
     own = suite.protocol
+    if own.whitening != "none":
+        of = suite.suite
+        check_whitening(of.channels * of.side**2, f"suite {of.name}, protocol {own.name!r}")
     return Protocols(own, _teacher_protocol(suite, methods.plans), variants(own) if request.scores else {})
 
 
@@ -42,10 +47,14 @@ def _teacher_protocol(part: SuitePart, methods: tuple[MethodPlan, ...]) -> Proto
             )
         return part.protocol  # nobody learns under it
     name = suite.teacher.protocol
-    own = suite_protocol(suite, name)
+    own = suite_protocol(suite, name, files=part.protocol_files)
     if own.labels != "hard":
         raise UserError(
             f"suite {suite.name}: teacher.protocol {name!r} has soft labels; a teacher learns from hard ones."
+        )
+    if own.whitening != "none":
+        raise UserError(
+            f"suite {suite.name}: teacher.protocol {name!r} has whitening: {own.whitening}; a teacher sees images as they are."
         )
     return own
 

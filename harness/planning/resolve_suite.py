@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness.core import hub
@@ -24,7 +25,8 @@ from harness.planning.budget import with_budget, with_ipc
 from harness.planning.method_selection import method_config
 from harness.planning.request import RunRequest
 from harness.students.spec import parse
-from harness.training.protocols import resolve_protocol
+from harness.training.protocol_files import is_path
+from harness.training.protocols import find_protocol, resolve_protocol
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class SuitePart:
         classes: in label order.
         students: each name once.
         protocol: that the students are trained under.
+        protocol_files: by name, the protocols that the request or the suite names by their files; the suite has the names.
         plugins: (file name, source text) of the request's.
     """
 
@@ -45,6 +48,7 @@ class SuitePart:
     classes: tuple[ClassInfo, ...]
     students: tuple[str, ...]
     protocol: Protocol
+    protocol_files: Mapping[str, Protocol]
     plugins: tuple[tuple[str, str], ...]
 
 
@@ -67,33 +71,71 @@ def resolve_suite(request: RunRequest) -> SuitePart:
     )
     _check_targets(request, suite)
     students = _students(request, suite)
-    check_suite(suite)
-    protocol = suite_protocol(suite, request.protocol or suite.protocol, request.settings.get("protocol", {}))
+    suite, files = with_protocol_names(suite, file.folder)
+    wanted = request.protocol or suite.protocol
+    if is_path(wanted):
+        wanted = _add(files, Path(wanted))
+    check_suite(suite, files)
+    protocol = suite_protocol(suite, wanted, request.settings.get("protocol", {}), files)
     hub.check_root(request.weights_root)
     classes = read_class_list(file.class_list)
-    return SuitePart(file, with_ipc(suite, len(classes)), classes, students, protocol, plugins)
+    return SuitePart(file, with_ipc(suite, len(classes)), classes, students, protocol, files, plugins)
 
 
-def check_suite(suite: Suite) -> None:
+def with_protocol_names(suite: Suite, folder: Path) -> tuple[Suite, dict[str, Protocol]]:
+    """Return the suite with names where it has files of protocols, and these protocols by name: no key holds a path.
+
+    Args:
+        suite: as its file says.
+        folder: of that file; relative paths start from it.
+
+    Raises:
+        UserError: a file has a mistake, or two of the same name differ.
+    """
+    files: dict[str, Protocol] = {}
+
+    def name_of(protocol: str) -> str:
+        return _add(files, folder / protocol) if is_path(protocol) else protocol
+
+    changes: dict[str, Any] = {"protocol": name_of(suite.protocol)}
+    if suite.teacher:
+        changes["teacher"] = suite.teacher.model_copy(update={"protocol": name_of(suite.teacher.protocol)})
+    return suite.model_copy(update=changes), files
+
+
+def _add(files: dict[str, Protocol], path: Path) -> str:
+    """Read a protocol's file and return its name."""
+    found = find_protocol(str(path))
+    if files.setdefault(found.name, found) != found:
+        raise UserError(f"protocol file {path}: another file of this run is called {found.name!r}, too. Rename one.")
+    return found.name
+
+
+def check_suite(suite: Suite, files: Mapping[str, Protocol] = MappingProxyType({})) -> None:
     """Check what a suite overrides in protocols and methods, whether this request uses it or not.
 
     Raises:
         UserError: an unknown protocol, method or field, or a value that is not allowed.
     """
     for name in {suite.protocol, *suite.protocol_overrides}:
-        suite_protocol(suite, name)
+        suite_protocol(suite, name, files=files)
     for name in suite.method_overrides:
         if name in discovery.methods:
             method_config(name, suite, {})
 
 
-def suite_protocol(suite: Suite, name: str, settings: Mapping[str, Any] | None = None) -> Protocol:
-    """Return a protocol as the suite and then the settings change it.
+def suite_protocol(
+    suite: Suite,
+    name: str,
+    settings: Mapping[str, Any] | None = None,
+    files: Mapping[str, Protocol] = MappingProxyType({}),
+) -> Protocol:
+    """Return a protocol as the suite and then the settings change it; one of `files`, or one that all know.
 
     Raises:
         UserError: an unknown protocol or field, or a value that is not allowed.
     """
-    protocol = resolve_protocol(name, suite.protocol_overrides.get(name, {}), dict(settings or {}))
+    protocol = resolve_protocol(files.get(name, name), suite.protocol_overrides.get(name, {}), dict(settings or {}))
     _check_channels(protocol, suite)
     return protocol
 

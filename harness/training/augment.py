@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from harness.core.config.protocol import Protocol
+from harness.training.whitening import Whitening
 
 GREY = (0.299, 0.587, 0.114)
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)
@@ -120,14 +121,21 @@ class Augmenter:
     Args:
         protocol: what is done, and the normalisation.
         device: where the images are.
+        whitening: in place of the normalisation, where the protocol says so.
+
+    Raises:
+        ValueError: the protocol whitens and there is no whitening, or the other way round.
     """
 
-    def __init__(self, protocol: Protocol, device: torch.device) -> None:
+    def __init__(self, protocol: Protocol, device: torch.device, whitening: Whitening | None = None) -> None:
+        if (protocol.whitening == "none") != (whitening is None):
+            raise ValueError(f"protocol {protocol.name!r} has whitening {protocol.whitening}, and got {whitening}")
         self.protocol = protocol
         self.device = device
         self._crops = protocol.crop_scale is not None or protocol.flip
-        self._mean = torch.tensor(protocol.mean, device=device)
-        self._std = torch.tensor(protocol.std, device=device)
+        self._whiten = whitening or (lambda images: images)
+        self._mean = torch.tensor(protocol.mean, device=device) * (whitening is None)
+        self._std = torch.tensor(protocol.std, device=device) ** (whitening is None)
         self._grey = torch.tensor(GREY if protocol.channels == 3 else (1.0,), device=device)
         lighting = torch.tensor(_EIGENVECTORS) * torch.tensor(_EIGENVALUES)
         self._lighting = lighting.to(device)
@@ -135,7 +143,7 @@ class Augmenter:
     def normalise(self, images_B3SS: Tensor) -> Tensor:
         """Return uint8 images as normalised float32, nothing else: what test images get."""
         scale, shift = 1 / (255 * self._std), -self._mean / self._std
-        return torch.addcmul(shift.view(-1, 1, 1), images_B3SS.float(), scale.view(-1, 1, 1))
+        return self._whiten(torch.addcmul(shift.view(-1, 1, 1), images_B3SS.float(), scale.view(-1, 1, 1)))
 
     def __call__(self, images_B3SS: Tensor, draws: Draws) -> Tensor:
         """Augment and normalise uint8 images [B, K, S, S]; `draws` are theirs, on the same device."""
@@ -149,7 +157,7 @@ class Augmenter:
         if len(self._mean) == 3:
             offset = offset + draws.lighting @ self._lighting.T
         matrix, offset = matrix / (255 * self._std).view(-1, 1), (offset - self._mean) / self._std
-        return torch.baddbmm(offset[:, :, None], matrix, flat).view_as(x)
+        return self._whiten(torch.baddbmm(offset[:, :, None], matrix, flat).view_as(x))
 
 
 def shuffle_patches(images_B3SS: Tensor, patches: Tensor) -> Tensor:

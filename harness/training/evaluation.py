@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from harness.core.config.protocol import Protocol
 from harness.data.rows import ImageRows
 from harness.training.augment import Augmenter
+from harness.training.whitening import Whitening
 
 
 def evaluate(
@@ -20,9 +21,15 @@ def evaluate(
     return accuracies(rank(model, images_M3SS, protocol, num_classes), labels_M, num_classes)
 
 
-def rank(model: nn.Module, images_M3SS: Tensor | ImageRows, protocol: Protocol, num_classes: int) -> Tensor:
+def rank(
+    model: nn.Module,
+    images_M3SS: Tensor | ImageRows,
+    protocol: Protocol,
+    num_classes: int,
+    whitening: Whitening | None = None,
+) -> Tensor:
     """Return the five most likely classes of each image (all below five classes), likeliest first: int64 [M, <= 5]."""
-    return predict(model, images_M3SS, protocol).topk(min(5, num_classes)).indices
+    return predict(model, images_M3SS, protocol, whitening=whitening).topk(min(5, num_classes)).indices
 
 
 def accuracies(ranked: Tensor, labels_M: Tensor, num_classes: int) -> tuple[float, float | None]:
@@ -33,14 +40,19 @@ def accuracies(ranked: Tensor, labels_M: Tensor, num_classes: int) -> tuple[floa
 
 
 def predict(
-    model: nn.Module, images_M3SS: Tensor | ImageRows, protocol: Protocol, dtype: torch.dtype = torch.float32
+    model: nn.Module,
+    images_M3SS: Tensor | ImageRows,
+    protocol: Protocol,
+    dtype: torch.dtype = torch.float32,
+    whitening: Whitening | None = None,
 ) -> Tensor:
     """Return the logits [M, C] of uint8 images in eval mode; images and model are on the same device.
 
     Args:
         dtype: of the result; a batch at a time becomes it, so that a million images take no room for another type.
+        whitening: as for `Augmenter`.
     """
-    augment = Augmenter(protocol, images_M3SS.device)
+    augment = Augmenter(protocol, images_M3SS.device, whitening)
     pixels = _EVAL_PIXELS.get(images_M3SS.device.type, _EVAL_PIXELS["cpu"])
     batch, done, logits = max(1, pixels // images_M3SS.shape[-1] ** 2), 0, None
     model.eval()

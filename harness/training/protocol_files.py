@@ -96,7 +96,10 @@ def read_protocol(path: Path) -> ProtocolFile:
         raise UserError("\n".join(lines)) from None
     protocol = Protocol.model_validate(text.model_dump(exclude={"title", "source"}))
     for field, problem in misfits(protocol):
-        raise UserError(f"protocol file {_place(layers, (field,))}: {problem}")
+        place = (
+            _place(layers[:1], (field,)) if field in layers[0].values else path
+        )  # an included one is right by itself
+        raise UserError(f"protocol file {place}: {problem}")
     return ProtocolFile(protocol, text.title, text.source, path)
 
 

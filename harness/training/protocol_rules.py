@@ -5,6 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.core.config.protocol import Protocol
+from harness.core.errors import UserError
+
+MOST_VALUES = 12_288
+"""Values of an image that is whitened: 64 pixels in colour. The matrix has their square, 0.6 GB in float32."""
+
+
+def check_whitening(num_values: int, where: str) -> None:
+    """Refuse images that are too large to be whitened.
+
+    Raises:
+        UserError: names their values, and what to do.
+    """
+    if num_values > MOST_VALUES:
+        raise UserError(
+            f"{where}: whitening: zca takes images of at most {MOST_VALUES:,} values (64 x 64 pixels in colour), these have "
+            f"{num_values:,}. Take another protocol, --set protocol.whitening=none, or a suite of smaller images."
+        )
 
 
 def misfits(protocol: Protocol) -> Iterator[tuple[str, str]]:

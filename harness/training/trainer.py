@@ -29,8 +29,10 @@ from harness.training.batches import make_batches
 from harness.training.confusion import ClassMetrics, PredictionLog
 from harness.training.cutmix import Mix, paste
 from harness.training.evaluation import accuracies, autocast, rank
+from harness.training.optimizer import make_optimizer
 from harness.training.recipe import Recipe, make_recipe
 from harness.training.soft_labels import SoftLabels, StoredLabels
+from harness.training.whitening import Whitening
 
 
 class Fresh(ProtocolType):
@@ -94,6 +96,7 @@ def train_student(
     draws: int = 1,
     fresh: Fresh | None = None,
     soft_labels: SoftLabels | StoredLabels | None = None,
+    whitening: Whitening | None = None,
     report: ProgressCallback = no_progress,
 ) -> tuple[nn.Module, TrainResult]:
     """Train a student from scratch and score it at the protocol's evaluations.
@@ -120,6 +123,7 @@ def train_student(
             with soft labels of which only some are kept.
         soft_labels: the teacher, on `device`, where the protocol's labels are soft; a label an image where they are
             stored; else not used.
+        whitening: fitted on the real training images, on `device`, where the protocol whitens; else None.
         report: called after every epoch.
 
     Returns:
@@ -144,13 +148,15 @@ def train_student(
     recipe = make_recipe(protocol, len(train_images) / num_classes if ipc is None else ipc, num_classes, student)
     with _own_randomness(seeds.derive(seed, "train", "init"), device):
         model = build_student(student, num_classes, train_images.shape[-1], protocol.channels).to(device)
-        run = TrainingRun(model, protocol, recipe, train_images, train_labels, seed, device, draws, fresh, soft_labels)
+        run = TrainingRun(
+            model, protocol, recipe, train_images, train_labels, seed, device, draws, fresh, soft_labels, whitening
+        )
         test = (as_rows(test_images, device), test_labels.to(device))
         curve, called = [], PredictionLog(test_labels, num_classes)
         for epoch in range(1, recipe.epochs + 1):
             loss = run.train_epoch(epoch)
             if epoch in run.eval_epochs:
-                ranked = rank(model, test[0], protocol, num_classes)
+                ranked = rank(model, test[0], protocol, num_classes, whitening)
                 top1, top5 = accuracies(ranked, test[1], num_classes)
                 called.keep(top1, ranked[:, 0])
                 curve.append(
@@ -175,10 +181,11 @@ class TrainingRun:
         draws: int = 1,
         fresh: Fresh | None = None,
         soft_labels: SoftLabels | StoredLabels | None = None,
+        whitening: Whitening | None = None,
     ) -> None:
         self.model, self.protocol, self.recipe, self.device = model, protocol, recipe, device
         self.images, self.labels = as_rows(images, device), labels.to(device)
-        self.augment = Augmenter(protocol, device)
+        self.augment = Augmenter(protocol, device, whitening)
         self.batches = make_batches(protocol, recipe, labels, self.images.shape[-1], seed, draws)
         if fresh is not None and self.batches.num_labels is not None:
             raise ValueError("labels_kept below 1: the labels of images that are drawn anew cannot be kept")
@@ -244,27 +251,6 @@ class TrainingRun:
                 f"{len(images_B3SS)} image of {len(self.images)} (batch size {self.recipe.batch_size}). Change "
                 "batch_size, or take a student without batch norm or with fewer stages."
             ) from error
-
-
-def make_optimizer(model: nn.Module, protocol: Protocol, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the protocol's optimiser over all parameters.
-
-    Where weight decay is for matrices only, it is on the parameters called "weight" that have two dimensions or more.
-    Source: golden/protocol.json, "optimizer"; golden/rded.json, "groups".
-    """
-    if protocol.decay_matrices_only:
-        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-        for name, parameter in model.named_parameters():
-            groups["weight" in name and parameter.ndim > 1].append(parameter)
-        parameters = [
-            {"params": groups[True], "weight_decay": recipe.weight_decay},
-            {"params": groups[False], "weight_decay": 0.0},
-        ]
-    else:
-        parameters = [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
-    if protocol.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=recipe.lr, betas=(0.9, 0.999))
-    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=protocol.momentum)
 
 
 def _loss(logits: Tensor, labels_B: Tensor, mix: Mix | None) -> Tensor:

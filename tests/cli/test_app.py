@@ -137,7 +137,7 @@ def test_unknown_things_to_show_or_list_suggest_the_closest(cli):
     for arguments, told in (
         (["show", "method", "minmax"], "Did you mean 'minimax'"),
         (["list", "method"], "Did you mean 'methods'"),
-        (["show", "metod", "x"], "Known: method, suite, run, job, log"),
+        (["show", "metod", "x"], "Known: method, suite, protocol, run, job, log"),
         (["report", "nothing"], "no run 'nothing'"),
     ):
         code, _, err = cli(*arguments)

@@ -20,7 +20,7 @@ from tests.methods import test_conformance as test_method
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "pets.yaml", "photos"}
+WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "my.yaml", "pets.yaml", "photos"}
 """Files and folders that the pages tell a reader to make."""
 QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
 
@@ -96,7 +96,7 @@ def code_of(page, language, holding):
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory):
-    """A folder with the files that the pages tell a reader to write: two plugins, and a suite with its photographs."""
+    """A folder with the files that pages tell a reader to write: plugins, a protocol, and a suite with its photographs."""
     import numpy as np
     from PIL import Image
 
@@ -105,6 +105,7 @@ def examples(tmp_path_factory):
         (folder / f"{name}.py").write_text(code_of("add_a_method.md", "python", f'@register_method("{name}")'))
     (folder / "loud.py").write_text(code_of("architecture.md", "python", "@register_executor"))
     (folder / "pets.yaml").write_text(code_of("add_a_suite.md", "yaml", "name: pets"))
+    (folder / "my.yaml").write_text(code_of("protocols.md", "yaml", "# my.yaml"))
     (folder / "pets.txt").write_text(code_of("add_a_suite.md", "text", "dog"))
     rng = np.random.default_rng(0)
     for split, num in {"train": 10, "val": 4}.items():
@@ -400,6 +401,8 @@ def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
         "from harness.data.dataset_cards import load_known\n"
         "from pathlib import Path\n"
         "print(len(list(Path(harness.__file__).parent.glob('reporters/page/parts/*'))), 'parts of the page')\n"
+        "from harness.training import protocols, resolve_protocol\n"
+        "print(protocols.names(), resolve_protocol('dsa').batch_size)\n"
         "print(suite_names(), load_suite('digits').class_list.is_file(), len(published))\n"
         "print(len(load_known('imagewoof2').class_ids), 'classes of a known data set')"
     )
@@ -411,6 +414,7 @@ def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
         cwd=tmp_path,
     ).stdout
     assert "'digits'" in out
+    assert "'dc', 'dsa', 'idc', 'ltdd', 'plain', 'rded', 'sre2l'] 256" in out
     assert f"True {len(list((ROOT / 'results' / 'published').glob('*.csv')))}" in out
     assert "8 parts of the page" in out
     assert "10 classes of a known data set" in out

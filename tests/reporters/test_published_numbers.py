@@ -4,7 +4,9 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.reporters.published_numbers import load_published
+from harness.reporters.tables.prepare import METRICS
 from harness.students import parse
+from harness.training import protocols
 
 HEAD = "suite,protocol,ipc,student,method,metric,mean,std,source\n"
 ROW = 'imagewoof,idc,10,convnet6,dit,top1_best,34.2,1.1,"A paper, Table 1"\n'
@@ -40,6 +42,23 @@ def test_long_tail_rows_of_the_results_page_stand_where_their_paper_shows_them()
         ("cifar10_lt_if100", 28.0, 0.6),
         ("cifar10_lt_if200", 22.7, None),
     }
+
+
+def test_rows_of_the_classic_long_tail_and_decoupled_papers_have_protocols_of_this_harness():
+    """By the name of the protocol that their authors evaluate with, and of the student and metric that a record has."""
+    rows = [row for row in load_published() if not row.is_context]
+    methods = {
+        name: {row.method for row in rows if row.protocol == name and row.metric in METRICS}
+        for name in ("dc", "dsa", "ltdd", "sre2l")
+    }
+    assert set(methods) <= set(protocols.names())
+    assert methods["dc"] == {"dc"}
+    assert methods["dsa"] == {"dsa", "dm"}
+    assert {"random_real", "k_center", "dc", "minimax", "rded"} <= methods["ltdd"]
+    assert {"random_real", "sre2l", "cda", "d4m"} <= methods["sre2l"]
+    assert {row.student for row in rows if row.protocol in ("dc", "dsa", "ltdd")} == {"convnet3"}
+    assert {row.metric for row in rows if row.protocol in ("dc", "dsa")} == {"top1_last"}, "final accuracy"
+    assert not [row for row in rows if (row.protocol, row.suite) == ("plain", "imagenet1k")], "another recipe"
 
 
 def test_several_published_values_of_one_cell_are_all_kept():

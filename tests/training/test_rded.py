@@ -14,10 +14,11 @@ from harness.data.split import short_side
 from harness.students.build import build_student
 from harness.training.augment import draw, shuffle_patches
 from harness.training.cutmix import cutmix_box
+from harness.training.optimizer import make_optimizer
 from harness.training.protocols import resolve_protocol
 from harness.training.recipe import make_recipe
 from harness.training.soft_labels import SoftLabels, soft_label_loss
-from harness.training.trainer import make_optimizer, train_student
+from harness.training.trainer import train_student
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "rded.json").read_text())
 RDED = resolve_protocol("rded")

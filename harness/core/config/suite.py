@@ -126,7 +126,7 @@ class Suite(ConfigModel):
     )
     student_image_size: PositiveInt | None = Field(None, description="side that students see, pixels; null: image_size")
     budget: Budget
-    protocol: str = Field("idc", description="protocol used unless the command names another")
+    protocol: str = Field("idc", description="protocol, or its YAML file, used unless the command names another")
     protocol_overrides: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="per protocol, the fields that this suite changes"
     )

@@ -28,7 +28,7 @@ from harness.reporters.figures.style import (
     looks,
     marker_sizes,
 )
-from harness.reporters.tables.prepare import Scope, prepare, scopes
+from harness.reporters.tables.prepare import Scope, best_is_last, prepare, scopes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,11 @@ def accuracy_figures(
         points = accuracy_points(rows, column, bars)
         if points["reference_row"].all():
             continue
-        notes = [bars_note(points, bars), *([_BEST_NOTE] if metric == "best" else []), *missing_note(rows)]
+        notes = [
+            bars_note(points, bars),
+            *([_BEST_NOTE] if metric == "best" and not best_is_last(rows) else []),
+            *missing_note(rows),
+        ]
         for name, against in AGAINST.items():
             if points.loc[~points["reference_row"], against.column].notna().any():
                 stem = f"accuracy_{name}" + (f"_{number}" if number > 1 else "")

@@ -17,7 +17,17 @@ import pandas as pd
 
 from harness.core.text import DASH, known, mean_std, shorten, times
 from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
-from harness.reporters.tables.prepare import METRICS, Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.reporters.tables.prepare import (
+    METRICS,
+    Scope,
+    best_is_last,
+    num_seeds,
+    outcome,
+    prepare,
+    scopes,
+    spread,
+    students,
+)
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -68,11 +78,16 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
     caption = (
         f"{scope.caption} Top-1 accuracy in percent on the real test split, mean ± sample standard deviation over n "
         f"students trained from {times(distillation, 'distillation seed')} and {times(training, 'training seed')}; "
-        "a single run shows no spread. best: highest of the evaluations during training, chosen on the test split, as "
-        "papers report; last: the final model. Sorted by IPC (images per class), then by the mean best over students. "
+        f"a single run shows no spread. {_FINAL if best_is_last(rows) else _BEST} Sorted by IPC (images per class), then "
+        "by the mean best over students. "
         f"{RANK}{lacking} {coverage(distillation, training)} {tests_text(contests)}"
     )
     return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows), group="IPC")
+
+
+_BEST = "best: highest of the evaluations during training, chosen on the test split, as papers report; last: the final model."
+
+_FINAL = "best and last are equal: no evaluation was better than that of the final model."
 
 
 def leaderboard_contests(rows: pd.DataFrame, lines: list[dict[str, Any]]) -> dict[Any, Contest]:

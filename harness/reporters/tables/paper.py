@@ -15,6 +15,7 @@ from harness.reporters.tables.compare import Contest, compare, coverage, seed_sc
 from harness.reporters.tables.prepare import (
     RowIndex,
     Scope,
+    best_is_last,
     num_seeds,
     outcome,
     prepare,
@@ -37,6 +38,9 @@ MEANING = {
     "top1_best": "the best of the evaluations during training, chosen on the test split, as papers report it",
     "top1_last": "the accuracy of the final model",
 }
+
+
+_FINAL = "the accuracy of the final model, better than which no evaluation was"
 
 
 @register_reporter("paper")
@@ -105,8 +109,9 @@ def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[A
 
 def _caption(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
     distillation, training = num_seeds(rows)
+    meaning = _FINAL if best_is_last(rows) else MEANING[metric]
     return (
-        f"{scope.caption} Top-1 accuracy in percent on the real test split ({metric}: {MEANING[metric]}), mean ± "
+        f"{scope.caption} Top-1 accuracy in percent on the real test split ({metric}: {meaning}), mean ± "
         f"sample standard deviation over {times(distillation, 'distillation seed')} and "
         f"{times(training, 'training seed')}; a single run shows no spread. {coverage(distillation, training)} "
         "Bold: the highest mean of the row and what the test cannot tell from it; underlined: the next such group; "

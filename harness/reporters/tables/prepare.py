@@ -268,6 +268,12 @@ def _config_suffix(configs: pd.Series) -> pd.Series:
     return configs.map(lambda text: suffixes.get(text, ""))
 
 
+def best_is_last(rows: pd.DataFrame) -> bool:
+    """Return whether no evaluation of a student was better than its last, as where a protocol scores it once, at the end."""
+    scored = rows.dropna(subset=["top1_best", "top1_last"])
+    return bool(len(scored)) and bool((scored["top1_best"] == scored["top1_last"]).all())
+
+
 def _without_repeats(frame: pd.DataFrame) -> pd.DataFrame:
     identity = ["suite", "suite_version", "source", "protocol", "protocol_version", "variant", "label", "ipc", "student",
                 "distillation_seed", "training_seed"]  # fmt: skip

@@ -6,6 +6,7 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.reporters.tables.leaderboard import leaderboard
+from harness.reporters.tables.paper import paper
 
 
 def test_rows_are_sorted_and_every_method_has_one_per_ipc(run):
@@ -51,6 +52,15 @@ def test_failures_and_skips_keep_their_reason_short_in_display_and_whole_in_the_
     assert (half["convnet6 best"], half["n"]) == ("30.5 ± 0.7", "2")
     broken = table.display.set_index("Method").loc["BROKEN"].iloc[0]
     assert (broken["convnet6 best"], broken["n"]) == ("—", "0")
+
+
+def test_the_caption_speaks_of_a_best_evaluation_only_where_one_was_better_than_the_last(record, frame):
+    """Under dc and dsa a student is scored once, after the last epoch: nothing was chosen on the test split."""
+    for last, said in ((10.0, "best and last are equal"), (9.0, "best: highest of the evaluations during training")):
+        (table,) = leaderboard(frame(record(top1_best=10.0, top1_last=last)))
+        assert said in table.caption
+    (table,) = paper(frame(record(top1_best=10.0, top1_last=10.0)))
+    assert "top1_best: the accuracy of the final model" in table.caption
 
 
 @pytest.mark.parametrize("column", ["suite", "suite_version", "source", "protocol", "protocol_version"])
