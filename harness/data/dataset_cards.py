@@ -30,7 +30,7 @@ SplitName = Literal["train", "test"]
 class Archive(ConfigModel):
     """A file to download, and how to tell that it is the right one. Without checksums the first download is trusted."""
 
-    url: str = Field(pattern=r"^https?://[^/]+/.*[^/]$", description="http or https address of a .tgz file")
+    url: str = Field(pattern=r"^https?://[^/]+/.*[^/]$", description="http or https address of the file")
     num_bytes: PositiveInt | None = Field(None, description="its length; null: not known")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="its MD5; guards against damage, not malice")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="its SHA-256")
@@ -48,7 +48,24 @@ class Variant(ConfigModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its folder, in the archive and below the data root"
     )
     short_side: PositiveInt | None = Field(None, description="short side of its images, pixels; null: as photographed")
-    archive: Archive | None = Field(None, description="where it is downloaded; null: it cannot be")
+    archive: Archive | None = Field(None, description="a .tgz or .zip that holds this folder; null: there is none")
+    files: tuple[Archive, ...] = Field(
+        (), description="in place of an archive: files that are put into `root` as they are"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        names = [file.file_name for file in self.files]
+        if self.archive is not None and self.files:
+            raise ValueError("give `archive` or `files`, not both")
+        if len(names) != len(set(names)):
+            raise ValueError(f"two of the files have one name: {', '.join(names)}")
+        return self
+
+    @property
+    def downloads(self) -> tuple[Archive, ...]:
+        """What is downloaded; nothing where it cannot be."""
+        return self.files or ((self.archive,) if self.archive else ())
 
 
 class DatasetCard(ConfigModel):
@@ -72,8 +89,8 @@ class DatasetCard(ConfigModel):
 
     @model_validator(mode="after")
     def _can_be_had(self) -> Self:
-        if not self.how and not any(v.archive for v in self.variants.values()):
-            raise ValueError("say `how` to get it, or give a variant an `archive`")
+        if not self.how and not any(v.downloads for v in self.variants.values()):
+            raise ValueError("say `how` to get it, or give a variant an `archive` or `files`")
         return self
 
     def about(self, variant: str) -> str:

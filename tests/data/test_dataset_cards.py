@@ -17,15 +17,45 @@ PROJECT = sorted(p.stem for p in (data_folder("datasets") / "sources").glob("*.y
 
 
 @pytest.mark.parametrize("name", PROJECT)
-def test_every_archive_of_the_project_declares_its_length_and_a_checksum(name):
+def test_every_download_of_the_project_declares_its_length_and_a_checksum(name):
+    """A server without https may be answered for by anybody, and MD5 tells damage, not malice."""
     known = load_known(name)
     assert known.source.name == name
     for variant in known.source.variants.values():
-        if variant.archive:
-            assert variant.archive.url.startswith("https://")
-            assert variant.archive.num_bytes
-            assert variant.archive.md5 or variant.archive.sha256
-            assert variant.archive.file_name.endswith((".tgz", ".tar.gz"))
+        for file in variant.downloads:
+            assert file.num_bytes
+            assert file.sha256 or (file.md5 and file.url.startswith("https://"))
+        assert variant.archive is None or variant.archive.file_name.endswith((".tgz", ".tar.gz", ".zip"))
+
+
+def _of_torchvision():
+    """The addresses and MD5 sums of torchvision's classes, by our name."""
+    from torchvision import datasets
+
+    found = {
+        name: {(cls.mirrors[0] + file, md5) for file, md5 in cls.resources}
+        for name, cls in (("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST))
+    }
+    found["svhn"] = {(url, md5) for split, (url, _, md5) in datasets.SVHN.split_list.items() if split != "extra"}
+    return found | {
+        n: {(c.url, c.tgz_md5)} for n, c in (("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100))
+    }
+
+
+def test_the_checksums_of_the_small_sets_are_those_of_torchvision():
+    theirs = _of_torchvision()
+    ours = {name: {(f.url, f.md5) for f in load_known(name).source.variants["full"].downloads} for name in theirs}
+    assert ours == theirs
+
+
+def test_the_sums_of_svhn_and_cifar_in_the_suites_are_those_of_torchvision():
+    from torchvision import datasets
+
+    svhn = {file: md5 for split, (_, file, md5) in datasets.SVHN.split_list.items() if split != "extra"}
+    assert load_suite("svhn").suite.source["md5"] == svhn
+    for name, cls in (("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100)):
+        meta = {cls.meta["filename"]: cls.meta["md5"]}
+        assert load_suite(name).suite.source["md5"] == dict(cls.train_list + cls.test_list) | meta
 
 
 def test_the_checksums_of_imagenette_are_those_of_torchvision():

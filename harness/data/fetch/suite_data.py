@@ -1,6 +1,6 @@
 """`harness data fetch`: bring a suite's data below the data root, whole or not at all.
 
-In: a suite and a data root. Out: a folder DATA_ROOT/NAME with a receipt. The archive is downloaded into
+In: a suite and a data root. Out: a folder DATA_ROOT/NAME with a receipt. The archive (or each file) is downloaded into
 DATA_ROOT/.downloads, checked, unpacked beside its final place, compared with what the data set should hold, and renamed.
 """
 
@@ -19,10 +19,8 @@ from harness.core.classes import read_class_list
 from harness.core.errors import UserError, did_you_mean
 from harness.core.progress import ProgressCallback
 from harness.core.suites import SuiteFile
-from harness.core.text import byte_size
-from harness.data.dataset_cards import Archive, KnownFile, Variant, load_known
-from harness.data.fetch.http import download, verify
-from harness.data.fetch.unpack import unpack
+from harness.data.dataset_cards import KnownFile, Variant, load_known
+from harness.data.fetch.obtain import check_given, discard, obtain
 from harness.data.sources.base import open_source
 
 RECEIPT = ".harness-source.json"
@@ -39,8 +37,8 @@ class Fetched:
         folder: where the data lie; None: they need no folder.
         about: which data set and variant they are.
         here_before: they were there already.
-        sha256: of the archive (hex); empty where it was there before.
-        declared: a checksum was declared, so that the archive is known to be the right one.
+        sha256: of each download (hex, commas between); empty where it was there before.
+        declared: checksums were declared, so that the downloads are known to be the right ones.
         is_suites_own: the suite reads this folder unless told otherwise.
     """
 
@@ -68,8 +66,8 @@ def fetch(
         data_root: folder that the data's folder is put into; made if needed.
         report: told the progress.
         variant: which form of the data set; None: its first.
-        archive: an archive that is here already, instead of a download.
-        keep_archive: do not delete the downloaded archive.
+        archive: an archive, or a folder of files, that is here already, instead of a download.
+        keep_archive: do not delete what was downloaded.
 
     Raises:
         UserError: the data cannot be fetched (says how to get them), something is in the way, or the
@@ -82,38 +80,35 @@ def fetch(
     own = file.suite.source.get("root") == chosen.root
     if final.exists() or final.is_symlink():
         return Fetched(final, _receipt_of(final, known, name), here_before=True, is_suites_own=own)
-    if archive is not None and not archive.is_file():
-        raise UserError(f"--archive {archive}: there is no such file.")
+    elsewhere = open_source(file.suite.source, (), data_root).place
+    if own and elsewhere is not None and archive is None:
+        return Fetched(elsewhere, about, here_before=True)
+    check_given(chosen, archive, known.source.title)
     sha256 = _make(known, name, data_root, report, archive, keep_archive)
-    declared = chosen.archive is not None and bool(chosen.archive.md5 or chosen.archive.sha256)
+    declared = all(one.md5 or one.sha256 for one in chosen.downloads)
     return Fetched(final, about, sha256=sha256, declared=declared, is_suites_own=own)
 
 
 def _make(
     known: KnownFile, name: str, data_root: Path, report: ProgressCallback, given: Path | None, keep_archive: bool
 ) -> str:
-    """Bring an archive and make the data set's folder of it; return the archive's SHA-256."""
+    """Bring what a variant consists of and make the data set's folder of it; return the SHA-256 of each download."""
     variant = known.source.variants[name]
-    archive = variant.archive
-    assert archive is not None
     with workplace(data_root, variant.root) as (downloads, working):
-        target = downloads / archive.file_name
-        _check_space(data_root, archive, given or target)
-        sha256 = _bring(archive, given, target, report)
-        unpack(given or target, working, variant.root, report)
+        brought = obtain(variant, given, downloads, working, report)
         _compare(known, variant, working)
         receipt = {
             "data_set": known.source.name,
             "variant": name,
-            "url": archive.url,
-            "sha256": sha256,
+            "url": ", ".join(one.file.url for one in brought),
+            "sha256": ", ".join(one.sha256 for one in brought),
             "fetched": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         (working / variant.root / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n", encoding="utf-8")
         (working / variant.root).rename(data_root / variant.root)
-        if given is None and not keep_archive:
-            target.unlink()
-    return sha256
+        if not keep_archive:
+            discard(brought)
+    return receipt["sha256"]
 
 
 def origins(file: SuiteFile) -> list[KnownFile]:
@@ -133,11 +128,10 @@ def how_to_get(file: SuiteFile, data_root: Path) -> str:
         if known.source.how:
             lines.append(f"{known.source.title}:\n  {known.source.how.strip().replace(chr(10), chr(10) + '  ')}")
         roots = [v.root for v in known.source.variants.values() if (data_root / v.root).is_dir()]
-        if any(v.archive for v in known.source.variants.values()):
-            names = ", ".join(known.source.variants)
-            lines.append(
-                f"{known.source.title} ({names}): `harness data fetch {file.suite.name} --variant NAME` brings it."
-            )
+        if any(v.downloads for v in known.source.variants.values()):
+            names = list(known.source.variants)
+            which = (f" ({', '.join(names)})", " --variant NAME") if len(names) > 1 else ("", "")
+            lines.append(f"{known.source.title}{which[0]}: `harness data fetch {file.suite.name}{which[1]}` brings it.")
         lines += [
             f"{data_root / root} is here: use it with --set data.root={root}"
             for root in roots
@@ -162,7 +156,7 @@ def _needs_none(file: SuiteFile, data_root: Path) -> Fetched:
 
 def _choose(file: SuiteFile, variant: str | None) -> tuple[KnownFile, str, Variant]:
     known = origins(file)
-    offered = [(k, name, v) for k in known for name, v in k.source.variants.items() if v.archive]
+    offered = [(k, name, v) for k in known for name, v in k.source.variants.items() if v.downloads]
     if not offered:
         how = "\n".join(k.source.how for k in known)
         raise UserError(f"suite {file.suite.name}: its data cannot be fetched.\n{how}")
@@ -222,34 +216,6 @@ def workplace(data_root: Path, root: str) -> Iterator[tuple[Path, Path]]:
     finally:
         shutil.rmtree(working, ignore_errors=True)
         lock.release()
-
-
-def _check_space(data_root: Path, archive: Archive, here: Path) -> None:
-    """Images hardly compress: what is unpacked takes as much as the archive. `here` is what there is of that."""
-    if archive.num_bytes is None:
-        return
-    part = here.with_name(here.name + ".part")
-    num_here = next((path.stat().st_size for path in (here, part) if path.is_file()), 0)
-    needed = int(archive.num_bytes * 2.05) - num_here
-    free = shutil.disk_usage(data_root).free
-    if free < needed:
-        raise UserError(
-            f"data root {data_root}: {byte_size(free)} are free, {byte_size(needed)} are needed (archive and images). "
-            "Make room, or name another with --data-root."
-        )
-
-
-def _bring(archive: Archive, given: Path | None, target: Path, report: ProgressCallback) -> str:
-    """Have the archive on disk and checked; return its SHA-256. A download that fails its check is deleted."""
-    if given is not None:
-        return verify(given, archive, report)
-    if not target.exists():
-        download(archive, target, report)
-    try:
-        return verify(target, archive, report, record=target.with_name(target.name + ".sha256"))
-    except UserError:
-        target.unlink()
-        raise
 
 
 def _compare(known: KnownFile, variant: Variant, below: Path) -> None:

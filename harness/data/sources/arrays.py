@@ -108,9 +108,6 @@ class NumberedSource(ImageSource):
         places = (self.config.root, *self.config.alternatives)
         return next((self.data_root / place for place in places if (self.data_root / place).exists()), None)
 
-    def is_here(self) -> bool:
-        return self.place is not None
-
     @abstractmethod
     def _read(self, folder: Path) -> LabelledImages:
         """Read the files.

@@ -38,10 +38,15 @@ class ImageSource(ABC):
         self.class_ids = class_ids
         self.data_root = data_root
 
+    @property
+    def place(self) -> Path | None:
+        """The folder or file that is read; None: it is not there, or the source reads none."""
+        root = getattr(self.config, "root", None)
+        return self.data_root / root if root is not None and (self.data_root / root).exists() else None
+
     def is_here(self) -> bool:
         """Return whether there is something where the data are looked for: a glance for lists; `check` looks inside."""
-        root = getattr(self.config, "root", None)
-        return root is None or (self.data_root / root).exists()
+        return self.place is not None or getattr(self.config, "root", None) is None
 
     @abstractmethod
     def check(self) -> None:

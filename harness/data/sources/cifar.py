@@ -46,23 +46,19 @@ class Cifar(ImageSource):
         )
 
     @property
-    def place(self) -> Path:
+    def place(self) -> Path | None:
         """The folder, or the archive where there is no folder."""
-        folder = self.data_root / self.config.root
-        archive = self.data_root / self.config.archive if self.config.archive else folder
-        return folder if folder.exists() or not archive.is_file() else archive
-
-    def is_here(self) -> bool:
-        return self.place.exists()
+        archive = self.data_root / self.config.archive if self.config.archive else None
+        return super().place or (archive if archive and archive.is_file() else None)
 
     @cached_property
     def _data(self) -> CifarData:
-        if not self.place.exists():
+        if self.place is None:
             archive = f", or {self.config.archive} as it is," if self.config.archive else ""
             origin = " `harness data fetch SUITE` brings it." if self.config.origins else ""
             raise UserError(
-                f"source 'cifar': {self.place} does not exist. Put the folder {self.config.root}{archive} under "
-                f"{self.data_root}, or point the data root elsewhere.{origin}"
+                f"source 'cifar': {self.data_root / self.config.root} does not exist. Put the folder {self.config.root}{archive} "
+                f"under {self.data_root}, or point the data root elsewhere.{origin}"
             )
         data = read_cifar(self.place, LAYOUTS[self.config.dataset], self.config.md5)
         unknown = [c for c in self.class_ids if c not in data.class_names]

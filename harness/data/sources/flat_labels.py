@@ -3,6 +3,7 @@
 In: a file that lies beside the folder. Out: image name without ending -> class id. Read are
 - Kaggle's LOC_val_solution.csv ("ILSVRC2012_val_00000001,n01751748 111 108 230 190 ..."),
 - a text file of pairs ("ILSVRC2012_val_00000001.JPEG n01751748"),
+- Tiny-ImageNet's val_annotations.txt ("val_0.JPEG n03444034 0 32 44 62", TABs between),
 - the development kit's ILSVRC2012_validation_ground_truth.txt, one number a line for image 1, 2, 3, ... The numbers are the
   kit's own, in no sorted order, so they need the kit's meta.mat or a list of the ids in the kit's order beside them.
 
@@ -23,6 +24,9 @@ CSV_NAME = "LOC_val_solution.csv"
 
 
 PAIRS_NAME = "val_labels.txt"
+
+
+ANNOTATIONS_NAME = "val_annotations.txt"
 
 
 KIT_NAME = "ILSVRC2012_validation_ground_truth.txt"
@@ -73,12 +77,17 @@ def read_labels(path: Path) -> dict[str, str]:
     """Return the class id of each image, by its name without folder and ending.
 
     Raises:
-        UserError: the file is not one of the three, contradicts itself, or lacks what it needs; names the line.
+        UserError: the file is not one of these, contradicts itself, or lacks what it needs; names the line.
     """
     try:
         if path.name == KIT_NAME:
             return dict(_from_kit(path))
-        lines = _from_csv(path) if path.suffix.lower() == ".csv" else _from_pairs(path)
+        if path.suffix.lower() == ".csv":
+            lines = _from_csv(path)
+        elif path.name == ANNOTATIONS_NAME:
+            lines = _from_words(path, 6, "IMAGE CLASS X Y X Y")
+        else:
+            lines = _from_words(path, 2, "IMAGE CLASS")
         return _collect(path, lines)
     except UnicodeDecodeError as error:
         raise UserError(f"labels {path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
@@ -112,13 +121,13 @@ def _from_csv(path: Path) -> Iterator[tuple[int, str, str]]:
             yield number, row[0], row[1].split()[0]
 
 
-def _from_pairs(path: Path) -> Iterator[tuple[int, str, str]]:
+def _from_words(path: Path, num_words: int, expected: str) -> Iterator[tuple[int, str, str]]:
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if len(words) != 2:
-            raise UserError(f"labels {path}, line {number}: expected 'IMAGE CLASS', found {line!r}")
+        if len(words) != num_words:
+            raise UserError(f"labels {path}, line {number}: expected {expected!r}, found {line!r}")
         yield number, words[0], words[1]
 
 

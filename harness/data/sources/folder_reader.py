@@ -38,12 +38,16 @@ class FolderReader(ImageReader):
         root: folder that holds the class folders.
         extensions: lower-case endings that count as images.
         keep: keep the listings of a large tree on disk; see `harness.data.sources.listing`.
+        subfolder: folder in each class folder that holds its images; empty: the class folder itself.
     """
 
-    def __init__(self, root: Path, extensions: tuple[str, ...] = EXTENSIONS, *, keep: bool = False) -> None:
+    def __init__(
+        self, root: Path, extensions: tuple[str, ...] = EXTENSIONS, *, keep: bool = False, subfolder: str = ""
+    ) -> None:
         self.root = root
         self.extensions = extensions
         self.keep = keep
+        self.subfolder = subfolder
         self._folders: dict[str, ClassFolder] = {}
         self._failed: dict[str, OSError] = {}
         self._names = lru_cache(maxsize=16)(lambda class_id: self.folder(class_id).names)
@@ -60,7 +64,7 @@ class FolderReader(ImageReader):
         wanted = [c for c in class_ids if c not in self._folders and c not in self._failed]
         if self.keep and not anew:
             for c in wanted:
-                if (folder := kept.load(c)) is not None:
+                if (folder := kept.load(self._place(c))) is not None:
                     self._folders[c] = folder
         wanted = [c for c in wanted if c not in self._folders]
         num_done = total - len(wanted)
@@ -70,7 +74,8 @@ class FolderReader(ImageReader):
             num_done += 1
             report("listing", num_done, total, "folder")
 
-        found = list_many(self.root, wanted, self.extensions, done)
+        listed = list_many(self.root, [self._place(c) for c in wanted], self.extensions, done)
+        found = {c: listed[self._place(c)] for c in wanted}
         for c, (answer, _) in found.items():
             if isinstance(answer, OSError):
                 self._failed[c] = answer
@@ -79,7 +84,11 @@ class FolderReader(ImageReader):
         if self.keep and sum(map(len, self._folders.values())) >= KEEP_FROM:
             for c, (answer, mtime_ns) in found.items():
                 if isinstance(answer, ClassFolder):
-                    kept.save(c, answer, mtime_ns)
+                    kept.save(self._place(c), answer, mtime_ns)
+
+    def _place(self, class_id: str) -> str:
+        """Return where the images of a class lie below the root."""
+        return os.path.join(class_id, self.subfolder) if self.subfolder else class_id
 
     def folder(self, class_id: str) -> ClassFolder:
         """Return the listing of a class.
@@ -98,7 +107,7 @@ class FolderReader(ImageReader):
 
     def path(self, class_id: str, name: str) -> Path:
         """Return where an image lies."""
-        return self.root / class_id / name
+        return self.root / self._place(class_id) / name
 
     def copies(self, class_id: str) -> list[list[int]]:
         """As in the base class: files with equal bytes. Only files of equal size are read."""
@@ -129,7 +138,7 @@ class FolderReader(ImageReader):
                 absent.append(c)
                 continue
             except OSError as error:
-                damaged.append(f"{self.root / c}: {error.strerror or error}")
+                damaged.append(f"{self.root / self._place(c)}: {error.strerror or error}")
                 continue
             num_files += len(folder)
             if not len(folder):
@@ -152,6 +161,8 @@ class FolderReader(ImageReader):
         return lines
 
     def _about_absent(self, absent: list[str], num_classes: int) -> str:
+        if self.subfolder and (self.root / absent[0]).is_dir():
+            return f"{self.root} has no folder {self._place(absent[0])}, and so {len(absent)} of {num_classes} classes."
         entries = [entry.name for entry in self.root.iterdir()]
         packed = sum(name.endswith(".tar") for name in entries)
         hint = did_you_mean(absent[0], entries)

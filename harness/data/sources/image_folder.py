@@ -37,6 +37,9 @@ class ImageFolder(ImageSource):
 
         root: str = Field(min_length=1, description="folder of the data set, relative to the data root")
         train_dir: str = Field("train", min_length=1, description="training split, relative to `root`")
+        train_subfolder: str = Field(
+            "", description="folder in each training class folder that holds its images; empty: the class folder itself"
+        )
         test_dir: str = Field("val", min_length=1, description="test split, relative to `root`")
         test_labels: str | None = Field(
             None,
@@ -70,7 +73,8 @@ class ImageFolder(ImageSource):
     def _stores(self) -> dict[str, FolderReader]:
         root, cfg = self.data_root / self.config.root, self.config
         test = make_test_store(root, root / cfg.test_dir, self.class_ids, cfg.extensions, cfg.test_labels)
-        return {"train": FolderReader(root / cfg.train_dir, cfg.extensions, keep=True), "test": test}
+        train = FolderReader(root / cfg.train_dir, cfg.extensions, keep=True, subfolder=cfg.train_subfolder)
+        return {"train": train, "test": test}
 
     def check(self) -> None:
         self._check("train", "test")
@@ -162,9 +166,14 @@ class ImageFolder(ImageSource):
     def _check_root(self) -> None:
         root = self.data_root / self.config.root
         if not root.is_dir():
+            cfg = self.config
+            inside = f"{cfg.train_subfolder}/" if cfg.train_subfolder else ""
+            test = f"CLASS/{inside}*.jpg and {cfg.test_dir}/CLASS/*.jpg"
+            if cfg.test_labels is not None:
+                test = f"CLASS/{inside}*.jpg and {cfg.test_dir}/*.jpg with {cfg.test_labels}"
             raise UserError(
                 f"source 'image_folder': folder {root} does not exist. Put the data there, as "
-                f"{self.config.train_dir}/CLASS/*.jpg and {self.config.test_dir}/CLASS/*.jpg, or point the data root "
+                f"{cfg.train_dir}/{test}, or point the data root "
                 "(its parent) elsewhere. `harness data check SUITE` says how to get it."
             )
 
