@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from harness.api import run as api_run
 from harness.core.errors import UserError
+from harness.core.suites import short_name
 from harness.execution.device import choose_device
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def prepare_group(request: RunRequest, suites: tuple[str, ...]) -> dict[str, tup
     ready: dict[str, tuple[Resolved, Plan] | UserError] = {}
     device = choose_device(request)
     for suite in suites:
-        name = f"{request.name}-{Path(suite).stem}" if request.name else None
+        name = f"{request.name}-{short_name(suite)}" if request.name else None
         try:
             ready[suite] = api_run.prepare(request.model_copy(update={"suite": suite, "name": name}), device)
         except UserError as error:

@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli import cluster, options
+from harness.cli.list_suites import family_name
 from harness.core import environment, hub
 from harness.core.classes import read_class_list
 from harness.core.config.generator import GeneratorSpec
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
-from harness.core.suites import SuiteFile, load_suite, suite_names
+from harness.core.suites import SuiteFile, families, load_suite, suite_names
 from harness.data.sources.base import open_source
 from harness.diffusion import weights
 from harness.diffusion.generator_kinds import check_generator
@@ -54,7 +55,11 @@ def doctor(
 
 
 def print_report(console: Console, *, data_root: str, store: str, weights_root: str | None = None) -> int:
-    """Print devices, versions, Ray, methods, and each suite's data and weights. Return 0, or 1 if nothing can run."""
+    """Print devices, versions, Ray, methods, and the data and weights of all suites, each once with the suites that need it.
+
+    Returns:
+        0, or 1 if no suite has its data.
+    """
     _section(console, "machine", _machine())
     _section(console, "packages", [(name, version, version != "missing") for name, version in _versions().items()])
     _section(console, "ray", [_ray()])
@@ -63,9 +68,24 @@ def print_report(console: Console, *, data_root: str, store: str, weights_root: 
     discovery.discover()
     broken = [(name, why, False) for name, why in discovery.methods.broken.items()]
     _section(console, "methods", [*((name, "can be imported", True) for name in discovery.methods.names()), *broken])
-    suites = [row for name in suite_names() for row in _suite(name, data_root, weights_root)]
-    _section(console, "suites", suites)
-    return 0 if any(fine for _, _, fine in suites) else 1
+    parts: dict[tuple[str, str, bool], list[str]] = {}
+    for name in suite_names():
+        for part in _suite(name, data_root, weights_root):
+            parts.setdefault(part, []).append(name)
+    ordered = sorted(parts, key=lambda part: part[0] != "data")
+    found, missing = ([part for part in ordered if part[2] is fine] for fine in (True, False))
+    for title, rows in (("suites: here", found), ("suites: missing", missing)):
+        _section(
+            console, title, [(what, f"{text}\n{_named(parts[what, text, fine])}", fine) for what, text, fine in rows]
+        )
+    return 0 if any(what == "data" for what, _, _ in found) else 1
+
+
+def _named(suites: list[str]) -> str:
+    """Return what needs a part: "for: digits, cifar10_lt [_if10 _if20]"."""
+    whole = {base: family_name(base, others) for base, others in families().items() if {base, *others} <= set(suites)}
+    others = {name for base, names in families().items() if base in whole for name in names}
+    return "for: " + ", ".join(whole.get(name, name) for name in suites if name not in others)
 
 
 def _section(console: Console, title: str, rows: list[tuple[str, str, bool]]) -> None:
@@ -124,15 +144,18 @@ def _store(store: str) -> tuple[str, str, bool]:
 
 
 def _suite(name: str, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:
-
-    file = load_suite(name)
+    """Return what a suite needs: which part of it, where that is or how to get it, and whether it is here."""
+    try:
+        file = load_suite(name)
+    except UserError as error:
+        return [("file", str(error), False)]
     try:
         classes = read_class_list(file.class_list)
         source = open_source(file.suite.source, tuple(c.id for c in classes), Path(data_root))
         source.check()
-        row = (name, f"data: {source.describe()}", True)
+        row = ("data", source.describe(), True)
     except UserError as error:
-        row = (name, f"data: {error}", False)
+        row = ("data", str(error), False)
     return [row, *_weights(file, data_root, weights_root), *_teacher(file, data_root, weights_root)]
 
 
@@ -141,13 +164,13 @@ def _weights(file: SuiteFile, data_root: str, weights_root: str | None) -> list[
     rows = []
     for kind, spec in file.suite.generators.items():
         if spec.weights is None:
-            rows.append((f"  {kind}", "trained by the prior job", True))
+            rows.append((kind, "trained by the prior job", True))
             continue
         found = weights.locate(spec, file, data_root, weights_root)
         for part in weights.PARTS:
             wanted, place = getattr(spec, part), getattr(found, part)
             if wanted:
-                rows.append((f"  {kind} {part}", *_place(wanted, place)))
+                rows.append((f"{kind} {part}", *_place(wanted, place)))
         rows += _fit(kind, found, file)
     return rows
 
@@ -159,9 +182,9 @@ def _teacher(file: SuiteFile, data_root: str, weights_root: str | None) -> list[
     try:
         place = teacher_lookup.locate(file, data_root, weights_root).weights
     except UserError as error:
-        return [("  teacher", str(error), False)]
+        return [("teacher", str(error), False)]
     known = "a pretrained model of timm; the first run downloads it where the hub's cache lacks it"
-    return [("  teacher", f"{place}: {known}" if str(place).startswith("timm:") else f"found, {place}", True)]
+    return [("teacher", f"{place}: {known}" if str(place).startswith("timm:") else f"found, {place}", True)]
 
 
 def _place(wanted: str, place: str) -> tuple[str, bool]:
@@ -182,4 +205,4 @@ def _fit(kind: str, found: GeneratorSpec, file: SuiteFile) -> list[tuple[str, st
         reason = weights.why_unknown(kind, labels, classes)
     except UserError as error:
         reason = str(error)
-    return [(f"  {kind}", reason, False)] if reason else []
+    return [(kind, reason, False)] if reason else []

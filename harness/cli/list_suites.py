@@ -1,6 +1,7 @@
-"""`harness list suites`: every suite with its size, its source, and whether its data and weights are here; then groups.
+"""`harness list suites`: a line for each suite and its variants: its size, and whether data and weights are here; then groups.
 
-A glance, not a check: nothing is opened but the suites' own files. `harness data check` and `harness doctor` look inside.
+A glance, not a check: nothing is opened but the suites' own files. `harness data check` and `harness doctor` look inside,
+and `harness show suite` prints all of one.
 """
 
 from __future__ import annotations
@@ -11,22 +12,31 @@ from harness.core import hub
 from harness.core.classes import read_class_list
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError
-from harness.core.suites import SuiteFile, load_suite, suite_names
+from harness.core.suites import SuiteFile, families, load_suite
 from harness.core.text import byte_size
 from harness.data.sources.base import open_source
 from harness.diffusion import weights
 from harness.planning.groups import ALL, load_groups
 
-COLUMNS = ("suite", "classes", "images", "size", "source", "data", "weights", "budget", "what")
+COLUMNS = ("suite", "classes", "train", "size", "data", "weights", "what")
 
 
 def suite_rows(data_root: str, weights_root: str | None) -> list[tuple[str, ...]]:
-    """Return a row per suite and one per group, in the order of `COLUMNS`."""
-    rows = [_suite_row(name, data_root, weights_root) for name in suite_names()]
+    """Return a row per suite, with its variants in it, and one per group, in the order of `COLUMNS`."""
+    rows = []
+    for name, variants in families().items():
+        *cells, title = _suite_row(name, data_root, weights_root)
+        others = family_name(name, variants).removeprefix(name).strip()
+        rows.append((*cells, f"{others} {title}".strip()))
     for name, group in load_groups().items():
-        members = "every suite above" if name == ALL else ", ".join(group.suites)
-        rows.append((name, "", "", "", f"group: {members}", "", "", "", group.title))
+        members = "" if name == ALL else f": {', '.join(group.suites)}"
+        rows.append((name, "", "", "", "", "", f"group, {group.title}{members}"))
     return rows
+
+
+def family_name(base: str, variants: tuple[str, ...]) -> str:
+    """Return the name of a suite and what its variants add to it: "cifar10_lt [_if10 _if20]"."""
+    return f"{base} [{' '.join(variant.removeprefix(base) for variant in variants)}]" if variants else base
 
 
 def _suite_row(name: str, data_root: str, weights_root: str | None) -> tuple[str, ...]:
@@ -35,23 +45,20 @@ def _suite_row(name: str, data_root: str, weights_root: str | None) -> tuple[str
         classes = read_class_list(file.class_list)
         source = open_source(file.suite.source, tuple(c.id for c in classes), Path(data_root))
     except UserError as error:
-        return (name, "", "", "", "", "", "", "", f"cannot be read: {error}")
+        return (name, "", "", "", "", "", f"cannot be read: {error}")
     suite = file.suite
-    root = suite.source.get("root")
     return (
         name,
         str(len(classes)),
-        _num_images(suite),
+        f"{suite.num_images['train']:,}" if "train" in suite.num_images else "",
         f"{suite.image_size} px",
-        f"{suite.source['kind']} {root}" if root else f"{suite.source['kind']}, embedded",
         "here" if source.is_here() else "not here",
         _weights(file, data_root, weights_root),
-        budget_text(suite),
         suite.title,
     )
 
 
-def _num_images(suite: Suite) -> str:
+def num_images(suite: Suite) -> str:
     """Return the stated images, as "1,257 train, 540 test"."""
     return ", ".join(f"{num:,} {split}" for split, num in suite.num_images.items()) or "not stated"
 
@@ -63,16 +70,12 @@ def budget_text(suite: Suite) -> str:
 
 
 def _weights(file: SuiteFile, data_root: str, weights_root: str | None) -> str:
-    """Return whether all parts of the suite's pre-trained generators are here, or which generators lack some."""
-    given = {kind: spec for kind, spec in file.suite.generators.items() if spec.weights}
-    lacking = []
-    for kind, spec in given.items():
+    """Return whether all parts of the suite's pre-trained generators are here; "trained": the run trains them."""
+    given = [spec for spec in file.suite.generators.values() if spec.weights]
+    for spec in given:
         places = weights.locate(spec, file, data_root, weights_root)
-        parts = [part for part in weights.PARTS if getattr(spec, part)]
-        if not all(hub.on_disk(getattr(places, part)) for part in parts):
-            lacking.append(kind)
-    if lacking:
-        return f"not here: {', '.join(lacking)}"
+        if not all(hub.on_disk(getattr(places, part)) for part in weights.PARTS if getattr(spec, part)):
+            return "not here"
     if given:
         return "here"
-    return "trained by the run" if file.suite.generators else "none needed"
+    return "trained" if file.suite.generators else "none"

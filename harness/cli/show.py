@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.list_suites import COLUMNS, budget_text, suite_rows
+from harness.cli.list_suites import COLUMNS, budget_text, num_images, suite_rows
 from harness.cli.show_protocol import protocol_rows
 from harness.core.config.base import checked
 from harness.core.config.protocol import Protocol
@@ -106,8 +106,12 @@ def print_list(what: str, console: Console, *, plugins: list[str], places: Place
         discovery.load_plugin(path)
     columns, rows = LISTS[what](places)
     table = Table(box=None, pad_edge=False, header_style="bold")
+    one_line = what == "suites"  # where the terminal is narrow, the last column is cut
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    left = max(10, console.width - sum(widths[:-1]) - 2 * len(widths))
     for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0)
+        most = left if one_line and number == len(columns) - 1 else None
+        table.add_column(column, no_wrap=number == 0 or one_line, max_width=most)
     for row in rows:
         table.add_row(*(Text(without_controls(cell).replace("\n", " ")) for cell in row))
     console.print(table)
@@ -160,7 +164,8 @@ def print_suite(name: str, console: Console) -> None:
     lines = {
         "source": ", ".join(f"{k} {v}" for k, v in suite.source.items()),
         "classes": suite.classes,
-        "images": f"{suite.image_size} px distilled, {suite.side} px for students{', grey' if suite.channels == 1 else ''}",
+        "images": num_images(suite),
+        "sizes": f"{suite.image_size} px distilled, {suite.side} px for students{', grey' if suite.channels == 1 else ''}",
         "budget": budget_text(suite),
         "seeds": f"distillation {list(suite.budget.distillation_seeds)}, training {list(suite.budget.training_seeds)}",
         "students": ", ".join(suite.students),

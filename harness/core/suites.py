@@ -1,14 +1,16 @@
-"""Find and read suites: datasets/NAME.yaml, or any YAML file by its path.
+"""Find and read suites: datasets/NAME.yaml, a variant that such a file declares, or any YAML file by its path.
 
-In: a name or path. Out: a checked `Suite` and its class list. Every mistake in the file is told with its line.
+In: a name, a path, or PATH:VARIANT. Out: a checked `Suite` and its class list. Every mistake in a file is told with its line.
 
 `include: OTHER.yaml` takes another suite's fields: those of the including file win, mappings are merged key by key, lists
-are replaced. So a variant is a file with what it changes.
+are replaced. `variants: {NAME: {...}}` declares suites that change some fields of the file that they stand in, merged alike.
+An include takes a file's own fields, not its variants; `include: OTHER.yaml:NAME` takes those of a variant.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +42,29 @@ class SuiteFile:
 
 
 def suite_names() -> list[str]:
-    """Return the names of the suites in datasets/, sorted; numbers in them by value: if20 before if100."""
-    return sorted((path.stem for path in data_folder("datasets").glob("*.yaml")), key=_by_value)
+    """Return the names of the suites in datasets/, variants too, sorted; numbers in them by value: if20 before if100."""
+    return list(dict.fromkeys(name for base, others in families().items() for name in (base, *others)))
+
+
+def families() -> dict[str, tuple[str, ...]]:
+    """Return the name of each file in datasets/ with those of its variants, both sorted as `suite_names` says.
+
+    Of a file that cannot be read only its name is known: loading it says what is wrong.
+    """
+    found = {}
+    for path in data_folder("datasets").glob("*.yaml"):
+        others: dict[str, _Layer] = {}
+        with suppress(OSError, UnicodeDecodeError, UserError):
+            text = path.read_text(encoding="utf-8")
+            others = _variants(_parse(text, str(path))) if "variants" in text else {}  # most files need no parser
+        found[path.stem] = tuple(sorted(others, key=_by_value))
+    return dict(sorted(found.items(), key=lambda family: _by_value(family[0])))
+
+
+def short_name(name_or_path: str) -> str:
+    """Return the name of a suite without the file and folder that it stands in."""
+    path, variant = _split(name_or_path)
+    return variant or (path.stem if path.suffix in YAML_ENDINGS else name_or_path)
 
 
 def _by_value(name: str) -> list[str | int]:
@@ -49,22 +72,40 @@ def _by_value(name: str) -> list[str | int]:
 
 
 def load_suite(name_or_path: str) -> SuiteFile:
-    """Read a suite by name, or by the path of a YAML file.
+    """Read a suite by name, by the path of a YAML file, or as PATH:VARIANT.
 
     Raises:
         UserError: no such suite, unreadable YAML (with line), or a field that is wrong (with line).
     """
-    path = Path(name_or_path)
+    path, variant = _split(name_or_path)
     if path.suffix not in YAML_ENDINGS:
-        path = data_folder("datasets") / f"{name_or_path}.yaml"
-        if not path.is_file():
-            known = suite_names()
-            raise UserError(
-                f"unknown suite {name_or_path!r}.{did_you_mean(name_or_path, known)} "
-                f"Known: {', '.join(known)}. A path to a YAML file works too; "
-                "groups of suites are for `harness run --suite`."
-            )
-    return SuiteFile(_validate(_layers(path)), path.parent)
+        path, variant = _by_name(name_or_path)
+    return SuiteFile(_validate(_layers(path, variant)), path.parent)
+
+
+def _split(name_or_path: str) -> tuple[Path, str | None]:
+    """Return path and variant of PATH.yaml:VARIANT; of anything else the path, and None."""
+    path, _, variant = name_or_path.rpartition(":")
+    found = variant and Path(path).suffix in YAML_ENDINGS and Path(variant).suffix not in YAML_ENDINGS
+    return (Path(path), variant) if found else (Path(name_or_path), None)
+
+
+def _by_name(name: str) -> tuple[Path, str | None]:
+    """Return the file in datasets/ that a suite stands in, and which of its variants it is; None: the file itself."""
+    path = data_folder("datasets") / f"{name}.yaml"
+    if path.is_file():
+        return path, None
+    known = families()
+    bases = [base for base, others in known.items() if name in others]
+    if len(bases) > 1:
+        raise UserError(f"suite {name!r} is a variant in several files: {', '.join(bases)}. Give one another name.")
+    if bases:
+        return path.with_name(f"{bases[0]}.yaml"), name
+    names = suite_names()
+    raise UserError(
+        f"unknown suite {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}. A path to a YAML file works "
+        "too; groups of suites are for `harness run --suite`."
+    )
 
 
 def parse_suite(text: str, where: str) -> Suite:
@@ -73,40 +114,104 @@ def parse_suite(text: str, where: str) -> Suite:
     Raises:
         UserError: with file, line and what was expected.
     """
-    return _validate([_parse(text, where)])
+    layer = _parse(text, where)
+    _variants(layer)
+    return _validate([layer])
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """One file of a suite: what it says, and the YAML nodes that know on which line."""
+    """A file of a suite, or a variant in one: what it says, and the YAML nodes that know on which line."""
 
     where: str
     root: Any
     values: dict[str, Any]
 
 
-def _layers(path: Path) -> list[_Layer]:
-    """Read a suite's file and those that it includes; what stands in the first wins."""
+def _layers(path: Path, variant: str | None) -> list[_Layer]:
+    """Read a suite's file, its variant if one is asked for, and the files that it includes; what stands in the first wins."""
     home, seen, layers = path.parent, [path.resolve()], []
     while True:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"suite file {path}: cannot be read: {error}") from None
-        layer = _parse(text, str(path))
+        layer = _read(path)
+        of_file = [*_chosen(layer, variant), layer]
         included = layer.values.pop("include", None)
         if path.parent.resolve() != home.resolve():
-            _make_absolute(layer.values, path.parent)
-        layers.append(layer)
+            for one in of_file:
+                _make_absolute(one.values, path.parent)
+        layers += of_file
         if included is None:
             return layers
         line = _find(layer.root, ("include",))[0]
         if not isinstance(included, str):
             raise UserError(f"suite file {path}, line {line}: include: expected a file name, found {included!r}.")
-        path = path.parent / included
+        named, variant = _split(included)
+        path = path.parent / named
         if path.resolve() in seen:
             raise UserError(f"suite file {layer.where}, line {line}: include: {included} includes this file again.")
         seen.append(path.resolve())
+
+
+def _read(path: Path) -> _Layer:
+    try:
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        base = next((base for base, others in families().items() if path.stem in others), None)
+        hint = f". {path.stem} is a variant: {base}{path.suffix}:{path.stem}" if base else ""
+        raise UserError(f"suite file {path}: cannot be read: {error}{hint}") from None
+
+
+_NAME = re.compile(Suite.NAME)
+
+_OF_THE_FILE = {"name", "include", "variants"}
+"""What no variant may set: its name is its key."""
+
+
+def _chosen(layer: _Layer, variant: str | None) -> list[_Layer]:
+    """Take the variants out of a file's fields and return the one that is asked for, as a layer; none: an empty list."""
+    found = _variants(layer)
+    if variant is None:
+        return []
+    if variant not in found:
+        known = f"Its variants: {', '.join(found)}." if found else "It has no `variants:`."
+        raise UserError(
+            f"suite file {layer.where}: no variant {variant!r}.{did_you_mean(variant, list(found))} {known}"
+        )
+    return [found[variant]]
+
+
+def _variants(layer: _Layer) -> dict[str, _Layer]:
+    """Take the variants out of a file's fields and return each as a layer of its own.
+
+    Raises:
+        UserError: they are no mapping of names to fields, or one sets what belongs to the file.
+    """
+    declared = layer.values.pop("variants", {})
+
+    def wrong(steps: tuple[str, ...], problem: str) -> UserError:
+        line = _find(layer.root, ("variants", *steps))[0]
+        return UserError(f"suite file {layer.where}, line {line}: {'.'.join(('variants', *steps))}: {problem}")
+
+    if not isinstance(declared, dict):
+        raise wrong((), f"expected names, each with the fields that it changes; found {declared!r}.")
+    nodes = {key.value: node for key, node in _children(layer.root, "variants")}
+    layers = {}
+    for name, values in declared.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise wrong(
+                (str(name),), "a name has letters, digits, '_', '.' and '-', and begins with a letter or digit."
+            )
+        if not isinstance(values, dict):
+            raise wrong((name,), f"expected the fields that it changes, such as {{image_size: 64}}; found {values!r}.")
+        for field in sorted(_OF_THE_FILE & set(values)):
+            raise wrong((name, field), f"not for a variant: it is called {name}, and takes all else from this file.")
+        layers[name] = _Layer(layer.where, nodes.get(name, layer.root), {**values, "name": name})
+    return layers
+
+
+def _children(root: Any, field: str) -> list[Any]:
+    """Return the (key, value) nodes of a mapping in the outermost level; none where it is no mapping."""
+    node = next((value for key, value in root.value if key.value == field), None)
+    return node.value if isinstance(node, yaml.MappingNode) else []
 
 
 _PATHS = {"classes", "label_classes", "protocol", "weights", "alternatives", "encoder", "decoder"}

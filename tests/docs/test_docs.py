@@ -21,7 +21,7 @@ from tests.methods import test_conformance as test_method
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "my.yaml", "pets.yaml", "photos"}
+WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "my.yaml", "pets.yaml", "pets.yaml:pets_large", "photos"}
 """Files and folders that the pages tell a reader to make."""
 QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
 
@@ -111,7 +111,8 @@ def examples(tmp_path_factory):
     for name in ("eigenimages", "contrast"):
         (folder / f"{name}.py").write_text(code_of("add_a_method.md", "python", f'@register_method("{name}")'))
     (folder / "loud.py").write_text(code_of("architecture.md", "python", "@register_executor"))
-    (folder / "pets.yaml").write_text(code_of("add_a_suite.md", "yaml", "name: pets"))
+    parts = (code_of("add_a_suite.md", "yaml", part) for part in ("name: pets", "variants:"))
+    (folder / "pets.yaml").write_text("".join(parts))
     (folder / "my.yaml").write_text(code_of("protocols.md", "yaml", "# my.yaml"))
     (folder / "pets.txt").write_text(code_of("add_a_suite.md", "text", "dog"))
     rng = np.random.default_rng(0)

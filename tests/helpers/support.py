@@ -10,6 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from harness.core.suites import families
+
 ROOT = Path(__file__).parents[2]
 TINY_PRIOR = {
     "vae_channels": [8, 8],
@@ -74,8 +76,9 @@ def harness_process(*args: str | Path, **options: object) -> subprocess.Popen[st
 def small_suite(name: str, folder: Path, **changes: object) -> Path:
     """Write a file that includes a suite of the project and makes its runs small; source and metrics stay the suite's."""
     few = {"epochs": {"up_to": [], "above": 1}, "num_evaluations": 1, "scale_epochs_at_100_classes": False}
+    base = next(base for base, others in families().items() if name in (base, *others))
     values = {
-        "include": str(ROOT / "datasets" / f"{name}.yaml"),
+        "include": f"{ROOT / 'datasets' / base}.yaml{'' if name == base else f':{name}'}",
         "budget": {"ipc": [1], "training_seeds": [0]},
         "students": ["convnet3"],
         "teacher": {"student": "convnet3", "epochs": 1, "min_share": 0},  # one epoch teaches it little

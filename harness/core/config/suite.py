@@ -7,7 +7,7 @@ An option is declared here once (or in the inner `Config` of the plugin that it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -111,7 +111,10 @@ of a long-tailed training split by size; every class for itself. All are compute
 class Suite(ConfigModel):
     """A benchmark suite: data, classes, budget, protocol, students, generators. Read from datasets/NAME.yaml."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the suite's name, as on the command line")
+    NAME: ClassVar[str] = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+    """What a name looks like."""
+
+    name: str = Field(pattern=NAME, description="the suite's name, as on the command line")
     title: str = Field("", description="one line for `harness list suites`")
     version: PositiveInt = Field(description="+1 whenever older numbers stop being comparable")
     source: dict[str, Any] = Field(description="kind and options of the image source")
