@@ -144,6 +144,13 @@ class DC(Method):
                     task.checkpoint.save(mover.checkpoint(iteration + 1))
         return finished([c.id for c in task.classes], pixels, scale)
 
+    def passes(self, num_real: int, num_classes: int, ipc: int, side: int) -> list[tuple[str, float, float]]:
+        """Return the networks' work; the gradient of a gradient costs two passes forward and backward more."""
+        cfg, (outer, inner) = self.config, self._loops(ipc)
+        matched = outer * num_classes * (min(cfg.batch, num_real / num_classes) + 3 * ipc)
+        trained = (outer - 1) * inner * ipc * num_classes
+        return [(cfg.network or convnet_for(side), cfg.iterations * (matched + trained), 0)]
+
     def _network(self, task: Task, rng: torch.Generator) -> nn.Module:
         side, channels, option = task.image_size, task.channels, f"{self.name}.network"
         name = self.config.network or convnet_for(side, channels)

@@ -122,6 +122,11 @@ class DM(Method):
                 advance(step + 1)
         return finished([c.id for c in task.classes], pixels, scale)
 
+    def passes(self, num_real: int, num_classes: int, ipc: int, side: int) -> list[tuple[str, float, float]]:
+        """Return the networks' work: real images pass, synthetic ones pass and back to the pixels; the weights stay."""
+        cfg, real = self.config, min(self.config.batch, num_real / num_classes)
+        return [(cfg.network or convnet_for(side), 0, cfg.steps * num_classes * (real + 2 * ipc))]
+
     def _pair(self, real: Tensor, pixels: Tensor, scale: PixelScale, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return a batch of real images and all synthetic ones of a class, augmented alike."""
         augment = harness.draw_augmentation(self.config.augmentations, rng)

@@ -39,6 +39,10 @@ class RandomReal(Method):
                 images[c.id] = task.real.images(c.id, repeat_to(order, ipc))
         return DistilledSet(images)
 
+    def passes(self, num_real: int, num_classes: int, ipc: int, side: int) -> list[tuple[str, float, float]]:
+        """Return that no network is needed."""
+        return []
+
     def _order(self, task: Task, class_id: str, count: int) -> list[int]:
         import torch
 

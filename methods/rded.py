@@ -81,6 +81,11 @@ class RDED(Method):
                 advance(number + 1)
         return DistilledSet(images)
 
+    def passes(self, num_real: int, num_classes: int, ipc: int, side: int) -> list[tuple[str, float, float]]:
+        """Return the crops that the teacher scores."""
+        per_class = min(num_real / num_classes, max(self.config.images_per_class, ipc * self._factor(side) ** 2))
+        return [("teacher", 0, num_classes * per_class * self.config.num_crops)]
+
     def _factor(self, side: int) -> int:
         factor: int = self.config.factor or (1 if side <= 64 else 2)
         if factor > side:

@@ -108,6 +108,10 @@ class SRe2L(Method):
         name: str | None = self.config.teacher
         return name
 
+    def passes(self, num_real: int, num_classes: int, ipc: int, side: int) -> list[tuple[str, float, float]]:
+        """Return the teacher's work: forward, and back to the pixels; its weights stay."""
+        return [("teacher", 0, 2 * ipc * num_classes * self.config.iterations)]
+
     def synthesize(self, task: Task, state: None, ipc: int) -> DistilledSet:
         """Recover the images batch by batch; a killed run goes on from its last checkpoint."""
         cfg, teacher = self.config, task.teacher()

@@ -62,7 +62,7 @@ class Clock:
         self._seconds = dict.fromkeys((_PAUSED, _LOADING, _PER_IMAGE, _FIXED), 0.0)
         self._open = dict.fromkeys((_PAUSED, _LOADING, _PER_IMAGE), 0)
         self._earlier = Spent()
-        self._last = time.perf_counter()
+        self._last, self._last_cpu, self._cpu_s = time.perf_counter(), time.process_time(), 0.0
         self._energy: float | None = None
         self.result: dict[str, float | None] = {}
 
@@ -76,8 +76,10 @@ class Clock:
     def _count(self) -> None:
         """Count the seconds since the last reading as what the job did in them."""
         now = self._now()
-        self._seconds[next((kind for kind, depth in self._open.items() if depth), _FIXED)] += now - self._last
-        self._last = now
+        kind, cpu = next((kind for kind, depth in self._open.items() if depth), _FIXED), time.process_time()
+        self._seconds[kind] += now - self._last
+        self._cpu_s += cpu - self._last_cpu if kind in (_FIXED, _PER_IMAGE) else 0.0
+        self._last, self._last_cpu = now, cpu
 
     @contextmanager
     def _as(self, kind: str) -> Iterator[None]:
@@ -92,7 +94,7 @@ class Clock:
     def __enter__(self) -> Clock:
         _reset_peaks(self.device)
         self._energy = self._joules()
-        self._last = self._now()
+        self._last, self._last_cpu = self._now(), time.process_time()
         return self
 
     def loading(self) -> AbstractContextManager[None]:
@@ -127,6 +129,9 @@ class Clock:
         self.result = {
             "wall_s": spent.work_s,
             "device_s": spent.work_s * self.num_devices,
+            "cpu_s": None
+            if self._earlier.work_s
+            else self._cpu_s,  # of all threads; of an earlier part it is not known
             "per_image_s": spent.per_image_s,
             "load_s": self._seconds[_LOADING],
             "resumed_s": self._earlier.work_s,

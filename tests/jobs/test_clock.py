@@ -18,12 +18,17 @@ class Time:
 
     def __init__(self):
         self.now = 100.0
+        self.cpu = 7.0
 
     def perf_counter(self):
         return self.now
 
-    def passes(self, seconds):
+    def process_time(self):
+        return self.cpu
+
+    def passes(self, seconds, busy=1.0):
         self.now += seconds
+        self.cpu += busy * seconds
 
 
 @pytest.fixture
@@ -36,6 +41,19 @@ def time(monkeypatch):
 
 def make_clock(num_devices=1):
     return Clock(torch.device("cpu"), num_devices)
+
+
+def test_cpu_time_counts_where_the_job_works_only(time):
+    """A busy machine stretches the wall time of a job, and loading is no work."""
+    with make_clock() as clock:
+        time.passes(8, busy=0.25)
+        with clock.loading():
+            time.passes(2)
+        with clock.per_image():
+            time.passes(4, busy=0.5)
+        with clock.paused():
+            time.passes(16)
+    assert (clock.result["wall_s"], clock.result["cpu_s"]) == (12, 4)
 
 
 def test_loading_inside_loading_counts_once(time):

@@ -72,10 +72,17 @@ class _WithoutHints(ast.NodeTransformer):
 
 
 def _is_work(part: ast.stmt) -> bool:
-    """Return whether a statement defines `Method.work`; another function of that name has other parameters."""
-    if not isinstance(part, ast.FunctionDef) or part.name != "work":
+    """Return whether a statement defines `Method.work` or `passes`; another function of that name has other parameters."""
+    if not isinstance(part, ast.FunctionDef):
         return False
-    return [parameter.arg for parameter in part.args.args] == ["self", "num_real", "num_images"]
+    return [parameter.arg for parameter in part.args.args] == _HINTS.get(part.name)
+
+
+_HINTS = {
+    "work": ["self", "num_real", "num_images"],
+    "passes": ["self", "num_real", "num_classes", "ipc", "side"],
+}
+"""What a method tells the dry run: name and parameters."""
 
 
 def _without_search(mark: ast.expr) -> ast.expr | None:

@@ -111,6 +111,21 @@ class Method:
         """
         return {}
 
+    def passes(self, num_real: int, num_classes: int, ipc: int, side: int) -> list[tuple[str, float, float]] | None:
+        """Return what networks other than a generator do in one synthesis, for estimates: (network, learned, passed) of each.
+
+        network: a student's name, such as "convnet3", or "teacher", the one that `task.teacher()` gives. learned: images
+        that pass forward and backward, to the weights; passed: those that only pass forward. Backward through a network
+        whose weights stay costs one forward pass more. Empty: no network does anything; None: not known.
+
+        Args:
+            num_real: real images of all classes.
+            num_classes: classes.
+            ipc: images per class that the synthesis makes.
+            side: of these images, pixels.
+        """
+        return None
+
     @classmethod
     def has_fit(cls) -> bool:
         """Return whether the method overrides `fit`."""
