@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.config.protocol import Protocol
 from harness.core.hub import on_disk
@@ -69,7 +69,7 @@ def measure_student(resolved: Resolved, job: Job, recipe: Recipe, num_images: in
     # Whitening is one product of matrices a batch, small beside a student; it needs the real images.
     protocol = Protocol.model_validate(job.spec["protocol"]).model_copy(update={"whitening": "none"})
     student = job.spec["student"] if job.kind == "train" else job.spec["teacher"]["student"]
-    with _as_a_job(job):
+    with as_a_job(job):
         num = min(num_images, recipe.batch_size) * (4 if device.type == "cuda" else 1)
         images = torch.randint(0, 256, (num, protocol.channels, side, side), dtype=torch.uint8)
         labels = torch.arange(num) % classes
@@ -99,7 +99,7 @@ def measure_network(resolved: Resolved, student: str, side: int, job: Job) -> Ra
     import torch
 
     context, device = resolved.context, torch.device(resolved.context.device)
-    with _as_a_job(job):
+    with as_a_job(job):
         model = build_student(student, len(context.classes), side, context.channels).eval().to(device)
         images = torch.randn(BATCH, context.channels, side, side, device=device)
 
@@ -122,7 +122,7 @@ SCORED = 256
 
 
 @contextmanager
-def _as_a_job(job: Job) -> Iterator[None]:
+def as_a_job(job: Job) -> Iterator[None]:
     """Set threads, numerics and memory as the process of a job does; torch's random state and threads are put back."""
     import torch
 
@@ -156,34 +156,46 @@ def measure_denoiser(resolved: Resolved, kind: str, prior: Job, job: Job) -> Rat
     if not trained and not (spec.weights and all(on_disk(p) for p in places if p)):
         return None
     device = torch.device(resolved.context.device)
-    with _as_a_job(job):
-        generator = load_generator(resolved.context, kind, folder)
-        batch = 8 if device.type == "cuda" else 2
-        latents = torch.randn(batch, *generator.latent_shape, device=device, requires_grad=True)
+    with as_a_job(job):
+        return measure_loaded(load_generator(resolved.context, kind, folder), job, device)
 
-        def learn() -> None:
-            generator.denoise_once(latents).float().sum().backward()
 
-        def denoise() -> None:
-            with torch.no_grad():
-                generator.denoise_once(latents)
+def measure_loaded(generator: Any, job: Job, device: torch.device) -> Rates:
+    """Return what the denoiser of an open generator takes an image."""
+    import torch
 
-        return Rates(_seconds(learn, job, device) / batch, _seconds(denoise, job, device) / batch)
+    batch = 8 if device.type == "cuda" else 2
+    latents = torch.randn(batch, *generator.latent_shape, device=device, requires_grad=True)
+
+    def learn() -> None:
+        generator.denoise_once(latents).float().sum().backward()
+
+    def denoise() -> None:
+        with torch.no_grad():
+            generator.denoise_once(latents)
+
+    return Rates(_seconds(learn, job, device) / batch, _seconds(denoise, job, device) / batch)
 
 
 def _seconds(work: Callable[[], object], job: Job, device: torch.device) -> float:
     """Return the device-seconds of one call, after a first one that is not counted."""
-    import torch
-
-    def now() -> float:
-        if device.type != "cuda":
-            return time.process_time()  # of all threads
-        torch.cuda.synchronize(device)
-        return (job.resources.gpus or 1) * time.perf_counter()
-
+    now = device_clock(job, device)
     work()
     start, calls = now(), 0
     while calls == 0 or (now() - start < CALIBRATION_S and calls < MOST_EPOCHS):
         work()
         calls += 1
     return (now() - start) / calls
+
+
+def device_clock(job: Job, device: torch.device) -> Callable[[], float]:
+    """Return a clock of device-seconds: CPU time of all threads, or seconds of the GPUs that the job holds."""
+    import torch
+
+    def now() -> float:
+        if device.type != "cuda":
+            return time.process_time()
+        torch.cuda.synchronize(device)
+        return (job.resources.gpus or 1) * time.perf_counter()
+
+    return now

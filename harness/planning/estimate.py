@@ -173,6 +173,8 @@ def _tried(history: _History, trials: Trials, stage: str, jobs: list[Job]) -> tu
         return None, "no such device here to try it on"
     if stage in ("train", "teacher"):
         return sum(trials.student_s(job) for job in jobs), "tried on random images"
+    if stage == "prior":
+        return sum(trials.prior_s(job) for job in jobs), "a few steps, tried on random images"
     parts = [trials.method_s(job) for job in jobs] if stage in ("fit", "synthesize") else []
     told = [seconds for seconds in parts if seconds is not None]
     if not parts or len(told) < len(parts):

@@ -20,6 +20,7 @@ from harness.planning.plan import Plan
 if TYPE_CHECKING:
     from harness.planning.calibrate import Rates
     from harness.planning.resolve import Resolved
+    from harness.planning.try_prior import PriorRates
 
 
 class Trials:
@@ -28,6 +29,7 @@ class Trials:
     def __init__(self, resolved: Resolved, plan: Plan, amounts: Amounts) -> None:
         self.resolved, self.plan, self.amounts = resolved, plan, amounts
         self._found: dict[str, Rates | None] = {}
+        self._priors: dict[str, PriorRates] = {}
 
     def student_s(self, job: Job) -> float:
         """Return the device-seconds of a training."""
@@ -42,6 +44,19 @@ class Trials:
         assert rates is not None
         learned, scored = amounts.seen(job.kind, spec)
         return rates.learn_s * learned + rates.pass_s * scored
+
+    def prior_s(self, job: Job) -> float:
+        """Return the device-seconds that training a generator takes."""
+        tried, train = self._prior(job), job.spec["train"]
+        steps = sum(seconds * train[f"{part}_steps"] for part, seconds in tried.step_s.items())
+        return steps + tried.encode_s * self.amounts.num_real
+
+    def _prior(self, job: Job) -> PriorRates:
+        from harness.planning.try_prior import try_prior  # it imports torch and diffusers
+
+        if job.key not in self._priors:
+            self._priors[job.key] = try_prior(self.resolved, job)
+        return self._priors[job.key]
 
     def method_s(self, job: Job) -> float | None:
         """Return the device-seconds of a fit or a synthesis; None where the method or the weights do not tell."""
@@ -60,6 +75,8 @@ class Trials:
         kind, learned, denoised = work
         prior = self.plan.jobs[job.deps[kind][0]]
         rates = self._once(["denoiser", kind], lambda: measure_denoiser(self.resolved, kind, prior, job))
+        if rates is None and prior.spec["train"]:
+            rates = self._prior(prior).denoiser
         return None if rates is None else learned * rates.learn_s + denoised * rates.pass_s
 
     def _passes_s(self, method: Method, job: Job) -> float | None:

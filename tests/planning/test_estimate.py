@@ -26,8 +26,8 @@ def test_a_request_that_was_never_run_is_tried_where_it_can_be(tiny_suite, tmp_p
     assert train.num_jobs == 4
     assert train.device_s > 0
     assert train.basis == "tried on random images"
-    assert lines["fit", "d3m, 16 px"].device_s is None
-    assert lines["fit", "d3m, 16 px"].basis == "never run on this device with this store"
+    assert lines["prior", "text_to_image, 16 px"].basis == "a few steps, tried on random images"
+    assert lines["fit", "d3m, 16 px"].device_s > 0, "by the denoiser that the trial made"
     assert lines["synthesize", "random_real, 16 px"].disk_bytes == 2 * 10 * 3 * 16 * 16
     assert not (tmp_path / "none").exists(), "planning writes nothing"
 
@@ -68,11 +68,14 @@ def test_twice_the_epochs_take_twice_as_long(tiny_suite, tmp_path, rates):
 
 
 def test_a_dry_run_prints_the_sum_and_what_cannot_be_foretold(tiny_suite, tmp_path, cli):
-    code, out, _ = cli("run", "--suite", tiny_suite, "--methods", "d3m", "--dry-run", "--store", tmp_path / "none")
+    plugin = tmp_path / "p.py"
+    plugin.write_text(POOLED.format(kind="int", value=1, extra=""))
+    words = ["--methods", "pooled", "--plugin", plugin, "--dry-run", "--store", tmp_path / "none"]
+    code, out, _ = cli("run", "--suite", tiny_suite, *words)
     assert code == 0
     assert "tried on random images" in out
     assert "of core time on" in out
-    assert "cannot be foretold: prior text_to_image, 16 px; fit d3m, 16 px; synthesize d3m, 16 px" in out
+    assert "cannot be foretold: synthesize pooled, 16 px" in out
     assert not (tmp_path / "none").exists()
 
 
