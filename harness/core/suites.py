@@ -22,7 +22,7 @@ from harness.core.config.base import explain
 from harness.core.config.suite import Suite
 from harness.core.errors import UserError, did_you_mean
 from harness.core.io import data_folder
-from harness.core.yaml_text import parse_yaml
+from harness.core.yaml_text import find_line, merged, parse_yaml
 
 YAML_ENDINGS = (".yaml", ".yml")
 """What makes the path of a suite's file of a text; all else is a name."""
@@ -141,7 +141,7 @@ def _layers(path: Path, variant: str | None) -> list[_Layer]:
         layers += of_file
         if included is None:
             return layers
-        line = _find(layer.root, ("include",))[0]
+        line = find_line(layer.root, ("include",))[0]
         if not isinstance(included, str):
             raise UserError(f"suite file {path}, line {line}: include: expected a file name, found {included!r}.")
         named, variant = _split(included)
@@ -188,7 +188,7 @@ def _variants(layer: _Layer) -> dict[str, _Layer]:
     declared = layer.values.pop("variants", {})
 
     def wrong(steps: tuple[str, ...], problem: str) -> UserError:
-        line = _find(layer.root, ("variants", *steps))[0]
+        line = find_line(layer.root, ("variants", *steps))[0]
         return UserError(f"suite file {layer.where}, line {line}: {'.'.join(('variants', *steps))}: {problem}")
 
     if not isinstance(declared, dict):
@@ -246,7 +246,7 @@ def _validate(layers: list[_Layer]) -> Suite:
     """Merge the layers and check the result."""
     values: Any = {}
     for layer in reversed(layers):
-        values = _merged(values, layer.values)
+        values = merged(values, layer.values)
     try:
         return Suite.model_validate(values)
     except ValidationError as error:
@@ -254,32 +254,8 @@ def _validate(layers: list[_Layer]) -> Suite:
         raise UserError("\n".join(lines)) from None
 
 
-def _merged(base: Any, own: Any) -> Any:
-    if not isinstance(base, dict) or not isinstance(own, dict):
-        return own
-    return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
-
-
 def _place(layers: list[_Layer], location: tuple[int | str, ...]) -> str:
     """Return file and line of the layer that has most of `location`; the first of equals."""
-    found = [(*_find(layer.root, location), layer.where) for layer in layers]
+    found = [(*find_line(layer.root, location), layer.where) for layer in layers]
     line, _, where = max(found, key=lambda item: item[1])
     return f"{where}, line {line}"
-
-
-def _find(node: Any, location: tuple[int | str, ...]) -> tuple[int, int]:
-    """Return the 1-based line of the deepest part of `location` that the YAML has, and how deep that is."""
-    line = node.start_mark.line + 1
-    for depth, step in enumerate(location):
-        children = node.value if isinstance(getattr(node, "value", None), list) else []
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in children if k.value == str(step)), None)
-            if found is None:
-                return line, depth
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(children):
-            node = children[step]
-            line = node.start_mark.line + 1
-        else:
-            return line, depth
-    return line, len(location)
