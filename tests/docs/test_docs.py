@@ -18,7 +18,7 @@ from tests.helpers.support import ROOT
 from tests.methods import test_conformance as test_method
 
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "my.yaml", "pets.yaml", "pets.yaml:pets_large", "photos"}
 """Files and folders that the pages tell a reader to make."""
 QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
