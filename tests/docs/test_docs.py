@@ -289,7 +289,7 @@ def test_the_example_suite_runs_on_photographs(examples, shared_store):
 def test_the_page_on_suites_names_every_field():
     table = (DOCS / "add_a_suite.md").read_text().split("## Field by field")[1].split("\n## ")[0]
     named = {name for cell in re.findall(r"^\| (`[^|]*) \|", table, re.M) for name in re.findall(r"`(\w+)`", cell)}
-    assert named == {*Suite.model_fields, "include"}
+    assert named == {*Suite.model_fields, "include", "variants"}
 
 
 def test_the_page_on_tables_names_every_column():
