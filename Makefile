@@ -6,7 +6,7 @@ REFERENCE := results/reference/fashion_mnist
 # Two processes of one thread each do as much as one of two threads, and a file's fixtures are made once. Long files first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo reference test drills test-fast check check-bundles mutants bench speed notebooks format clean help
+.PHONY: demo reference test drills test-fast check check-bundles site mutants bench speed notebooks format clean help
 
 help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
@@ -14,7 +14,8 @@ help:
 	@echo "make test       all tests but the drills"
 	@echo "make drills     the longest tests: real Ray clusters that lose nodes, workers, drivers and heads; minutes"
 	@echo "make test-fast  the tests without the end-to-end runs"
-	@echo "make check      ruff (lint and format), mypy, the layers, and the bundles of results/community"
+	@echo "make check      ruff (lint and format), mypy, the layers, the site, and the bundles of results/community"
+	@echo "make site       the documentation as a site, in site/"
 	@echo "make mutants    make deliberate mistakes, one at a time, and print those that no test notices"
 	@echo "make bench      speed ratios, with pytest-benchmark"
 	@echo "make speed      images/s and share of the device's peak at DiT-XL/2's size, for a GPU"
@@ -44,11 +45,15 @@ drills: .venv/.ready
 test-fast: .venv/.ready
 	$(PYTEST) -m "not slow"
 
-check: .venv/.ready check-bundles
+check: .venv/.ready check-bundles site
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Strict: a link or an anchor that leads nowhere, or a page that is in no menu, fails.
+site: .venv/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # None is there until somebody sends one; docs/leaderboard.md.
 BUNDLES := $(wildcard results/community/*.zip)
@@ -72,4 +77,4 @@ format: .venv/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache

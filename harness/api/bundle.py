@@ -45,7 +45,7 @@ def bundle(
     Raises:
         UserError: there is no such run, it is a bundle already, the store no longer holds what it is made of, or `to` exists.
 
-    Example:
+    Examples:
         >>> import harness
         >>> harness.bundle("first", to="first.zip")  # doctest: +SKIP
     """

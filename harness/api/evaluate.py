@@ -63,7 +63,7 @@ def evaluate(images: str | Path, *, as_name: str, console: Console | None = None
     Raises:
         UserError: the images or the request are wrong; nothing was written.
 
-    Example:
+    Examples:
         >>> import harness
         >>> done = harness.evaluate("downloads/theirs", as_name="theirs", suite="imagewoof", ipc=10)  # doctest: +SKIP
     """

@@ -49,7 +49,7 @@ def export(
     Raises:
         UserError: there is no such run, set or format, the folder is not empty, or the set is damaged.
 
-    Example:
+    Examples:
         >>> import harness
         >>> harness.export("first", method="random_real", ipc=10, to="exported")  # doctest: +SKIP
     """

@@ -66,7 +66,7 @@ def run(*, console: Console | None = None, config: str | Path | None = None, **f
     Raises:
         UserError: the request is wrong; nothing was written.
 
-    Example:
+    Examples:
         >>> import harness
         >>> done = harness.run(methods=["random_real"], suite="digits", ipc=[10])  # doctest: +SKIP
         >>> harness.load_results(done)[["method", "student", "top1_best"]]  # doctest: +SKIP

@@ -109,7 +109,7 @@ def verify(
     Raises:
         UserError: there is no such run or store.
 
-    Example:
+    Examples:
         >>> import harness
         >>> harness.verify("first").ok  # doctest: +SKIP
         True

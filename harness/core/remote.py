@@ -108,9 +108,10 @@ class RemoteFolder:
         return filesystem, path.rstrip("/")
 
     def _error(self, done: str, error: Exception) -> RemoteError:
+        command = ": pip install 'distillation-harness[s3]'" if self._is_s3 else ""
         text = (
             f"store {self.uri}: cannot be {done} ({str(error) or type(error).__name__}). Check the address, your access to "
-            "it, and that the package that fsspec needs for it is installed."
+            f"it, and that the package that fsspec needs for it is installed{command}."
         )
         return RemoteError(text, str(error) or type(error).__name__, lost=is_lost(error))
 

@@ -217,3 +217,28 @@ def test_a_value_that_no_key_can_be_made_of_is_refused_before_any_work(tmp_path,
             executor="local",
         )
     assert not (tmp_path / "store").exists()
+
+
+def test_a_method_file_of_a_wheel_has_the_hash_that_it_has_in_a_checkout():
+    """hatch_build.py renames the imports; other packages keep their names."""
+    in_a_wheel = "from harness.methods.dit import passes\nimport harness.methods.dm as dm\n"
+    assert fingerprint.tree_hash(in_a_wheel) == fingerprint.tree_hash(in_a_wheel.replace("harness.methods", "methods"))
+    other = "from harness.methodsfoo import x\n"
+    assert fingerprint.tree_hash(other) != fingerprint.tree_hash(other.replace("harness.", ""))
+
+
+def test_a_plugin_on_a_method_of_a_wheel_follows_that_file_and_not_the_harness(monkeypatch):
+    """`harness.methods.dit` is no part of the harness to the fingerprint; the package's own file is none of a method."""
+    from types import ModuleType
+
+    def module(name, source):
+        made = ModuleType(name)
+        made.__harness_source__ = source
+        monkeypatch.setitem(sys.modules, name, made)
+        return made
+
+    package = module("harness.methods", "X = 1\n")
+    package.__path__ = []
+    module("harness.methods.below", "from harness import Method\nfrom harness.core.seeds import derive_seed\n")
+    top = module("harness.methods.top", "from harness.methods import below\nfrom harness.methods.below import Method\n")
+    assert {m.__name__ for m in fingerprint._own_modules(top)} == {"harness.methods.top", "harness.methods.below"}

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +18,7 @@ from tests.helpers.support import ROOT
 from tests.methods import test_conformance as test_method
 
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 WRITTEN = {"eigenimages.py", "contrast.py", "loud.py", "my.yaml", "pets.yaml", "pets.yaml:pets_large", "photos"}
 """Files and folders that the pages tell a reader to make."""
 QUICK = {"protocol.epochs": {"up_to": [], "above": 1}}
@@ -381,48 +379,3 @@ def test_the_errors_that_a_page_shows_are_the_real_ones(cli):
             code, _, err = cli(*shlex.split(shown)[2:])
             assert code == 2
             assert err.startswith(told.split(" Known:")[0])
-
-
-@pytest.mark.slow
-def test_an_installed_wheel_carries_suites_and_published_numbers(tmp_path):
-    """Built as a user's pip would, unpacked elsewhere, and asked for its suites."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "--quiet",
-        "--wheel-dir",
-        str(tmp_path),
-        str(ROOT),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    wheel = next(Path(tmp_path).glob("*.whl"))
-    code = (
-        f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
-        "import zipfile; zipfile.ZipFile(sys.path[0]).extractall(sys.argv[1]); sys.path[0] = sys.argv[1]\n"
-        "import harness; from harness.core.io import data_folder; from harness.core.suites import load_suite, suite_names\n"
-        "assert harness.__file__.startswith(sys.argv[1]), harness.__file__\n"
-        "published = list(data_folder('results/published').glob('*.csv'))\n"
-        "from harness.data.dataset_cards import load_known\n"
-        "from pathlib import Path\n"
-        "print(len(list(Path(harness.__file__).parent.glob('reporters/page/parts/*'))), 'parts of the page')\n"
-        "from harness.training import protocols, resolve_protocol\n"
-        "print(protocols.names(), resolve_protocol('dsa').batch_size)\n"
-        "print(suite_names(), load_suite('digits').class_list.is_file(), len(published))\n"
-        "print(len(load_known('imagewoof2').class_ids), 'classes of a known data set')"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "unpacked")],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    ).stdout
-    assert "'digits'" in out
-    assert "'dc', 'dsa', 'idc', 'ltdd', 'plain', 'rded', 'sre2l'] 256" in out
-    assert f"True {len(list((ROOT / 'results' / 'published').glob('*.csv')))}" in out
-    assert "8 parts of the page" in out
-    assert "10 classes of a known data set" in out

@@ -30,7 +30,7 @@ def tune(*, console: Console | None = None, **fields: Any) -> Tuning:
     Raises:
         UserError: the request is wrong; nothing was written.
 
-    Example:
+    Examples:
         >>> import harness
         >>> found = harness.tune(methods="minimax", suite="digits", ipc=10, trials=20)  # doctest: +SKIP
         >>> found.best["minimax"]  # doctest: +SKIP

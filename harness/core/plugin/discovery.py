@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from harness.core.config.base import ConfigModel, plain
 from harness.core.errors import UserError
 from harness.core.overrides import RESERVED
-from harness.core.plugin.fingerprint import METHODS
+from harness.core.plugin.fingerprint import methods_package
 from harness.core.plugin.method import Method
 from harness.core.registry import Registry
 from harness.core.text import shorten
@@ -91,11 +91,11 @@ def _invalid_default(config: type[ConfigModel]) -> str:
 @cache
 def discover() -> None:
     """Import every file of the `methods` package and every entry point of the group `harness.methods`, once."""
-    package = importlib.import_module(METHODS)
+    package = importlib.import_module(methods_package())
     for folder in package.__path__:
         for path in sorted(Path(folder).glob("*.py")):
             if not path.stem.startswith("_"):
-                _import_or_mark(path.stem, partial(importlib.import_module, f"{METHODS}.{path.stem}"))
+                _import_or_mark(path.stem, partial(importlib.import_module, f"{package.__name__}.{path.stem}"))
     for point in entry_points(group="harness.methods"):
         origin = point.dist.name if point.dist else "another package"
         _import_or_mark(point.name, point.load, f"{point.name} of {origin}")

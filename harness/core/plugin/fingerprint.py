@@ -16,6 +16,14 @@ from harness.core.plugin.method import Method
 METHODS = "methods"
 """The package whose files are methods."""
 
+_IN_A_WHEEL = f"harness.{METHODS}"
+"""What a wheel calls it (hatch_build.py): in site-packages, `methods` could be another distribution's."""
+
+
+def methods_package() -> str:
+    """Return the name under which the package of the methods is imported here, in a checkout or from a wheel."""
+    return _IN_A_WHEEL if importlib.util.find_spec(_IN_A_WHEEL) else METHODS
+
 
 def code_fingerprint(cls: type[Method]) -> str:
     """Hash the code that a method's results depend on: its file and the method files that it stands on.
@@ -50,15 +58,25 @@ def tree_hash(source: str) -> str:
 
 
 class _WithoutHints(ast.NodeTransformer):
-    """Takes `search(...)` marks and `work` out of a file: what may be tried, and what it may cost, changes no result."""
+    """Takes `search(...)` marks and `work` out of a file: what may be tried, and what it may cost, changes no result.
+
+    A method file of a wheel imports others as `harness.methods.NAME`; here they have the names of a checkout.
+    """
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         node.body = [part for part in node.body if not _is_work(part)]
         return self.generic_visit(node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if node.module:
+            node.module = _in_a_checkout(node.module)
         if node.module == "harness":
             node.names = [alias for alias in node.names if alias.name != "search"]
+        return node
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        for alias in node.names:
+            alias.name = _in_a_checkout(alias.name)
         return node
 
     def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
@@ -132,8 +150,13 @@ def _source(module: ModuleType) -> str:
         ) from None
 
 
+def _in_a_checkout(name: str) -> str:
+    """Return `methods.dit` for `harness.methods.dit`, and other names as they are."""
+    return name.removeprefix("harness.") if f"{name}.".startswith(f"{_IN_A_WHEEL}.") else name
+
+
 def _package(name: str) -> str:
-    return name.partition(".")[0]
+    return _in_a_checkout(name).partition(".")[0]
 
 
 def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) -> list[ModuleType]:
@@ -150,7 +173,7 @@ def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) 
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
-            inside = "." in name and _package(name) in followed
+            inside = "." in _in_a_checkout(name) and _package(name) in followed
             if inside and name not in seen and (found := _module(name)) is not None:
                 _own_modules(found, seen)
     return list(seen.values())

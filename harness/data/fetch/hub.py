@@ -64,7 +64,7 @@ def fetch_from_hub(file: SuiteFile, data_root: Path, repo: str, report: Progress
         import pyarrow.parquet  # noqa: F401
     except ImportError:
         raise UserError(
-            "--hub reads Parquet files with the package pyarrow; install it: pip install 'harness[hub]'."
+            "--hub reads Parquet files with the package pyarrow; install it: pip install 'distillation-harness[hub]'."
         ) from None
     root = parsed[0].replace("/", "--")
     final, about = data_root / root, f"{parsed[0]} of the Hugging Face hub"

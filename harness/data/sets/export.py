@@ -104,7 +104,9 @@ def write_parquet(given: ExportedSet, folder: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise UserError("--format parquet needs the package pyarrow; install it, or choose another format.") from None
+        raise UserError(
+            "--format parquet needs the package pyarrow: pip install 'distillation-harness[hub]', or choose another format."
+        ) from None
     fields = [
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         ("label", pa.int64()),
