@@ -10,14 +10,10 @@ from harness.core.config.suite import Teacher
 from harness.core.progress import ProgressCallback
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split, real_part
-from harness.jobs.job import Job
+from harness.jobs.job import TEACHER_SCORED_ON, Job
 from harness.training.teacher import check_teacher, score_teacher, train_teacher
 from harness.training.teacher_folder import TeacherFolder
 from harness.training.teacher_weights import in_suite_order, open_weights, write_teacher
-
-SCORED_ON = 10_000
-"""Held-out images that a teacher is scored on at most: enough for half a percent, few enough for memory at 224 pixels."""
-
 
 def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Train a teacher on the real training split less a hold-out, or take the given weights of the suite's.
@@ -29,7 +25,7 @@ def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCal
     side, num_classes = job.spec["side"], len(context.classes)
     protocol = Protocol.model_validate(job.spec["protocol"])
     rest, held_out = open_split(context, "train").holdout(teacher.holdout, seed=0)
-    most = max(1, SCORED_ON // num_classes)
+    most = max(1, TEACHER_SCORED_ON // num_classes)
     shown = held_out.select({c: range(min(n, most)) for c, n in held_out.num_per_class.items()})
     if teacher.weights is None:
         train, held = (real_part(context, "train", part, side, report) for part in (rest, shown))

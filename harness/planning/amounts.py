@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.config.protocol import Protocol
 from harness.jobs.context import open_split
-from harness.jobs.teacher import SCORED_ON
+from harness.jobs.job import TEACHER_SCORED_ON
 from harness.training.recipe import Recipe, make_recipe
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Amounts:
         """Return the images that a student or a teacher is trained on, over all epochs, and those that it is scored on."""
         if kind == "teacher":
             held = spec["teacher"]["holdout"] * self.num_real
-            epochs, scored = spec["teacher"]["epochs"] or 0, min(held, SCORED_ON)
+            epochs, scored = spec["teacher"]["epochs"] or 0, min(held, TEACHER_SCORED_ON)
             return epochs * (self.num_real - held), scored * (2 if epochs else 1)  # after the training, and for itself
         recipe = self.recipe(kind, spec)
         return recipe.epochs * self.an_epoch(kind, spec), len(recipe.eval_epochs) * self.num_test

@@ -9,8 +9,9 @@ from PIL import Image
 import harness
 from harness.api.run import prepare
 from harness.core.errors import UserError
-from harness.planning import calibrate
+from harness.planning.amounts import Amounts
 from harness.planning.request import make_request
+from harness.planning.trials import Trials
 from tests.helpers.grey import grey_suite
 
 METHODS = ["random_real", "herding", "k_center"]
@@ -213,4 +214,4 @@ def test_the_suite_is_shown_as_grey(suite):
 def test_random_images_for_an_estimate_have_the_suites_channels(suite, tmp_path):
     resolved, plan = planned(suite, tmp_path, protocol="rded")
     job = next(job for job in plan.jobs.values() if job.kind == "train")
-    assert calibrate.measure_student(resolved, job) > 0
+    assert Trials(resolved, plan, Amounts(resolved)).student_s(job) > 0
