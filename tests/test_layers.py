@@ -21,7 +21,8 @@ LATE = {
     ("harness.cli.app", "harness.api"),  # `inspect`: torch and matplotlib
     ("harness.cli.published", "harness.reporters.tables.published"),  # pandas
     ("harness.cli.tune", "harness.api.tune"),  # matplotlib
-    ("harness.planning.estimate", "harness.planning.calibrate"),  # times students and denoisers
+    ("harness.planning.trials", "harness.planning.calibrate"),
+    ("harness.planning.trials", "harness.planning.try_prior"),  # times students and denoisers
     ("harness.planning.resolve_data", "harness.students.build"),  # builds each student once
     ("harness.students", "harness.students.build"),
     ("harness.students", "harness.students.features"),
@@ -117,7 +118,17 @@ def test_every_test_folder_mirrors_a_package():
     packages = {path.parent.relative_to(ROOT / "harness") for path in (ROOT / "harness").rglob("__init__.py")}
     beside = {
         Path(name)
-        for name in ("helpers", "methods", "datasets", "docs", "golden", "benchmarks", "mutations", "old_tree")
+        for name in (
+            "helpers",
+            "methods",
+            "datasets",
+            "docs",
+            "golden",
+            "benchmarks",
+            "mutations",
+            "old_tree",
+            "packaging",
+        )
     }
     for path in (ROOT / "tests").rglob("test_*.py"):
         folder = path.parent.relative_to(ROOT / "tests")
