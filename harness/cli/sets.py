@@ -17,7 +17,10 @@ from harness.cli.show import print_plan
 
 
 def evaluate(
-    images: Annotated[Path, typer.Argument(help="Folder with one folder a class, or a file: .pt, .npz, .safetensors.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Folder with one folder per class; a file of tensors; or two files: images, then labels."),
+    ],
     as_name: Annotated[str, typer.Option("--as", help="Name of its row: a lower-case word, such as `rded_release`.")],
     suite: Annotated[str, typer.Option(help="Suite name (`harness list suites`) or path of a suite YAML.")] = "digits",
     ipc: Annotated[
@@ -44,8 +47,15 @@ def evaluate(
     ] = "protocol",
     normalised: Annotated[
         str | None,
-        typer.Option(help="MEAN/STD that float tensors were normalised with: `0.485,0.456,0.406/0.229,0.224,0.225`."),
+        typer.Option(
+            help="How float tensors were normalised: `cifar10`, `cifar100`, `imagenet`, `mnist`, `fashion_mnist`, `svhn`, "
+            "`zca` (undone with the real training images), `none` (0 is black, 1 is white), or MEAN/STD, such as "
+            "`0.485,0.456,0.406/0.229,0.224,0.225`."
+        ),
     ] = None,
+    keep_float: Annotated[
+        bool, typer.Option("--keep-float", help="Train on float32 pixels as published: not clipped, not rounded.")
+    ] = False,
     methods: Annotated[str | None, typer.Option(help="Further methods for the same tables, with commas.")] = None,
     students: options.Students = None,
     protocol: options.ProtocolName = None,
@@ -84,6 +94,7 @@ def evaluate(
         pick=pick,
         class_order=class_order,
         normalised=normalised,
+        keep_float=keep_float,
         labels=labels,
         methods=options.names(methods),
         students=options.names(students),
@@ -113,7 +124,10 @@ def evaluate(
             print_plan(ready.resolved, ready.plan, Console())
             return 0
         done = execute_plan(ready.resolved, ready.plan, Console(stderr=True))
+        doubts = ready.doubts(done)
     print_summary(done)
+    for line in doubts:
+        told.print(plain(line))
     return done.exit_code
 
 
