@@ -65,7 +65,7 @@ def evaluate(images: Images, *, as_name: str, console: Console | None = None, **
 
     Args:
         images: a folder with one folder a class; a file of tensors (.pt, .npz, .npy, .safetensors) as authors publish it
-            (`harness.data.imported.layouts.LAYOUTS`); or two files, images and labels.
+            (docs/bring_your_own.md lists the layouts); or two files, images and labels.
         as_name: the method's name in records and tables: a lower-case word.
         console: where progress goes; None: standard error.
         **fields: title, pick ("first" or "random"), class_order, normalised ("cifar10", ..., "zca", "none" or "MEAN/STD"),

@@ -78,12 +78,26 @@ def evaluate(
     fresh: options.Fresh = False,
     name: options.RunName = None,
 ) -> int:
-    """Score images that were made elsewhere, as a method of their own: students, protocol and tables as for any other.
+    """Train and score students on an existing image set, and list it as a method.
 
-    What was taken for what is printed first. Wrong images give one message and exit code 2, and nothing is written.
+    The command first prints what it found. Wrong images give one message and exit code 2; nothing is written. Files are
+    never unpickled.
 
-    Examples: `harness evaluate exported --suite digits --ipc 10 --as mine`, `harness evaluate theirs.pt --suite digits
-    --as theirs --labels own --protocol rded`.
+    Layouts of published sets:
+
+    | Layout | Holds | Of |
+    | --- | --- | --- |
+    | class folders | `CLASS/*.png`; CLASS is a class id or number | `harness export`, RDED |
+    | SRe2L | `new000/*.jpg`, `new001/*.jpg`, ... | SRe2L, CDA, SCDD |
+    | DC | `{'data': [[images, labels], ...]}`; a seed per set | DC, DSA, DM |
+    | two files | `images_best.pt labels_best.pt`, or their folder | MTT, TESLA, DATM |
+    | DD-Ranking | `images.pt labels.pt`, or their folder | DD-Ranking |
+    | pair | `[images, labels]` or `(images, labels)` | `torch.save` |
+    | named tensors | `images`, `labels`, `soft_labels`; or `image_syn`, `label_syn`, `x_train`, `y_train` | .pt, .npz |
+
+    Examples: `harness evaluate exported --suite digits --ipc 10 --as mine`, `harness evaluate images_best.pt labels_best.pt
+    --suite cifar10 --as mtt --protocol dsa --normalised zca`, `harness evaluate theirs.pt --suite digits --as theirs --labels
+    own --protocol rded`.
     """
     with evaluation(
         images,

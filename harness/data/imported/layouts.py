@@ -1,7 +1,9 @@
 """The layouts of files in which authors publish sets: which tensor is the images, and which the labels.
 
-In: what `read_content` returned. Out: one or several sets of images with labels. `LAYOUTS` is the list for people.
-Shapes: N images, C classes.
+In: what `read_content` returned. Out: one or several sets of images with labels. docs/bring_your_own.md lists the layouts
+for people. Shapes: N images, C classes. Sources: main.py of VICO-UoE/DatasetCondensation@53f63a6; distill.py of
+GeorgeCazenavette/mtt-distillation@50dccea, justincui03/tesla@488842e and NUS-HPC-AI-Lab/DATM@97ae510; demo_soft.py of
+NUS-HPC-AI-Lab/DD-Ranking@b8b0966.
 """
 
 from __future__ import annotations
@@ -16,18 +18,6 @@ from harness.data.imported.read import read_content
 
 if TYPE_CHECKING:
     import torch
-
-
-LAYOUTS = (
-    ("class folders", "CLASS/*.png; CLASS is a class id or a number", "harness export, RDED, Minimax"),
-    ("SRe2L", "new000/*.jpg, new001/*.jpg, ...", "SRe2L, CDA, SCDD"),
-    ("DC", "{'data': [[images, labels], ...]}, each pair a set", "DC, DSA, DM"),
-    ("two files", "images_best.pt labels_best.pt, or their folder", "MTT, TESLA, DATM"),
-    ("DD-Ranking", "images.pt labels.pt, or their folder", "DD-Ranking"),
-    ("pair", "[images, labels] or (images, labels)", "torch.save of a pair"),
-    ("named tensors", "images, labels, maybe soft_labels; also image_syn, label_syn, x_train, y_train", ".pt, .npz"),
-)
-"""(name, what it holds, who publishes so)."""
 
 
 IMAGES = ("images", "image_syn", "images_syn", "syn_images", "x_train", "image", "x", "imgs")
