@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from harness.api.run import execute_plan
 from harness.cli import options
 from harness.cli.output import plain, print_summary
 from harness.cli.show import print_plan
+from harness.core.text import byte_size
+from harness.data.sets.export import MANIFEST
 
 
 def evaluate(
@@ -152,7 +155,12 @@ def export(
     ipc: Annotated[int, typer.Option(min=1, help="Its images per class.")],
     to: Annotated[Path, typer.Option("--to", help="Folder to write: new, or empty.")],
     format_: Annotated[
-        str, typer.Option("--format", help="`imagefolder`, `webdataset` (tar shards) or `parquet` (Hugging Face).")
+        str,
+        typer.Option(
+            "--format",
+            help="`imagefolder`, `webdataset` (tar shards), `parquet` (Hugging Face), or the files of authors' code: `dc`, "
+            "`mtt`, `ddranking`, `sre2l`.",
+        ),
     ] = "imagefolder",
     distill_seed: Annotated[
         int | None, typer.Option("--distill-seed", help="Which set, where the run made several.")
@@ -166,5 +174,13 @@ def export(
     """
     folder = write(run, method=method, ipc=ipc, to=to, format=format_, distill_seed=distill_seed, store=store)
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(plain(f"wrote {folder} ({format_})"))
+    console.print(plain(f"wrote {folder} ({format_}): {_contents(folder)}"))
     return 0
+
+
+def _contents(folder: Path) -> str:
+    """Return how many images of how many classes an exported folder holds, and its bytes."""
+    about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    per_class, num_classes = about["ipc"] * (about["draws"] or 1), len(about["classes"])
+    return f"{per_class * num_classes:,} images, {per_class} of each of {num_classes} classes; {byte_size(size)}"

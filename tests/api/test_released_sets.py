@@ -94,6 +94,13 @@ def test_zca_is_undone_with_the_training_split(given, tiny_suite, tmp_path):
     for image in sorted(sets[0].glob("*/*.png")):
         assert image.read_bytes() == (sets[1] / image.relative_to(sets[0])).read_bytes()
     assert "whitening was undone" in white["notes"]
+    soft = torch.nn.functional.one_hot(labels, 10) * 4.0
+    torch.save([whitened(images, tiny_suite) * 1.5, soft], tmp_path / "datm.pt")
+    chosen = {"protocol.whitening": "zca", "protocol.temperature": 1}
+    datm = evaluate(
+        tmp_path / "datm.pt", tiny_suite, store, normalised="zca", keep_float=True, labels="own", settings=chosen
+    )
+    assert done(datm)["label_bytes"].tolist() == [2 * 10 * 10]
 
 
 @pytest.mark.slow
