@@ -16,18 +16,24 @@ from typing import Any
 
 from rich.console import Console
 
+from harness.api.doubts import class_doubts, doubts_after, labels_line, own_labels_fit
 from harness.api.run import execute_plan, prepare
-from harness.core.classes import ClassInfo, read_class_list
+from harness.core.classes import read_class_list
 from harness.core.errors import UserError
 from harness.core.overrides import RESERVED, parse_overrides
 from harness.core.plugin import discovery
 from harness.core.suites import load_suite
 from harness.data.imported.base import ImportedSet, Rows
 from harness.data.imported.open import open_imported
+from harness.data.imported.pixels import Pixels
 from harness.planning.plan import Plan
 from harness.planning.request import make_request
 from harness.planning.resolve import Resolved
-from harness.reporters.runs import Run
+from harness.reporters.runs import FLOAT_TITLE, Run
+
+Images = str | Path | Sequence[str | Path]
+"""One folder or file, or two files: images and labels."""
+
 
 PICKS = ("first", "random")
 
@@ -40,25 +46,31 @@ class Evaluation:
     """An evaluation that is checked and planned.
 
     Attributes:
-        about: what was taken for what, one line each, for people.
+        about: what was taken for what, one line each, for people; doubts begin with "warning".
+        name: of the method that the images became.
     """
 
     resolved: Resolved
     plan: Plan
     about: tuple[str, ...]
+    name: str
+
+    def doubts(self, done: Run) -> tuple[str, ...]:
+        """Return warnings after the run: a teacher that it trained disagrees, or all students are at chance."""
+        return doubts_after(self.resolved, self.name, done)
 
 
-def evaluate(images: str | Path, *, as_name: str, console: Console | None = None, **fields: Any) -> Run:
+def evaluate(images: Images, *, as_name: str, console: Console | None = None, **fields: Any) -> Run:
     """Score given images and return the run.
 
     Args:
-        images: a folder with one folder a class, or a file of tensors (.pt, .npz, .safetensors) with images, labels and
-            maybe soft_labels.
+        images: a folder with one folder a class; a file of tensors (.pt, .npz, .npy, .safetensors) as authors publish it
+            (docs/bring_your_own.md lists the layouts); or two files, images and labels.
         as_name: the method's name in records and tables: a lower-case word.
         console: where progress goes; None: standard error.
-        **fields: title, pick ("first" or "random"), class_order, normalised, labels ("protocol" or "own"), and those of
-            `harness.run`; `methods` are further methods for the same tables (none is added unasked). `ipc` None: all
-            images, where every class has as many.
+        **fields: title, pick ("first" or "random"), class_order, normalised ("cifar10", ..., "zca", "none" or "MEAN/STD"),
+            keep_float (False), labels ("protocol" or "own"), and those of `harness.run`; `methods` are further methods for
+            the same tables (none is added unasked). `ipc` None: all images, where every class has as many.
 
     Raises:
         UserError: the images or the request are wrong; nothing was written.
@@ -71,12 +83,15 @@ def evaluate(images: str | Path, *, as_name: str, console: Console | None = None
     with evaluation(images, as_name=as_name, **fields) as ready:
         for line in ready.about:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-        return execute_plan(ready.resolved, ready.plan, console)
+        done = execute_plan(ready.resolved, ready.plan, console)
+        for line in ready.doubts(done):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return done
 
 
 @contextmanager
 def evaluation(
-    images: str | Path,
+    images: Images,
     *,
     as_name: str,
     title: str | None = None,
@@ -85,6 +100,7 @@ def evaluation(
     pick: str = "first",
     class_order: str | None = None,
     normalised: str | None = None,
+    keep_float: bool = False,
     labels: str = "protocol",
     methods: str | Sequence[str] | None = None,
     settings: Any = None,
@@ -99,36 +115,43 @@ def evaluation(
     _check_words(pick, labels)
     file = load_suite(str(suite))
     classes = read_class_list(file.class_list)
-    found = open_imported(images, classes, order=class_order, normalised=normalised, channels=file.suite.channels)
+    path, labels_path = _paths(images)
+    pixels = Pixels(file.suite.channels, normalised, keep_float)
+    found = open_imported(path, classes, labels_path=labels_path, order=class_order, pixels=pixels)
     ipcs = tuple(sorted({ipc} if isinstance(ipc, int) else set(ipc or (found.common_ipc(),))))
     own = labels == "own"
     rows = found.first(max(ipcs))
     offered = rows if pick == "first" else found.all()
     side = found.side(offered) or file.suite.side
-    found.check(offered, side)
+    for each in found.sets:
+        each.check(each.first(max(ipcs)) if pick == "first" else each.all(), side)
     overrides = _asked(settings, as_name, own) | {
-        f"{as_name}.path": str(Path(images).resolve()),
-        f"{as_name}.fingerprint": found.fingerprint(offered, labels=own),
+        f"{as_name}.path": str(path.resolve()),
+        f"{as_name}.labels_path": labels_path and str(labels_path.resolve()),
+        f"{as_name}.fingerprint": found.fingerprint_of(max(ipcs) if pick == "first" else None, labels=own),
         f"{as_name}.side": side,
         f"{as_name}.pick": pick,
         f"{as_name}.soft_labels": own,
         f"{as_name}.class_order": _absolute(class_order),
         f"{as_name}.normalised": normalised,
+        f"{as_name}.keep_float": keep_float,
     }
     if own:
+        own_labels_fit(fields.get("protocol") or file.suite.protocol, overrides)
         overrides["protocol.labels"] = "stored"
     beside = (methods,) if isinstance(methods, str) else tuple(methods or ())
-    with _registered(as_name, title or as_name):
+    with _registered(as_name, (title or as_name) + FLOAT_TITLE * keep_float):
         request = make_request(
             suite=suite,
             methods=(as_name, *beside),
             ipc=ipcs,
             settings=overrides,
-            distill_seeds=(0,) if distill_seeds is None and pick == "first" else distill_seeds,
+            distill_seeds=_set_seeds(found, distill_seeds, pick),
             **{"reference": False, **fields},
         )
         resolved, plan = prepare(request)
-        yield Evaluation(resolved, plan, _about(found, offered, side, max(ipcs), pick, own))
+        about = _about(found, offered, side, max(ipcs), pick, own)
+        yield Evaluation(resolved, plan, (*about, *class_doubts(resolved, found, side)), as_name)
 
 
 def _asked(settings: Any, as_name: str, own: bool) -> dict[str, Any]:
@@ -142,6 +165,31 @@ def _asked(settings: Any, as_name: str, own: bool) -> dict[str, Any]:
             f"--labels own trains with stored soft labels, and --set says protocol.labels={kind}: leave one out."
         )
     return {f"{target}.{field}": value for target, values in asked.items() for field, value in values.items()}
+
+
+def _paths(images: Images) -> tuple[Path, Path | None]:
+    """Return the path of the images, and that of labels in a file of their own.
+
+    Raises:
+        UserError: there are none, or more than two.
+    """
+    given = [Path(images)] if isinstance(images, str | Path) else [Path(one) for one in images]
+    if not 1 <= len(given) <= 2:
+        raise UserError(f"{len(given)} paths are given; expected a folder, a file, or two files: images and labels.")
+    return given[0], given[1] if len(given) == 2 else None
+
+
+def _set_seeds(found: ImportedSet, asked: Any, pick: str) -> Any:
+    """Return the distillation seeds: of several sets in a file one each; a seed is the number of its set."""
+    num = len(found.sets)
+    if num == 1:
+        return (0,) if asked is None and pick == "first" else asked
+    seeds = tuple(range(num)) if asked is None else tuple(asked)
+    if beyond := [seed for seed in seeds if seed >= num]:
+        raise UserError(
+            f"{found.where}: it holds {num} sets, which are distillation seeds 0 to {num - 1}; there is no {beyond[0]}."
+        )
+    return seeds
 
 
 def _check_words(pick: str, labels: str) -> None:
@@ -165,19 +213,10 @@ def _about(found: ImportedSet, offered: Rows, side: int, ipc: int, pick: str, ow
         *(f"note     {remark}" for remark in found.remarks),
     ]
     if own:
-        lines.append(f"labels   {_agreement(found, offered, found.classes)}")
+        lines += labels_line(found, offered)
     elif found.has_labels:
         lines.append("labels   soft labels came with the images and are not used; --labels own trains with them")
     return tuple(lines)
-
-
-def _agreement(found: ImportedSet, rows: Rows, classes: tuple[ClassInfo, ...]) -> str:
-    """Say how often the given soft labels call an image its class: about never where their columns are of another order."""
-    hits = sum(int((found.soft_labels(c.id, rows[c.id]).argmax(dim=1) == c.label).sum()) for c in classes)
-    share = 100 * hits / sum(len(rows[c.id]) for c in classes)
-    return (
-        f"the soft labels that came with the images are taken; {share:.1f} % of them call the image its own class most"
-    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ In: a run, a method and an IPC. Out: a folder that is there whole or not at all.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from harness.core.errors import UserError, did_you_mean
 from harness.core.integrity import DamagedArtefact
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
-from harness.data.sets.export import ExportedSet, known_format, numbered
+from harness.data.sets.export import known_format, numbered, write_manifest
+from harness.data.sets.export_set import ExportedSet
 from harness.data.sets.soft_labels import load_labels
 from harness.reporters.runs import Run, find_run, load_results, store_of
 
 ABOUT = (
     "suite", "suite_version", "source", "method", "method_title", "method_version", "config", "ipc", "distillation_seed",
-    "draws", "image_size", "storage_bytes", "run", "distilled_key",
+    "draws", "image_size", "storage_bytes", "notes", "run", "distilled_key",
 )  # fmt: skip
 """Fields of the record that go into the manifest of what is exported."""
 
@@ -42,7 +44,7 @@ def export(
         method: whose set.
         ipc: its images per class; of a generative pool all that students saw are written.
         to: a folder that does not exist or is empty.
-        format: "imagefolder", "webdataset" or "parquet".
+        format: "imagefolder", "webdataset", "parquet", or the files of authors' code: "dc", "mtt", "ddranking", "sre2l".
         distill_seed: which set, where the run made several; None: there is one.
         store: where runs are looked for by name, and sets where the run lies in no store.
 
@@ -64,6 +66,7 @@ def export(
             filled = Path(temporary) / "set"
             filled.mkdir()
             write(given, filled)
+            write_manifest(given, filled)
             if target.exists():
                 target.rmdir()
             filled.rename(target)
@@ -124,7 +127,7 @@ def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
         if len(rows) != per_class * len(classes):
             raise UserError(f"artefact {kind}/{label_key} has fewer soft labels than run {folder.name} says.")
         labels = dict(zip([c.id for c in classes], rows.split(per_class), strict=True))
-    about = {name: _plain(record.get(name)) for name in ABOUT}
+    about = {name: _plain(record.get(name)) for name in ABOUT} | {"config": json.loads(record.get("config") or "{}")}
     return ExportedSet(classes, images, labels, about)
 
 
@@ -160,5 +163,6 @@ def _check_whole(store: Store, kind: str, key: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a DataFrame as JSON knows it."""
-    return value.item() if hasattr(value, "item") else value
+    """Return a value of a DataFrame as JSON knows it; whole numbers, which a column with gaps has as 16.0, are whole."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,10 +15,15 @@ from harness.api.run import execute_plan
 from harness.cli import options
 from harness.cli.output import plain, print_summary
 from harness.cli.show import print_plan
+from harness.core.text import byte_size
+from harness.data.sets.export import MANIFEST
 
 
 def evaluate(
-    images: Annotated[Path, typer.Argument(help="Folder with one folder a class, or a file: .pt, .npz, .safetensors.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Folder with one folder per class; a file of tensors; or two files: images, then labels."),
+    ],
     as_name: Annotated[str, typer.Option("--as", help="Name of its row: a lower-case word, such as `rded_release`.")],
     suite: Annotated[str, typer.Option(help="Suite name (`harness list suites`) or path of a suite YAML.")] = "digits",
     ipc: Annotated[
@@ -44,8 +50,15 @@ def evaluate(
     ] = "protocol",
     normalised: Annotated[
         str | None,
-        typer.Option(help="MEAN/STD that float tensors were normalised with: `0.485,0.456,0.406/0.229,0.224,0.225`."),
+        typer.Option(
+            help="How float tensors were normalised: `cifar10`, `cifar100`, `imagenet`, `mnist`, `fashion_mnist`, `svhn`, "
+            "`zca` (undone with the real training images), `none` (0 is black, 1 is white), or MEAN/STD, such as "
+            "`0.485,0.456,0.406/0.229,0.224,0.225`."
+        ),
     ] = None,
+    keep_float: Annotated[
+        bool, typer.Option("--keep-float", help="Train on float32 pixels as published: not clipped, not rounded.")
+    ] = False,
     methods: Annotated[str | None, typer.Option(help="Further methods for the same tables, with commas.")] = None,
     students: options.Students = None,
     protocol: options.ProtocolName = None,
@@ -68,12 +81,26 @@ def evaluate(
     fresh: options.Fresh = False,
     name: options.RunName = None,
 ) -> int:
-    """Score images that were made elsewhere, as a method of their own: students, protocol and tables as for any other.
+    """Train and score students on an existing image set, and list it as a method.
 
-    What was taken for what is printed first. Wrong images give one message and exit code 2, and nothing is written.
+    The command first prints what it found. Wrong images give one message and exit code 2; nothing is written. Files are
+    never unpickled.
 
-    Examples: `harness evaluate exported --suite digits --ipc 10 --as mine`, `harness evaluate theirs.pt --suite digits
-    --as theirs --labels own --protocol rded`.
+    Layouts of published sets:
+
+    | Layout | Holds | Of |
+    | --- | --- | --- |
+    | class folders | `CLASS/*.png`; CLASS is a class id or number | `harness export`, RDED |
+    | SRe2L | `new000/*.jpg`, `new001/*.jpg`, ... | SRe2L, CDA, SCDD |
+    | DC | `{'data': [[images, labels], ...]}`; a seed per set | DC, DSA, DM |
+    | two files | `images_best.pt labels_best.pt`, or their folder | MTT, TESLA, DATM |
+    | DD-Ranking | `images.pt labels.pt`, or their folder | DD-Ranking |
+    | pair | `[images, labels]` or `(images, labels)` | `torch.save` |
+    | named tensors | `images`, `labels`, `soft_labels`; or `image_syn`, `label_syn`, `x_train`, `y_train` | .pt, .npz |
+
+    Examples: `harness evaluate exported --suite digits --ipc 10 --as mine`, `harness evaluate images_best.pt labels_best.pt
+    --suite cifar10 --as mtt --protocol dsa --normalised zca`, `harness evaluate theirs.pt --suite digits --as theirs --labels
+    own --protocol rded`.
     """
     with evaluation(
         images,
@@ -84,6 +111,7 @@ def evaluate(
         pick=pick,
         class_order=class_order,
         normalised=normalised,
+        keep_float=keep_float,
         labels=labels,
         methods=options.names(methods),
         students=options.names(students),
@@ -113,7 +141,10 @@ def evaluate(
             print_plan(ready.resolved, ready.plan, Console())
             return 0
         done = execute_plan(ready.resolved, ready.plan, Console(stderr=True))
+        doubts = ready.doubts(done)
     print_summary(done)
+    for line in doubts:
+        told.print(plain(line))
     return done.exit_code
 
 
@@ -124,7 +155,12 @@ def export(
     ipc: Annotated[int, typer.Option(min=1, help="Its images per class.")],
     to: Annotated[Path, typer.Option("--to", help="Folder to write: new, or empty.")],
     format_: Annotated[
-        str, typer.Option("--format", help="`imagefolder`, `webdataset` (tar shards) or `parquet` (Hugging Face).")
+        str,
+        typer.Option(
+            "--format",
+            help="`imagefolder`, `webdataset` (tar shards), `parquet` (Hugging Face), or the files of authors' code: `dc`, "
+            "`mtt`, `ddranking`, `sre2l`.",
+        ),
     ] = "imagefolder",
     distill_seed: Annotated[
         int | None, typer.Option("--distill-seed", help="Which set, where the run made several.")
@@ -138,5 +174,13 @@ def export(
     """
     folder = write(run, method=method, ipc=ipc, to=to, format=format_, distill_seed=distill_seed, store=store)
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(plain(f"wrote {folder} ({format_})"))
+    console.print(plain(f"wrote {folder} ({format_}): {_contents(folder)}"))
     return 0
+
+
+def _contents(folder: Path) -> str:
+    """Return how many images of how many classes an exported folder holds, and its bytes."""
+    about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    per_class, num_classes = about["ipc"] * (about["draws"] or 1), len(about["classes"])
+    return f"{per_class * num_classes:,} images, {per_class} of each of {num_classes} classes; {byte_size(size)}"

@@ -243,6 +243,8 @@ def _storage(ipc: int | None, made: dict[str, Any]) -> int:
     """Return the bytes of the first `ipc` images of each class of a larger nested set; a generative set is one size."""
     if made["result"]["generative"]:
         return made["result"]["storage_bytes"]
+    if made["result"].get("pixels") == "float32":  # all images take the same bytes
+        return round(made["result"]["storage_bytes"] * (ipc or 0) / made["result"]["ipc"])
     total = 0
     for name, info in made["files"].items():
         stem = name.rsplit("/", 1)[-1].removesuffix(".png")

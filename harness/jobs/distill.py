@@ -12,6 +12,7 @@ from harness.core.plugin.distilled_set import DistilledSet
 from harness.core.plugin.method import Method
 from harness.core.plugin.task import State, Task
 from harness.core.progress import ProgressCallback
+from harness.data.sets.floats import FLOATS_FILE, save_floats
 from harness.data.sets.folder import contact_sheet, save_distilled, storage_bytes
 from harness.data.sets.soft_labels import save_labels
 from harness.jobs.checkpoint import load_state, save_state
@@ -65,6 +66,9 @@ def run_synthesize(
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
         stored = sum(map(len, made.files.values())) if made.files else storage_bytes(folder)
+        if made.floats:
+            save_floats(folder, made.floats)
+            stored = (folder / FLOATS_FILE).stat().st_size
         contact_sheet(made.images, context.classes, folder / "contact_sheet.png")
     return {
         "ipc": ipc,
@@ -76,6 +80,7 @@ def run_synthesize(
         "generative": bool(made.files),
         "storage_bytes": stored,
         "shared_bytes": made.shared_bytes,
+        **({"pixels": "float32"} if made.floats else {}),
     }
 
 
@@ -90,6 +95,8 @@ def _checked(method: Method, made: Any, task: Task, ipc: int) -> DistilledSet:
     made = made.check(task.classes, ipc, task.image_size, task.channels)
     if made.stored is None and method.redraw_every() is not None:
         raise ValueError("redraw_every without `stored`: new images are more than a budget of images allows")
+    if made.keep_float and not method.given:
+        raise ValueError("keep_float is for sets that were made elsewhere; return uint8, or float in [0, 1]")
     if made.soft_labels is not None and not method.own_labels():
         raise ValueError("synthesize returned soft labels, which nobody would use: let own_labels() return True")
     if made.soft_labels is None and method.own_labels():
@@ -103,6 +110,7 @@ class _Made:
 
     images: dict[str, torch.Tensor] = field(default_factory=dict)
     soft_labels: dict[str, torch.Tensor] = field(default_factory=dict)
+    floats: dict[str, torch.Tensor] = field(default_factory=dict)
     duplicates: dict[str, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -132,6 +140,7 @@ class _Made:
                 )
         self.images |= made.images
         self.soft_labels |= made.soft_labels or {}
+        self.floats |= made.floats or {}
         self.duplicates |= made.duplicates()
         self.notes += made.notes
         self.draws, self.shared_bytes = made.draws, shared

@@ -22,7 +22,7 @@ def run_label(job: Job, context: JobContext, folder: Path, report: ProgressCallb
         teacher = load_teacher(store.path("teacher", job.deps["teacher"][0]), context)[0]
     labels = {}
     for done, c in enumerate(context.classes, start=1):
-        own, _ = load_distilled(images, [c], job.spec["side"], channels=context.channels)
+        own, _ = load_distilled(images, [c], job.spec["side"], channels=context.channels, exact=True)
         labels[c.id] = teacher.label(own.to(context.device)).cpu()
         report("label", done, num, "class")
     save_labels(folder, labels, context.classes)

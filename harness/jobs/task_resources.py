@@ -15,10 +15,13 @@ from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.job import Job
+from harness.jobs.whitening import real_whitening
 from harness.students.features import FeatureExtractor
+from harness.training.protocol_rules import check_whitening
 from harness.training.soft_labels import SoftLabels
 from harness.training.teacher_folder import MODEL
 from harness.training.teacher_weights import in_suite_order, read_teacher
+from harness.training.whitening import Whitening
 
 
 def make_task(
@@ -79,6 +82,12 @@ class JobTaskResources:
                 raise UserError(f"unknown features {name!r}; expected 'teacher' or 'timm:NAME'")
             key = self._dependency("teacher", "features (needs = {'features'})")
             return load_teacher_features(self.store.path("teacher", key), self.context)
+
+    def whitening(self, side: int) -> Whitening:
+        """Fit the ZCA whitening of all real training images, or return the one that was fitted in this process."""
+        check_whitening(self.context.channels * side**2, f"images of {side} pixels")
+        with self.clock.loading():
+            return real_whitening(self.context, side)
 
     def teacher(self) -> SoftLabels:
         """Load the suite's teacher, as it labels batches."""

@@ -44,7 +44,9 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
             key = job.deps["synthesize"][0]
             draws = store.manifest("synthesize", key)["result"]["draws"]
             place, num = store.path("synthesize", key), ipc * draws
-            images, labels = load_distilled(place, context.classes, side, ipc=num, channels=context.channels)
+            images, labels = load_distilled(
+                place, context.classes, side, ipc=num, channels=context.channels, exact=True
+            )
         soft_labels = _soft_labels(job, context, protocol, images, ipc and ipc * draws)
         whitening = real_whitening(context, side, report) if protocol.whitening == "zca" else None
         fresh = _fresh_images(job, context, report, clock) if "redraw" in job.spec else None

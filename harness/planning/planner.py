@@ -105,7 +105,7 @@ class Planner:
         )
 
     @cached_property
-    def _teacher(self) -> str:
+    def teacher(self) -> str:
         """The key of the suite's teacher."""
         return self._add_teacher(None)
 
@@ -135,7 +135,7 @@ class Planner:
         }
         if method.needs & TEACHER_NEEDS:
             own = method.own_teacher()
-            deps["teacher"] = (self._add_teacher(own) if own else self._teacher,)
+            deps["teacher"] = (self._add_teacher(own) if own else self.teacher,)
         return Inputs.of(deps)
 
     def _fits(self, method: MethodPlan, shared: Inputs, seed: int) -> tuple[str, ...]:
@@ -228,10 +228,10 @@ class Planner:
     def _labels(self, method: MethodPlan, ipc: int | None, inputs: Inputs) -> Inputs:
         """Return the jobs that the stored soft labels of a training come from; none where they came with the set."""
         if ipc is None:  # all real images: labelled when the training begins, nothing is kept
-            return Inputs.of({"teacher": (self._teacher,)})
+            return Inputs.of({"teacher": (self.teacher,)})
         if method.build().own_labels():
             return Inputs()
-        job, teacher = self.jobs[inputs.jobs["synthesize"][0]], Inputs.of({"teacher": (self._teacher,)})
+        job, teacher = self.jobs[inputs.jobs["synthesize"][0]], Inputs.of({"teacher": (self.teacher,)})
         spec = {"method": method.name, "ipc": job.spec["ipc"], "side": self.suite.side, "data": self._data}
         title = job.title.replace("synthesize", "label", 1)
         key = self._add("label", title, spec, Inputs.of({"synthesize": (job.key,)}) | teacher)
@@ -268,7 +268,7 @@ class Planner:
         }
         resources, hashed = self.suite.job_resources("train"), {"protocol": hashed_values}
         if protocol.labels == "soft":
-            inputs |= Inputs.of({"teacher": (self._teacher,)})
+            inputs |= Inputs.of({"teacher": (self.teacher,)})
         if redraw:
             spec, hashed = spec | {"redraw": redraw.spec}, hashed | {"redraw": redraw.hashed}
             resources = _together(resources, self.suite.job_resources("synthesize"))

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FLOAT_TITLE = " (float32 pixels)"
+"""Ends the title of a given set whose pixels were neither clipped nor rounded, in every table."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A run that has ended.

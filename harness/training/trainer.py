@@ -110,7 +110,8 @@ def train_student(
     Args:
         student: name of the student.
         protocol: what to do; `harness.training.recipe.make_recipe` gives the epochs.
-        train_images: uint8 [N, K, S, S], a tensor on the CPU or the device, or rows read on demand; not changed.
+        train_images: uint8 [N, K, S, S], a tensor on the CPU or the device, or rows read on demand; not changed. A tensor
+            may also be float32 on the same scale (255 is white), with values between and outside the bytes.
         train_labels: int64 [N], each in [0, num_classes).
         test_images: uint8 [M, K, S, S].
         test_labels: int64 [M].
@@ -297,7 +298,8 @@ def _check_split(
 ) -> None:
     """Refuse images or labels that would train to chance or crash inside a layer."""
     dtype = images.dtype if isinstance(images, Tensor) else torch.uint8
-    if dtype != torch.uint8 or len(images.shape) != 4 or tuple(images.shape[1:]) != shape:
+    allowed = (torch.uint8, torch.float32) if name == "train" else (torch.uint8,)
+    if dtype not in allowed or len(images.shape) != 4 or tuple(images.shape[1:]) != shape:
         raise ValueError(
             f"{name}_images: expected uint8 [N, {', '.join(map(str, shape))}], got {dtype} {list(images.shape)}"
         )

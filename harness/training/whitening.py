@@ -33,6 +33,11 @@ class Whitening:
     mean_D: Tensor
     matrix_DD: Tensor
 
+    def inverse(self, images: Tensor) -> Tensor:
+        """Return images in [0, 1] of white ones, which must be on the same device; the inverse of calling it."""
+        flat = images.flatten(1).to(self.matrix_DD.dtype)
+        return (torch.linalg.solve(self.matrix_DD, flat, left=False) + self.mean_D).view_as(images)
+
     def __call__(self, images: Tensor) -> Tensor:
         """Return white images, float32 of the same shape; `images` are float in [0, 1], on the same device."""
         return ((images.flatten(1) - self.mean_D) @ self.matrix_DD).view_as(images)

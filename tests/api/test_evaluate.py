@@ -99,6 +99,8 @@ COMMANDS = {
     "picked": {"pick": "random", "distill_seeds": [0, 1], "settings": {"protocol.lr": 0.02}},
     "own labels": {"labels": "own", "protocol": "rded"},
     "order": {"class_order": "sorted"},
+    "two files": {"normalised": "cifar10"},
+    "float": {"normalised": "0.5/0.2", "keep_float": True, "title": "Theirs"},
 }
 
 
@@ -117,6 +119,10 @@ def test_the_page_prints_the_command_that_scores_the_images_again(
         images, labels = (torch.from_numpy(value) for value in tensors)
         given = tmp_path / "their set.pt"
         torch.save({"images": images, "labels": labels, "soft_labels": torch.eye(10)[labels]}, given)
+    if case in ("two files", "float"):
+        given = [tmp_path / "images.pt", tmp_path / "their labels.pt"]
+        torch.save(torch.from_numpy(tensors[0]) / 255, given[0])
+        torch.save(torch.from_numpy(tensors[1]), given[1])
     with module.evaluation(
         given, as_name="mine", suite=tiny_suite, store=tmp_path / "s", **{"ipc": 1} | fields
     ) as ready:

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 import harness
+from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
+from harness.data.imported.open import open_imported
 from harness.data.sets import export as export_formats
 
 
@@ -52,6 +54,31 @@ def test_an_image_folder_is_that_of_the_store_with_labels_and_origin(made, write
     about = json.loads((folder / "manifest.json").read_text())
     assert (about["method"], about["ipc"], about["distillation_seed"]) == ("random_real", 1, 1)
     assert about["classes"][7]["id"] == "7"
+    assert isinstance(about["config"], dict)
+    assert [type(about[name]) for name in ("ipc", "image_size", "storage_bytes", "draws")] == [int] * 4
+
+
+@pytest.mark.parametrize("format_", ["imagefolder", "dc", "mtt", "ddranking", "sre2l"])
+def test_what_is_written_for_authors_code_is_read_again(format_, write):
+    """The same pixels, and the soft labels where the files have room for them."""
+    folder = write(format=format_)
+    classes = tuple(ClassInfo(c, label, c) for label, c in enumerate("0123456789"))
+    found = open_imported(folder / "res.pt" if format_ == "dc" else folder, classes)
+    plain = open_imported(write("plain"), classes)
+    for c in "0123456789":
+        assert torch.equal(found.load(c, range(2), 16), plain.load(c, range(2), 16))
+    if format_ in ("mtt", "ddranking"):
+        assert torch.equal(found.soft_labels("3", [0, 1]), plain.soft_labels("3", [0, 1]))
+    assert json.loads((folder / "manifest.json").read_text())["method"] == "random_real"
+
+
+def test_the_command_says_how_much_it_wrote(made, shared_store, tmp_path, cli):
+    code, out, err = cli(
+        "export", made.name, "--method", "random_real", "--ipc", "2", "--distill-seed", "0", "--to", tmp_path / "out",
+        "--format", "mtt", "--store", shared_store,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "(mtt): 20 images, 2 of each of 10 classes; " in out
 
 
 def test_shards_hold_image_label_and_what_is_known(write, monkeypatch):

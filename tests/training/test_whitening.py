@@ -48,6 +48,12 @@ def test_the_matrix_does_not_turn_images():
     assert torch.linalg.eigvalsh(matrix).min() > 0
 
 
+def test_the_inverse_gives_the_images_back():
+    images = some_images()
+    zca = fit_zca(images)
+    torch.testing.assert_close(zca.inverse(zca(images / 255)), images / 255, rtol=0, atol=1e-5)
+
+
 def test_images_that_pass_in_pieces_give_the_same(monkeypatch):
     images = some_images()
     whole = fit_zca(images)

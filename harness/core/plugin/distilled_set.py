@@ -37,6 +37,8 @@ class DistilledSet:
             for generative budgets: a pool of images would break the budget.
         soft_labels: class id -> [n, C] logits, a row for each image, columns in the suite's label order; kept in half
             precision with the images. Only of a method that says so (`Method.own_labels`).
+        keep_float: students train on these float images as they are, 0 black and 1 white, neither clipped nor rounded.
+            Only of given sets. After `check`, `images` are a copy in uint8 to look at, and `floats` the float32 images.
     """
 
     def __init__(
@@ -47,12 +49,15 @@ class DistilledSet:
         stored: Stored | None = None,
         draws: int = 1,
         soft_labels: dict[str, torch.Tensor] | None = None,
+        keep_float: bool = False,
     ) -> None:
         self.images = images
         self.notes = notes
         self.stored = stored
         self.draws = draws
         self.soft_labels = soft_labels
+        self.keep_float = keep_float
+        self.floats: dict[str, torch.Tensor] | None = None
 
     def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int, channels: int = 3) -> DistilledSet:
         """Return the set as uint8 in class order, or say what the method returned that it should not.
@@ -69,7 +74,7 @@ class DistilledSet:
         unknown = sorted(set(self.images) - {c.id for c in classes})
         if unknown:
             raise ValueError(f"the distilled set has images for classes that the task does not have: {unknown[:5]}")
-        checked = {}
+        checked, floats = {}, {}
         for c in classes:
             if c.id not in self.images:
                 raise ValueError(f"the distilled set has no images for class {c.id!r}; expected {ipc}")
@@ -81,11 +86,16 @@ class DistilledSet:
                 )
             if len(image) != ipc:
                 raise ValueError(f"class {c.id!r}: {len(image)} images, expected {ipc}")
+            if self.keep_float:
+                floats[c.id] = _to_float32(image, c.id)
+                image = floats[c.id].clamp(0, 1)
             checked[c.id] = _to_uint8(image, c.id)
         if not (isinstance(self.notes, tuple | list) and all(isinstance(note, str) for note in self.notes)):
             raise ValueError(f"notes are {self.notes!r}; expected a tuple of texts")
         soft = None if self.soft_labels is None else {c.id: self._soft_labels(c.id, ipc) for c in classes}
-        return DistilledSet(checked, notes=tuple(self.notes), stored=self.stored, draws=self.draws, soft_labels=soft)
+        made = DistilledSet(checked, notes=tuple(self.notes), stored=self.stored, draws=self.draws, soft_labels=soft)
+        made.keep_float, made.floats = self.keep_float, floats if self.keep_float else None
+        return made
 
     def _soft_labels(self, class_id: str, num: int) -> torch.Tensor:
         import torch
@@ -120,6 +130,15 @@ def repeat_to(order: list[int], ipc: int) -> list[int]:
     Long-tail suites need the repeats; the harness counts them as `duplicates` in the record.
     """
     return [order[i % len(order)] for i in range(ipc)]
+
+
+def _to_float32(image: torch.Tensor, class_id: str) -> torch.Tensor:
+    import torch
+
+    image = image.detach().cpu()
+    if not image.is_floating_point() or not torch.isfinite(image).all():
+        raise ValueError(f"class {class_id!r}: images to keep as float are {image.dtype} or not finite; expected float")
+    return image.float().contiguous()
 
 
 def _to_uint8(image: torch.Tensor, class_id: str) -> torch.Tensor:

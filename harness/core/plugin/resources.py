@@ -57,6 +57,16 @@ class Teacher(Protocol):
         """Return logits [B, classes] of uint8 images."""
 
 
+class Whitening(Protocol):
+    """The ZCA whitening of the suite's real training images."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return white images of images [B, K, S, S], float in [0, 1]."""
+
+    def inverse(self, images: Tensor) -> Tensor:
+        """Return the images in [0, 1] that white ones were made of."""
+
+
 class TaskResources(Protocol):
     """What a task fetches on demand; the jobs provide it, so that a method never handles paths or keys."""
 
@@ -65,3 +75,5 @@ class TaskResources(Protocol):
     def features(self, name: str) -> FeatureExtractor: ...
 
     def teacher(self) -> Teacher: ...
+
+    def whitening(self, side: int) -> Whitening: ...

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 from harness.core import seeds
 from harness.core.classes import ClassInfo
 from harness.core.plugin.generators import ClassConditionalGenerator
-from harness.core.plugin.resources import FeatureExtractor, RealImages, TaskResources, Teacher
+from harness.core.plugin.resources import FeatureExtractor, RealImages, TaskResources, Teacher, Whitening
 from harness.core.plugin.text_generators import TextToImageGenerator
 from harness.core.progress import ProgressCallback, no_progress
 
@@ -107,6 +107,13 @@ class Task:
         Its `network` takes normalised images, for methods that differentiate through it.
         """
         return self.services.teacher()
+
+    def whitening(self) -> Whitening:
+        """Return the ZCA whitening of the suite's real training images (all classes) at `image_size`, as kornia has it.
+
+        Calling it makes images white, its `inverse` undoes that; images are on `device`.
+        """
+        return self.services.whitening(self.image_size)
 
     def log(self, step: int, **values: float) -> None:
         """Keep values of a training curve; they are saved beside the state as curves.csv."""

@@ -6,6 +6,7 @@ never run. Shapes: n images of one class, N in all, C classes, S image side.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,10 +16,6 @@ from harness.core.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-
-
-TENSORS = (".pt", ".pth", ".npz", ".safetensors")
-"""Endings of files of tensors."""
 
 
 Rows = Mapping[str, Sequence[int]]
@@ -33,12 +30,14 @@ class ImportedSet(ABC):
         classes: of the suite, in label order.
         order: one line: how the classes were told.
         remarks: what else a user should know, one line each.
+        has_pixels: whether `load` gives what students see; not where whitening is yet to be undone.
     """
 
     where: str
     classes: tuple[ClassInfo, ...]
     order: str
     remarks: tuple[str, ...] = ()
+    has_pixels: bool = True
 
     @property
     @abstractmethod
@@ -50,6 +49,11 @@ class ImportedSet(ABC):
     def has_labels(self) -> bool:
         """Whether soft labels came with the images."""
 
+    @property
+    def sets(self) -> tuple[ImportedSet, ...]:
+        """All sets that came together, this one among them: one for each distillation seed, from 0."""
+        return (self,)
+
     @abstractmethod
     def side(self, rows: Rows) -> int | None:
         """Return the side of the images, pixels, where all of these are squares of one size; else None."""
@@ -58,7 +62,7 @@ class ImportedSet(ABC):
     def load(self, class_id: str, rows: Sequence[int], side: int) -> torch.Tensor:
         """Return uint8 images [n, K, side, side] of a class, resized as students see them (not at all at their own size).
 
-        K is the suite's channels, 3 or 1.
+        K is the suite's channels, 3 or 1. Where floats are kept they are float32, 0 black and 1 white.
 
         Raises:
             UserError: an image cannot be read, or is in colour and the suite is grey.
@@ -75,6 +79,11 @@ class ImportedSet(ABC):
     @abstractmethod
     def fingerprint(self, rows: Rows, *, labels: bool) -> str:
         """Return the SHA-256 (hex) of the content of these images, with their soft labels if `labels`."""
+
+    def fingerprint_of(self, ipc: int | None, *, labels: bool) -> str:
+        """Return the SHA-256 (hex) of the first `ipc` images of each class of all sets (None: of all images)."""
+        own = [one.fingerprint(one.all() if ipc is None else one.first(ipc), labels=labels) for one in self.sets]
+        return own[0] if len(own) == 1 else hashlib.sha256("\n".join(own).encode()).hexdigest()
 
     def first(self, ipc: int) -> Rows:
         """Return the first `ipc` images of every class.
@@ -97,7 +106,7 @@ class ImportedSet(ABC):
         Raises:
             UserError: some cannot be read; names them.
         """
-        for class_id, picked in rows.items():
+        for class_id, picked in rows.items() if self.has_pixels else ():
             self.load(class_id, picked, side)
 
     def all(self) -> Rows:

@@ -6,6 +6,7 @@ wrong order would not fail: it would score every student at chance.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from harness.core.classes import ClassInfo, read_class_list
 from harness.core.errors import UserError, did_you_mean
 
 _SHOWN = 10
+
+
+_NUMBER = re.compile(r"(?:new)?([0-9]{1,9})")
+"""Names of folders that are numbers: 7, 00007, and new007 as SRe2L, CDA and SCDD write them. Source:
+VILA-Lab/SRe2L@8d00cba SRe2L/recover/data_synthesis.py."""
 
 
 ORDERS = ("labels", "sorted")
@@ -43,9 +49,10 @@ def classes_of_folders(
         if unknown or missing:
             raise UserError(f"{where}: {_mismatch(unknown, missing, ids)}")
         return dict(zip(ids, ids, strict=True)), "class folders are called by the suite's class ids"
-    numbers = {int(name): name for name in names if name.isascii() and name.isdigit()}
+    told = {name: number for name in names if (number := _NUMBER.fullmatch(name))}
+    numbers = {int(number[1]): name for name, number in told.items()}
     if not numbers or len(numbers) < len(names):
-        unknown = sorted(name for name in names if not (name.isascii() and name.isdigit()))
+        unknown = sorted(set(names) - set(told))
         asked = f" --class-order {order} is for folders called by numbers." if order else ""
         raise UserError(f"{where}: {_mismatch(unknown or sorted(names), ids if not numbers else [], ids)}{asked}")
     if sorted(numbers) != list(range(len(ids))):
@@ -55,7 +62,7 @@ def classes_of_folders(
         )
     by_number, text = classes_of_numbers(classes, order, where)
     found = {class_id: numbers[number] for number, class_id in enumerate(by_number)}
-    return found, f"{text}: {_pairs({folder: c for c, folder in found.items()}, classes)}"
+    return found, f"{text}: {_pairs({numbers[number]: by_number[number] for number in sorted(numbers)}, classes)}"
 
 
 def classes_of_numbers(classes: Sequence[ClassInfo], order: str | None, where: str) -> tuple[tuple[str, ...], str]:
@@ -98,7 +105,7 @@ def _pairs(found: Mapping[str, str], classes: Sequence[ClassInfo]) -> str:
     names = {c.id: c.name for c in classes}
     shown = [
         f"{given} = {class_id}" + (f" ({names[class_id]})" if names[class_id] != class_id else "")
-        for given, class_id in sorted(found.items(), key=lambda pair: int(pair[0]))[:_SHOWN]
+        for given, class_id in list(found.items())[:_SHOWN]
     ]
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ", ".join(shown) + more

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -13,6 +14,10 @@ from harness.core.plugin.method import Method
 from harness.core.plugin.task import Task
 from harness.data.imported.base import Rows
 from harness.data.imported.open import open_imported
+from harness.data.imported.pixels import ZCA, Pixels
+
+if TYPE_CHECKING:
+    import torch
 
 
 class ImportedImages(Method):
@@ -30,6 +35,9 @@ class ImportedImages(Method):
         """What is given, and what of it is taken."""
 
         path: str = Field(description="folder or file", json_schema_extra=UNHASHED)
+        labels_path: str | None = Field(
+            None, description="file of labels, where they are in one of their own", json_schema_extra=UNHASHED
+        )
         fingerprint: str = Field(
             description="SHA-256 of the images that may be taken, and of the labels taken with them"
         )
@@ -42,8 +50,9 @@ class ImportedImages(Method):
             None, description="what numbers in place of class ids mean", json_schema_extra=UNHASHED
         )
         normalised: str | None = Field(
-            None, description="mean and std that float tensors were normalised with", json_schema_extra=UNHASHED
+            None, description="how float tensors were normalised; zca: whitened", json_schema_extra=UNHASHED
         )
+        keep_float: bool = Field(False, description="keep float32 pixels, neither clipped nor rounded")
 
     def image_side(self) -> int:
         return self.config.side
@@ -59,17 +68,33 @@ class ImportedImages(Method):
         """
         cfg = self.config
         found = open_imported(
-            cfg.path, task.classes, order=cfg.class_order, normalised=cfg.normalised, channels=task.channels
+            cfg.path,
+            task.classes,
+            labels_path=cfg.labels_path,
+            order=cfg.class_order,
+            pixels=Pixels(
+                task.channels, cfg.normalised, cfg.keep_float, _unwhitening(task) if cfg.normalised == ZCA else None
+            ),
         )
-        offered = found.first(ipc) if cfg.pick == "first" else found.all()
-        if found.fingerprint(offered, labels=cfg.soft_labels) != cfg.fingerprint:
+        first = cfg.pick == "first"
+        if found.fingerprint_of(ipc if first else None, labels=cfg.soft_labels) != cfg.fingerprint:
             raise UserError(f"{cfg.path} has changed since this run was planned. Run the same command again.")
-        rows = offered if cfg.pick == "first" else _drawn(task, offered, ipc)
+        if len(found.sets) > 1:
+            found = found.sets[task.seed]
+        offered = found.first(ipc) if first else found.all()
+        rows = offered if first else _drawn(task, offered, ipc)
         return DistilledSet(
             {c.id: found.load(c.id, rows[c.id], cfg.side) for c in task.classes},
             notes=(f"given images; {found.order}", *found.remarks),
             soft_labels={c.id: found.soft_labels(c.id, rows[c.id]) for c in task.classes} if cfg.soft_labels else None,
+            keep_float=cfg.keep_float,
         )
+
+
+def _unwhitening(task: Task) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what undoes the ZCA whitening of images on the CPU."""
+    whitening = task.whitening()
+    return lambda images: whitening.inverse(images.to(task.device)).cpu()
 
 
 def _drawn(task: Task, offered: Rows, ipc: int) -> Rows:

@@ -6,44 +6,65 @@ from pathlib import Path
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
-from harness.data.imported.base import TENSORS, ImportedSet
+from harness.data.imported.base import ImportedSet
 from harness.data.imported.folder import ImportedFolder
-from harness.data.imported.tensors import ImportedTensors
+from harness.data.imported.layouts import pair_in
+from harness.data.imported.pixels import NONE, Pixels
+from harness.data.imported.read import TENSORS
+from harness.data.imported.tensors import open_tensors
 
 
 def open_imported(
     path: str | Path,
     classes: tuple[ClassInfo, ...],
     *,
+    labels_path: str | Path | None = None,
     order: str | None = None,
-    normalised: str | None = None,
-    channels: int = 3,
+    pixels: Pixels | None = None,
 ) -> ImportedSet:
     """Open a folder or a file of tensors and check everything but the pixels of image files.
 
     Args:
-        path: a folder with one folder a class, or a file (.pt, .npz, .safetensors).
+        path: a folder with one folder a class, a file of tensors, or a folder that holds images.pt and labels.pt.
         classes: of the suite, in label order.
+        labels_path: the file of labels, where they are in one of their own.
         order: what numbers in place of class ids mean; see `harness.data.imported.class_order`.
-        normalised: "MEAN,MEAN,MEAN/STD,STD,STD" that float tensors were normalised with; None: they are in [0, 1].
-        channels: of the suite's images: 3, or 1 (grey).
+        pixels: how tensors are read; None: of a suite in colour, uint8 or in [0, 1].
+
+    Returns:
+        The first set; where the file holds several, all are in its `sets`.
 
     Raises:
         UserError: it does not exist, or does not fit the suite.
     """
-    place = Path(path)
+    place, pixels = Path(path), pixels or Pixels()
+    own_labels = None if labels_path is None else Path(labels_path)
+    for found in filter(None, (place, own_labels)):
+        if not found.exists():
+            raise UserError(
+                f"{found} does not exist. Give a folder with one folder of images a class, or a file of tensors "
+                f"({', '.join(TENSORS)})."
+            )
     if place.is_dir():
-        if normalised is not None:
-            raise UserError(f"{place}: --normalised is for tensors; image files are taken as they are.")
-        return ImportedFolder(place, classes, order, channels)
-    if not place.exists():
-        raise UserError(
-            f"{place} does not exist. Give a folder with one folder of images a class, or a file of tensors "
-            f"({', '.join(TENSORS)})."
-        )
-    if place.suffix.lower() not in TENSORS:
-        raise UserError(
-            f"{place} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). "
-            "Unpack an archive first."
-        )
-    return ImportedTensors(place, classes, order, normalised, channels)
+        pair = pair_in(place)
+        if pair is None:
+            return _folder(place, own_labels, classes, order, pixels)
+        place, own_labels = pair[0], own_labels or pair[1]
+    for found in filter(None, (place, own_labels)):
+        if found.suffix.lower() not in TENSORS:
+            raise UserError(
+                f"{found} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). "
+                "Unpack an archive first."
+            )
+    return open_tensors(place, own_labels, classes, order, pixels)
+
+
+def _folder(
+    place: Path, labels: Path | None, classes: tuple[ClassInfo, ...], order: str | None, pixels: Pixels
+) -> ImportedSet:
+    if pixels.normalised not in (None, NONE) or pixels.keep_float:
+        option = "--keep-float" if pixels.keep_float else "--normalised"
+        raise UserError(f"{place}: {option} is for tensors; image files are taken as they are.")
+    if labels is not None:
+        raise UserError(f"{place} is a folder of images; a second file is for labels of tensors.")
+    return ImportedFolder(place, classes, order, pixels.channels)

@@ -1,4 +1,4 @@
-"""Write a distilled set in a format of other tools: class folders, WebDataset shards, or Parquet.
+"""Write a distilled set in a format of other tools: class folders, WebDataset shards, Parquet, or the files of authors' code.
 
 In: the PNG files of a set with their classes, as they lie in the store. Out: files below a folder; equal sets give equal
 files. No image is decoded: the bytes are copied.
@@ -10,19 +10,16 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError, did_you_mean
 from harness.core.paths import plain_name
+from harness.data.sets.export_set import ExportedSet
+from harness.data.sets.export_tensors import write_dc, write_ddranking, write_mtt, write_sre2l
 from harness.data.sets.soft_labels import save_labels
-
-if TYPE_CHECKING:
-    import torch
-
 
 MANIFEST = "manifest.json"
 
@@ -31,46 +28,18 @@ SHARD = 10_000
 """Images of one WebDataset shard or Parquet row group, at most."""
 
 
-@dataclass(frozen=True)
-class ExportedSet:
-    """What is written.
-
-    Attributes:
-        classes: of the suite, in label order.
-        images: per class id, its PNG files in order.
-        labels: class id -> stored soft labels [n, C]; None: there are none.
-        about: where the set comes from; plain JSON.
-    """
-
-    classes: tuple[ClassInfo, ...]
-    images: dict[str, list[Path]]
-    labels: dict[str, torch.Tensor] | None
-    about: dict[str, Any]
-
-    def items(self) -> Iterator[tuple[ClassInfo, int, Path]]:
-        """Yield class, number within the class, and file of every image, class after class."""
-        for c in self.classes:
-            for number, path in enumerate(self.images[c.id]):
-                yield c, number, path
-
-    def soft_label(self, c: ClassInfo, number: int) -> list[float] | None:
-        """Return the stored soft label of an image, or None."""
-        return None if self.labels is None else self.labels[c.id][number].float().tolist()
-
-
 def write_imagefolder(given: ExportedSet, folder: Path) -> None:
-    """Write CLASS/00000.png, soft labels beside them, and manifest.json."""
+    """Write CLASS/00000.png, soft labels beside them."""
     for c, number, path in given.items():
         own = folder / plain_name(c.id)
         own.mkdir(exist_ok=True)
         shutil.copyfile(path, own / f"{number:05d}.png")
     if given.labels is not None:
         save_labels(folder, given.labels, given.classes)
-    _write_manifest(given, folder)
 
 
 def write_webdataset(given: ExportedSet, folder: Path) -> None:
-    """Write train-00000.tar, ...: of each image KEY.png, KEY.cls (the label) and KEY.json; and manifest.json."""
+    """Write train-00000.tar, ...: of each image KEY.png, KEY.cls (the label) and KEY.json."""
     items = list(given.items())
     for shard, start in enumerate(range(0, len(items), SHARD)):
         with tarfile.open(folder / f"train-{shard:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -82,7 +51,6 @@ def write_webdataset(given: ExportedSet, folder: Path) -> None:
                 _add(tar, f"{key}.png", path.read_bytes())
                 _add(tar, f"{key}.cls", str(c.label).encode())
                 _add(tar, f"{key}.json", json.dumps(about).encode())
-    _write_manifest(given, folder)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -93,7 +61,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def write_parquet(given: ExportedSet, folder: Path) -> None:
-    """Write data/train-00000-of-00001.parquet, which Hugging Face `datasets` opens with images decoded; and manifest.json.
+    """Write data/train-00000-of-00001.parquet, which Hugging Face `datasets` opens with images decoded.
 
     Columns: image (struct of bytes and path), label, class_id, class_name, and soft_label where there are any.
 
@@ -122,7 +90,6 @@ def write_parquet(given: ExportedSet, folder: Path) -> None:
         for start in range(0, len(items), SHARD):
             rows = [_row(given, *item) for item in items[start : start + SHARD]]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-    _write_manifest(given, folder)
 
 
 def _row(given: ExportedSet, c: ClassInfo, number: int, path: Path) -> dict[str, Any]:
@@ -146,7 +113,8 @@ def _features(given: ExportedSet) -> dict[str, Any]:
     return features
 
 
-def _write_manifest(given: ExportedSet, folder: Path) -> None:
+def write_manifest(given: ExportedSet, folder: Path) -> None:
+    """Write manifest.json: where the set comes from, and its classes."""
     classes = [{"id": c.id, "label": c.label, "name": c.name} for c in given.classes]
     text = json.dumps({**given.about, "classes": classes}, indent=1)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
@@ -156,6 +124,10 @@ FORMATS: dict[str, Callable[[ExportedSet, Path], None]] = {
     "imagefolder": write_imagefolder,
     "webdataset": write_webdataset,
     "parquet": write_parquet,
+    "dc": write_dc,
+    "mtt": write_mtt,
+    "ddranking": write_ddranking,
+    "sre2l": write_sre2l,
 }
 
 

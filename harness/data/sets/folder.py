@@ -16,6 +16,7 @@ from harness.core.errors import UserError
 from harness.core.io import replaced
 from harness.data.channels import InChannels
 from harness.data.decode import square
+from harness.data.sets.floats import FLOATS_FILE, load_floats
 from harness.data.sources.image_folder import EXTENSIONS, FolderReader
 from harness.data.split import Split
 
@@ -74,7 +75,13 @@ def save_distilled(folder: Path, images: Mapping[str, torch.Tensor], classes: Se
 
 
 def load_distilled(
-    folder: Path, classes: Sequence[ClassInfo], size: int, *, ipc: int | None = None, channels: int = 3
+    folder: Path,
+    classes: Sequence[ClassInfo],
+    size: int,
+    *,
+    ipc: int | None = None,
+    channels: int = 3,
+    exact: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Read a distilled set, as a student sees it: short side to `size` (bilinear), centre crop; nothing where it fits.
 
@@ -84,9 +91,11 @@ def load_distilled(
         size: side of the result, pixels.
         ipc: only the first so many images of every class (the smaller set of a nested method); None: all.
         channels: K of the result, 3 or 1.
+        exact: of a set that keeps float images, return these and not the copy to look at.
 
     Returns:
-        images uint8 [N, K, size, size] and labels int64 [N], class after class in the order of `classes`.
+        images uint8 [N, K, size, size] and labels int64 [N], class after class in the order of `classes`. Float images are
+        float32 on the same scale: 255 is white.
 
     Raises:
         UserError: a class folder is missing or empty or has fewer than `ipc` images, or an image cannot be read.
@@ -102,7 +111,10 @@ def load_distilled(
         if short:
             raise UserError(f"distilled set {folder} has fewer than {ipc} images of class {', '.join(short[:10])}")
         split = split.select({c: range(ipc) for c in ids})
-    return split.tensors(size=size, crop="resize")
+    images, labels = split.tensors(size=size, crop="resize")
+    if exact and (folder / FLOATS_FILE).is_file():
+        images = load_floats(folder, classes, size, ipc=ipc)
+    return images, labels
 
 
 def seen_by_students(images: Mapping[str, torch.Tensor], classes: Sequence[ClassInfo], size: int) -> torch.Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.core.text import duration, shorten, times
 from harness.planning.request import RunRequest
+from harness.reporters.runs import FLOAT_TITLE
 
 _OPTIONS = {
     "suite": "--suite", "methods": "--methods", "ipc": "--ipc", "bytes": "--bytes", "students": "--students",
@@ -53,7 +54,9 @@ def _evaluation(request: dict[str, Any], name: str, title: str | None) -> tuple[
     """Return the first words of `harness evaluate`, and the request less what they say."""
     settings = {target: dict(fields) for target, fields in request["settings"].items()}
     own = settings.pop(name)
-    words = ["harness", "evaluate", str(own.get("path")), "--as", name]
+    paths = [str(path) for path in (own.get("path"), own.get("labels_path")) if path]
+    words = ["harness", "evaluate", *paths, "--as", name]
+    title = (title or "").removesuffix(FLOAT_TITLE)
     if title and title != name:
         words += ["--title", title]
     if (pick := own.get("pick", "first")) != "first":
@@ -61,6 +64,8 @@ def _evaluation(request: dict[str, Any], name: str, title: str | None) -> tuple[
     for option, field in (("--class-order", "class_order"), ("--normalised", "normalised")):
         if own.get(field) is not None:
             words += [option, str(own[field])]
+    if own.get("keep_float"):
+        words.append("--keep-float")
     if own.get("soft_labels"):
         words += ["--labels", "own"]
         settings["protocol"] = {k: v for k, v in settings.get("protocol", {}).items() if k != "labels"}

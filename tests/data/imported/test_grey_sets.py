@@ -8,6 +8,7 @@ from PIL import Image
 from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.data.imported.open import open_imported
+from harness.data.imported.pixels import Pixels
 
 CLASSES = tuple(ClassInfo(str(i), i, str(i)) for i in range(10))
 
@@ -24,7 +25,7 @@ def test_tensors_of_one_channel(tensors, tmp_path, ending, dims, kind):
         np.savez(path, images=given, labels=labels)
     else:
         torch.save({"images": torch.from_numpy(given), "labels": torch.from_numpy(labels)}, path)
-    found = open_imported(path, CLASSES, channels=1)
+    found = open_imported(path, CLASSES, pixels=Pixels(1))
     assert found.side(found.all()) == 16
     loaded = found.load("3", [0, 1, 2], 16)
     assert loaded.shape == (3, 1, 16, 16)
@@ -34,33 +35,36 @@ def test_tensors_of_one_channel(tensors, tmp_path, ending, dims, kind):
 def test_tensors_that_do_not_fit_the_suites_channels_are_told(tensors, tmp_path):
     images, labels = tensors
     for name, given, channels, message in (
-        ("rgb", images, 1, r"\[30, 3, 16, 16\]; expected \[N, 1, S, S\] or \[N, S, S\].*channels: 1"),
-        ("grey", images[:, :1], 3, r"\[30, 1, 16, 16\]; expected \[N, 3, S, S\]"),
-        ("flat", images[:, 0], 3, r"\[30, 16, 16\]; expected \[N, 3, S, S\]"),
-        ("rows", images[:, 0, 0], 1, r"\[30, 16\]; expected \[N, 1, S, S\]"),
+        (
+            "rgb",
+            images // np.array([1, 2, 3], np.uint8).reshape(3, 1, 1),
+            1,
+            r"\[30, 3, 16, 16\] and are in colour.*channels: 1",
+        ),
+        ("rows", images[:, 0, 0], 1, r"\[30, 16\]; expected .*grey \[N, 1, S, S\]"),
     ):
         np.savez(tmp_path / f"{name}.npz", images=given, labels=labels)
         with pytest.raises(UserError, match=message):
-            open_imported(tmp_path / f"{name}.npz", CLASSES, channels=channels)
+            open_imported(tmp_path / f"{name}.npz", CLASSES, pixels=Pixels(channels))
 
 
 def test_normalised_grey_tensors(tensors, tmp_path):
     images, labels = tensors
     path = tmp_path / "set.npz"
     np.savez(path, images=((images[:, :1] / 255 - 0.3) / 0.4).astype(np.float32), labels=labels)
-    loaded = open_imported(path, CLASSES, channels=1, normalised="0.3/0.4").load("3", [0, 1, 2], 16)
+    loaded = open_imported(path, CLASSES, pixels=Pixels(1, "0.3/0.4")).load("3", [0, 1, 2], 16)
     assert np.array_equal(loaded.numpy(), images[labels == 3][:, :1])
-    with pytest.raises(UserError, match=r"expected a mean and a standard deviation above 0, because the suite is grey"):
-        open_imported(path, CLASSES, channels=1, normalised="0.3,0.3,0.3/0.4,0.4,0.4")
-    with pytest.raises(UserError, match=r"--normalised MEAN/STD, such as 0.2861/0.3530"):
-        open_imported(path, CLASSES, channels=1)
+    with pytest.raises(UserError, match=r"has 3 means, and the images have 1 channel\."):
+        open_imported(path, CLASSES, pixels=Pixels(1, "0.3,0.3,0.3/0.4,0.4,0.4"))
+    with pytest.raises(UserError, match=r"say how: --normalised cifar10\|"):
+        open_imported(path, CLASSES, pixels=Pixels(1))
 
 
 def test_a_folder_of_grey_files_and_one_in_colour(write_folder, pixels):
     root = write_folder()
     for path in root.glob("*/1.png"):
         Image.open(path).convert("L").save(path)
-    found = open_imported(root, CLASSES, channels=1)
+    found = open_imported(root, CLASSES, pixels=Pixels(1))
     loaded = found.load("7", [0, 1, 2], 16)
     assert np.array_equal(loaded.numpy()[:, 0], pixels["7"][..., 0]), "files of three equal channels and of one"
     Image.new("RGB", (16, 16), (200, 10, 10)).save(root / "7" / "1.png")

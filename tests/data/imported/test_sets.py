@@ -12,6 +12,7 @@ from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.data.imported.base import as_logits
 from harness.data.imported.open import open_imported
+from harness.data.imported.pixels import Pixels
 
 CLASSES = tuple(ClassInfo(str(label), label, str(label)) for label in range(10))
 
@@ -56,11 +57,16 @@ def test_normalised_images_are_denormalised_and_clipping_is_told(tensors, tmp_pa
     path = save(tmp_path / "a.pt", images=values.astype(np.float32), labels=labels)
     with pytest.raises(UserError, match=r"float images span \[.*, 99\]; expected \[0, 1\]: if they were normalised"):
         open_imported(path, CLASSES)
-    found = open_imported(path, CLASSES, normalised="0.5,0.4,0.3/0.2,0.3,0.4")
+    found = open_imported(path, CLASSES, pixels=Pixels(normalised="0.5,0.4,0.3/0.2,0.3,0.4"))
     assert "clipped" in found.remarks[0]
     assert torch.equal(found.load("3", [1], 16)[0], torch.from_numpy(images[13]))
-    with pytest.raises(UserError, match=r"expected three means and three standard deviations"):
-        open_imported(path, CLASSES, normalised="0.5/0.2")
+    for wrong, told in (
+        ("0.5,0.4/0.2,0.3", "has 2 means, and the images have 3 channels"),
+        ("cifar", r"expected a name \(cifar10, .*, zca, none\), or means .* Did you mean"),
+        ("0.5/0", "standard deviations above 0"),
+    ):
+        with pytest.raises(UserError, match=told):
+            open_imported(path, CLASSES, pixels=Pixels(normalised=wrong))
 
 
 class Hostile:
@@ -89,8 +95,8 @@ def test_a_hostile_pickle_is_refused_and_never_run(tmp_path, tensors):
 BAD = {
     "no labels": (lambda x, y: {"images": x}, r"has no labels \(found: images\)"),
     "shape": (
-        lambda x, y: {"images": x.transpose(0, 2, 3, 1), "labels": y},
-        r"shape \[30, 16, 16, 3\]; expected \[N, 3",
+        lambda x, y: {"images": np.repeat(x, 2, axis=1), "labels": y},
+        r"shape \[30, 6, 16, 16\]; expected \[N, 3",
     ),
     "oblong": (lambda x, y: {"images": x[..., :8], "labels": y}, r"shape \[30, 3, 16, 8\]"),
     "integers": (lambda x, y: {"images": x.astype(np.int32), "labels": y}, r"images are torch.int32"),
@@ -117,7 +123,8 @@ def test_a_damaged_file_or_another_kind_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK")
     torch.save([torch.zeros(1)], tmp_path / "list.pt")
     for name, told in (
-        ("a.npz", "cannot be read"), ("a.zip", "Unpack an archive first"), ("list.pt", "holds a list; expected a dict"),
+        ("a.npz", "cannot be read"), ("a.zip", "Unpack an archive first"),
+        ("list.pt", r"holds a list of 1; expected images with labels"),
         ("none", "does not exist"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=told):
@@ -192,6 +199,6 @@ def test_tensors_that_are_not_what_they_seem_are_refused_before_they_are_unpacke
 def test_an_archive_that_unpacks_to_more_than_memory_is_refused(tensors, tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, images=np.zeros((2000, 3, 64, 64), np.uint8), labels=np.zeros(2000, np.int64))
-    monkeypatch.setattr("harness.data.imported.tensors.free_memory", lambda: 40_000_000)
+    monkeypatch.setattr("harness.data.imported.read.free_memory", lambda: 40_000_000)
     with pytest.raises(UserError, match=r"bomb.npz: would take 23\.5 MiB in memory, its file has .* KiB"):
         open_imported(path, CLASSES)
