@@ -209,7 +209,7 @@ def metric_of(rank_by: str) -> Metric:
         raise UserError(
             f"rank_by {rank_by!r} is not known; use 'last', the final model, or 'best', the best evaluation."
         )
-    return cast("Metric", f"top1_{rank_by}")
+    return "top1_last" if rank_by == "last" else "top1_best"
 
 
 class RowIndex:
