@@ -31,7 +31,7 @@ from harness.reporters.stats.comparison import (
 from harness.reporters.stats.summary import LEVEL, observations, places
 
 FEWEST = 3
-"""Observations that a method needs for a rank: two show no difference below some ten standard deviations."""
+"""Observations that a method needs for a rank: two say almost nothing about a variance."""
 
 
 MORE_SEEDS = {5: "five", 10: "ten"}
@@ -142,39 +142,44 @@ def compare(scores: Mapping[Any, pd.DataFrame], means: Mapping[Any, Mapping[str,
         means: place -> label -> the mean that the table shows, NaN for none; it sets the order.
     """
     found = {place: _observed(own, means[place]) for place, own in scores.items()}
-    variances = np.concatenate([own.variance for own in found.values()] or [np.zeros(0)])
-    df = np.concatenate([own.num for own in found.values()] or [np.zeros(0)]) - 1
+    if not found:
+        return {}
+    variances = np.concatenate([own.variance for own in found.values()])
     shared = any(len(own.labels) > 2 for own in found.values())  # two methods do not tell how variances are distributed
-    prior = variance_prior(variances, df) if shared else Prior(np.zeros(()), np.zeros(()))
-    varied = bool(variances.any())
-    better, worse = _indices(found)
-    num = df + 1
-    mean = np.concatenate([own.mean for own in found.values()])
-    variances, df = moderated(variances, df, prior)
-    errors = variances / num
-    differences = mean[better] - mean[worse]
-    p = welch_p(differences, (errors[better], errors[worse]), (df[better], df[worse]))
-    p = p if varied else np.full_like(p, np.nan)
-    error, pair_df = np.sqrt(errors[better] + errors[worse]), np.minimum(df[better], df[worse])
-    half = stats.t.ppf((1 + LEVEL) / 2, pair_df) * error
-    columns = [differences, error, pair_df, differences - half, differences + half, p, holm(p)]
-    values = zip(better.tolist(), worse.tolist(), *(column.tolist() for column in columns), strict=True)
-    labels = [(place, label) for place, own in found.items() for label in own.labels]
-    nums = num.astype(int).tolist()
-    pairs: dict[Any, list[Pair]] = {place: [] for place in found}
-    for i, j, difference, own_error, own_df, low, high, own_p, adjusted in values:
-        (place, first), (_, second) = labels[i], labels[j]
-        interval = low, high
-        pairs[place].append(
-            Pair(first, second, (nums[i], nums[j]), difference, own_error, own_df, interval, own_p, adjusted)
-        )
-    result = {}
-    for place, own in pairs.items():
-        tested = set(found[place].labels)
-        ranks = _ranks(own, found[place].labels, means[place]) if varied else dict.fromkeys(means[place])
-        untested = tuple(label for label, shown in means[place].items() if label not in tested and not np.isnan(shown))
+    nums = np.concatenate([own.num for own in found.values()])
+    prior = variance_prior(variances, nums - 1) if shared else Prior(np.zeros(()), np.zeros(()))
+    varied, result = bool(variances.any()), {}
+    for place, own in _tested(found, moderated(variances, nums - 1, prior), varied=varied).items():
+        labels = found[place].labels
+        ranks = _ranks(own, labels, means[place]) if varied else dict.fromkeys(means[place])
+        shown = [label for label, mean in means[place].items() if not np.isnan(mean)]
+        untested = tuple(sorted(set(shown) - set(labels), key=shown.index))
         result[place] = Contest(tuple(own), float(prior.df), ranks, untested)
     return result
+
+
+def _tested(
+    found: Mapping[Any, _Place], moderated_variances: tuple[np.ndarray, np.ndarray], *, varied: bool
+) -> dict[Any, list[Pair]]:
+    """Return the tests of every place; of arrays, because 200 methods are 19,900 pairs in each."""
+    variances, df = moderated_variances
+    mean, num = (np.concatenate([getattr(own, name) for own in found.values()]) for name in ("mean", "num"))
+    first, second = _indices(found)
+    errors, differences = variances / num, mean[first] - mean[second]
+    p = welch_p(differences, (errors[first], errors[second]), (df[first], df[second]))
+    p = p if varied else np.full_like(p, np.nan)
+    error, pair_df = np.sqrt(errors[first] + errors[second]), np.minimum(df[first], df[second])
+    half = stats.t.ppf((1 + LEVEL) / 2, pair_df) * error
+    columns = [differences, error, pair_df, differences - half, differences + half, p, holm(p)]
+    values = zip(*(column.tolist() for column in (first, second, *columns)), strict=True)
+    labels, nums = [(place, label) for place, own in found.items() for label in own.labels], num.astype(int).tolist()
+    pairs: dict[Any, list[Pair]] = {place: [] for place in found}
+    for i, j, difference, own_error, own_df, low, high, own_p, adjusted in values:
+        pair = Pair(
+            labels[i][1], labels[j][1], (nums[i], nums[j]), difference, own_error, own_df, (low, high), own_p, adjusted
+        )
+        pairs[labels[i][0]].append(pair)
+    return pairs
 
 
 def _indices(found: Mapping[Any, _Place]) -> tuple[np.ndarray, np.ndarray]:

@@ -79,6 +79,13 @@ def test_methods_that_do_not_differ_share_a_rank_and_the_next_has_its_position()
     assert places([37, 38, 39, 40], np.zeros((4, 4))) == [1, 1, 1, 1]
 
 
+def test_a_rank_is_that_of_the_first_of_its_group():
+    """The third differs from the first, not from the second."""
+    worse = np.zeros((3, 3), dtype=bool)
+    worse[0, 2] = True
+    assert places([40, 39, 38], worse) == [1, 1, 3]
+
+
 def test_a_method_without_a_mean_has_no_rank_nor_has_a_lone_one():
     assert places([np.nan, 3.0, 4.0], np.zeros((3, 3))) == [None, 1, 1]
     assert places([np.nan, 3.0, np.nan], np.zeros((3, 3))) == [None, None, None]

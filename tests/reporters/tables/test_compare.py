@@ -119,6 +119,7 @@ def test_a_pair_of_seeds_counts_with_the_mean_over_students_where_all_finished(r
 
 def test_nothing_done_is_nothing_to_compare(record, frame):
     found = seed_scores(prepare(frame(record(status="failed"))), "top1_best")
+    assert compare({}, {}) == {}
     (own,) = compare({0: found}, {0: {"a": float("nan")}}).values()
     assert (own.pairs, own.ranks, own.untested) == ((), {"a": None}, ())
 
