@@ -28,6 +28,7 @@ def report(
     *,
     layout: str | None = None,
     published: bool = False,
+    rank_by: str = "last",
 ) -> dict[str, Table]:
     """Return the tables of a run by name: leaderboard, paper, timing, and those that plugins add.
 
@@ -36,17 +37,19 @@ def report(
         store: where runs are looked for by name.
         layout: one kind of table only: one of the above, or statistics, comparisons, published.
         published: add the published numbers of the suite beside the measured ones.
+        rank_by: accuracy that the leaderboard ranks and tests: `last`, of the final model, or `best` evaluation. Also that
+            of the layouts statistics and comparisons. The paper layout shows `best`, as papers do.
 
     Raises:
-        UserError: no such run or layout, runs that do not fit into one table (the message says why), no published number
-            for the suite, or no such table in this run.
+        UserError: no such run, layout or accuracy, runs that do not fit into one table (the message says why), no
+            published number for the suite, or no such table in this run.
     """
     if layout is not None and layout not in reporters:
         known = reporters.names()
         raise UserError(f"unknown layout {layout!r}.{did_you_mean(layout, known)} Known: {', '.join(known)}.")
     folders = _agreeing(run, store)
     records = _merged(folders)
-    tables = build_reports(records, None if layout is None else [layout])
+    tables = build_reports(records, None if layout is None else [layout], rank_by=rank_by)
     if not tables:
         raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} holds nothing for such a table.")
     if published and layout != "published":
@@ -89,13 +92,20 @@ def _merged(folders: list[Path]) -> pd.DataFrame:
     return as_frame([record for folder in folders for record in marked(RunFolder(folder).records, folder)])
 
 
-def write_page(run: Run | Path | str | None = None, store: str | Path = "results", *, published: bool = False) -> Path:
+def write_page(
+    run: Run | Path | str | None = None,
+    store: str | Path = "results",
+    *,
+    published: bool = False,
+    rank_by: str = "last",
+) -> Path:
     """Write the page of a run again and return its path: one HTML file with everything, which loads nothing.
 
     Args:
         run: what `run` returned, a run's name or folder; None: the newest run of the store.
         store: where runs are looked for by name.
         published: add the published numbers of the suite beside the measured ones.
+        rank_by: as for `report`.
 
     Raises:
         UserError: no such run, it was killed before its records were written, or no number was published for the suite.
@@ -105,7 +115,7 @@ def write_page(run: Run | Path | str | None = None, store: str | Path = "results
     place = store_of(folder, store)
     if folder.parent == place.runs:
         fetch_run(place, folder.name)  # its images and figures too
-    return page.write_page(folder, report(folder, published=published))
+    return page.write_page(folder, report(folder, published=published, rank_by=rank_by))
 
 
 def figures(

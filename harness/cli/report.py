@@ -52,6 +52,12 @@ def report(
     ] = False,
     bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
     metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
+    rank_by: Annotated[
+        str,
+        typer.Option(
+            "--rank-by", help="Accuracy that the leaderboard ranks and tests: `last`, the final model, or `best`."
+        ),
+    ] = "last",
     to: Annotated[
         Path | None, typer.Option("--to", help="Make a run of one bundle in this new folder, which is kept.")
     ] = None,
@@ -82,7 +88,9 @@ def report(
     if html or figures:
         for folder in (folder for group in found for folder in group):
             refuse_writing(folder)
-    shown = [(group, api_report.report(group, store, layout=layout, published=published)) for group in found]
+    shown = [
+        (group, api_report.report(group, store, layout=layout, published=published, rank_by=rank_by)) for group in found
+    ]
     if form is not None:
         sys.stdout.write("\n".join(render(tables, form) for _, tables in shown))
         return 0
@@ -91,7 +99,7 @@ def report(
     drawn = {f: api_report.figures(f, store, bars=bars, metric=metric) for f in found[0]} if figures else {}
     if html:
         for folder in found[0]:
-            api_report.write_page(folder, store, published=published)
+            api_report.write_page(folder, store, published=published, rank_by=rank_by)
     if html or figures:
         for folder in found[0]:
             output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))

@@ -143,46 +143,28 @@ def variance_split(values: ArrayLike, sets: ArrayLike) -> VarianceSplit:
     return VarianceSplit(float(max(0.0, (between - within) / per_set)), float(within))
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a method stands; `tested` is False where its mean alone says so."""
+def places(means: ArrayLike, worse: ArrayLike) -> list[int | None]:
+    """Return standard competition ranks ("1224") in which methods that do not differ significantly share a rank.
 
-    place: int
-    tested: bool
-
-
-def places(means: ArrayLike, verdicts: ArrayLike) -> list[Place | None]:
-    """Return standard competition places ("1224") in which what cannot be told apart shares the place.
-
-    In order of the means, the first method leads. Each next one shares the leader's place unless it is significantly
-    worse than the leader; then it leads the next group, and its place is its position. So every member of a group is
-    compared with the group's best; two members may differ significantly from each other, and a method may be
-    indistinguishable from members of the group above. A method that was not tested against the leader (too few common
-    seeds), or is significantly better than it on their common seeds, takes the place of its mean, marked as not tested,
-    and leads nobody; in the position of a tested method it does not count, as nothing says that it is better.
+    In the order of the means, a method gets a new rank, its position, only if it is significantly worse than the first
+    method of the present rank. So a rank never contradicts the means; two methods of one rank may differ significantly
+    from each other, because each was compared with the first.
 
     Args:
-        means: shape (M,); NaN for a method without a number.
-        verdicts: shape (M, M): 1 where the row's method is significantly better than the column's, -1 where worse,
-            0 where they cannot be told apart, NaN where there is no test.
+        means: shape (M,); NaN for a method that is not ranked.
+        worse: shape (M, M): whether the column's method is significantly worse than the row's.
 
     Returns:
-        One a method; None for one without a number, and for a lone one: nothing competes with it.
+        One a method; None for one that is not ranked, and for a lone one.
     """
-    means_M, verdicts_MM = np.asarray(means, dtype=float), np.asarray(verdicts, dtype=float)
-    found: list[Place | None] = [None] * len(means_M)
+    means_M, worse_MM = np.asarray(means, dtype=float), np.asarray(worse, dtype=bool)
+    found: list[int | None] = [None] * len(means_M)
     order = [int(i) for i in np.argsort(-means_M, kind="stable") if not np.isnan(means_M[i])]
     if len(order) < 2:
         return found
-    leader, leading, tested = None, 0, np.zeros(len(means_M), dtype=bool)
-    for i in order:
-        better = means_M > means_M[i]
-        verdict = 1.0 if leader is None else verdicts_MM[leader, i]
-        others = np.delete(verdicts_MM[i], i)
-        if np.isnan(others).all() or np.isnan(verdict) or verdict < 0:
-            found[i] = Place(1 + int(better.sum()), tested=False)
-            continue
-        if verdict > 0:
-            leader, leading = i, 1 + int((better & tested).sum())
-        found[i], tested[i] = Place(leading, tested=True), True
+    first, rank = order[0], 1
+    for position, i in enumerate(order, start=1):
+        if worse_MM[first, i]:
+            first, rank = i, position
+        found[i] = rank
     return found

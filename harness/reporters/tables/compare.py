@@ -1,90 +1,76 @@
-"""Which methods a table may call different: paired tests within a place, one correction over the table, shared ranks.
+"""Which methods of a table differ significantly: one test for every two methods of a place, one correction, shared ranks.
 
 In: prepared records. Out: for every place of a table (an IPC, or an IPC and a test model) the tests between its methods
-and the rank of each. Two methods are paired on distillation seed and training seed; what counts as one observation, and
-why, stands in `stats.summary`, the test in `stats.comparison`. Holm's correction runs over all tests of a table, and the two
-tables of a page that rank methods share the 5 %: where no method is better than another, the whole page claims a
-difference with a chance of 5 % at most (tests/reporters/stats/test_false_differences.py).
+and the rank of each. What counts as one observation stands in `stats.summary`, the test in `stats.comparison`. The prior of the
+variances and Holm's correction take all methods and places of the table together. Methods with fewer than
+`FEWEST` observations are neither tested nor ranked.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from harness.core.text import times
 from harness.reporters.stats.comparison import (
     ALPHA,
     FLOAT_NOISE,
     POWER,
-    Residuals,
-    Spreads,
-    excess,
+    Prior,
     holm,
-    moderated_p,
-    paired_p,
-    residuals,
+    moderated,
     smallest_difference,
-    spreads,
+    variance_prior,
+    welch_p,
 )
-from harness.reporters.stats.summary import Place, observations, places, t_interval
+from harness.reporters.stats.summary import LEVEL, observations, places
 
-TABLE_ALPHA = ALPHA / 2
-"""Level of one table: leaderboard and paper table stand on one page and share its chance of a false difference."""
-
-
-MORE_OBSERVATIONS = 5, 10
-"""Numbers that a caption proposes: the next above what there is, else twice as many."""
+FEWEST = 3
+"""Observations that a method needs for a rank: two say almost nothing about a variance."""
 
 
-@dataclass(frozen=True, eq=False)
+MORE_SEEDS = {5: "five", 10: "ten"}
+"""Numbers of seeds that a caption proposes: the next above what there is, else twice as many."""
+
+
+TOO_FEW = "Fewer than three seeds: no ranks and no significance tests."
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
-    """Two methods of one place on their common seeds.
+    """Two methods of one place.
 
     Attributes:
         first, second: labels, the higher mean first.
-        num_pairs: pairs of seeds that both finished.
-        differences: first minus second of each observation, percentage points. An observation is a distilled set where
-            there are two or more, else a pair of seeds.
-        p: of the paired t test, with this pair's spread alone; NaN where there is none.
-        p_holm: Holm's, over all of these tests in the table.
-        p_adjusted: of the moderated test, by Holm too; what the verdict goes by.
+        num: observations of each. One is a distilled set where there are two or more sets, else a training.
+        difference: first minus second, means of the observations, percentage points.
+        error: standard error of the difference, and `df` its degrees of freedom.
+        interval: 95 % interval of the difference, for this pair alone.
+        p: of the test; NaN where nothing varies.
+        p_adjusted: by Holm, over all tests of the table.
     """
 
     first: str
     second: str
-    num_pairs: int
-    differences: np.ndarray
-    p: float = float("nan")
-    p_holm: float = float("nan")
-    p_adjusted: float = float("nan")
-
-    @property
-    def difference(self) -> float:
-        """Return the mean difference over the observations; NaN for none."""
-        return float(self.differences.mean()) if len(self.differences) else float("nan")
-
-    @property
-    def std(self) -> float:
-        """Return the sample standard deviation of the differences; NaN below two."""
-        return float(self.differences.std(ddof=1)) if len(self.differences) > 1 else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the mean difference, for this pair alone."""
-        return t_interval(self.differences)
+    num: tuple[int, int]
+    difference: float
+    error: float
+    df: float
+    interval: tuple[float, float]
+    p: float
+    p_adjusted: float
 
     @property
     def verdict(self) -> str:
-        """Return "different", "not told apart" or "not tested"."""
+        """Return "significant", "not significant" or "not tested"."""
         if np.isnan(self.p_adjusted):
             return "not tested"
-        return "different" if self.p_adjusted < TABLE_ALPHA else "not told apart"
+        return "significant" if self.p_adjusted < ALPHA else "not significant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,26 +78,21 @@ class Contest:
     """The methods of one place.
 
     Attributes:
-        pairs: every two methods that have a number.
-        num_others: methods besides two that lend a pair their spread (`stats.comparison.Residuals`).
-        ranks: label -> place; None for a method without a number and for a lone one.
+        pairs: every two methods with enough observations.
+        prior_df: degrees of freedom of the prior of the table's variances.
+        ranks: label -> rank; None for a method that was not tested and for a lone one.
+        untested: methods that have a number, but of too few seeds.
     """
 
     pairs: tuple[Pair, ...] = ()
-    num_others: float = 0.0
-    ranks: Mapping[str, Place | None] = field(default_factory=dict)
+    prior_df: float = 0.0
+    ranks: Mapping[str, int | None] = field(default_factory=dict)
+    untested: tuple[str, ...] = ()
 
     def group(self, number: int) -> list[str]:
-        """Return the methods that share the best place (0), the next (1), ...; empty where there is none."""
-        found = sorted({place.place for place in self.ranks.values() if place})
-        if number >= len(found):
-            return []
-        return [label for label, place in self.ranks.items() if place and place.place == found[number]]
-
-    @property
-    def untested(self) -> list[str]:
-        """Return the methods whose rank is that of their mean alone."""
-        return [label for label, place in self.ranks.items() if place and not place.tested]
+        """Return the methods that share the best rank (0), the next (1), ...; empty where there is none."""
+        found = sorted({rank for rank in self.ranks.values() if rank})
+        return [label for label, rank in self.ranks.items() if rank == found[number]] if number < len(found) else []
 
 
 def seed_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -143,146 +124,156 @@ def _mean_of_first_axis(values: np.ndarray) -> np.ndarray:
     return total / max(1, len(values))
 
 
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """The methods of a place that have enough observations, best first: labels, and arrays of shape (M,)."""
+
+    labels: list[str]
+    mean: np.ndarray
+    variance: np.ndarray
+    num: np.ndarray
+
+
 def compare(scores: Mapping[Any, pd.DataFrame], means: Mapping[Any, Mapping[str, float]]) -> dict[Any, Contest]:
-    """Test every two methods of every place, correct over all places together, and rank.
+    """Test every two methods of every place of a table, and rank the methods of each place.
 
     Args:
         scores: place -> accuracies as `seed_scores` returns them.
         means: place -> label -> the mean that the table shows, NaN for none; it sets the order.
     """
-    around = {place: residuals(_observed(own)) for place, own in scores.items()}
-    bare = [(place, pair) for place, own in scores.items() for pair in _pairs(own, means[place])]
-    found = spreads(
-        _padded([pair.differences for _, pair in bare]),
-        Residuals(
-            *(np.array([getattr(around[place], name) for place, _ in bare]) for name in ("squares", "df", "num_others"))
-        ),
-    )
-    own_p = paired_p(_padded([pair.differences for _, pair in bare]))
-    moderated = holm(moderated_p(found, _excess([pair for _, pair in bare], found)))
-    pairs: dict[Any, list[Pair]] = {place: [] for place in scores}
-    for (place, pair), p, p_holm, p_adjusted in zip(bare, own_p, holm(own_p), moderated, strict=True):
-        pairs[place].append(replace(pair, p=float(p), p_holm=float(p_holm), p_adjusted=float(p_adjusted)))
-    return {
-        place: Contest(tuple(own), float(around[place].num_others), _ranks(own, means[place]))
-        for place, own in pairs.items()
-    }
-
-
-def _excess(pairs: list[Pair], found: Spreads) -> np.ndarray:
-    """Return by how much each pair varies more than the others do, at the other places where the same two meet."""
-    same: dict[frozenset[str], list[int]] = {}
-    for i, pair in enumerate(pairs):
-        same.setdefault(frozenset((pair.first, pair.second)), []).append(i)
-    squares, df = found.relative
-    result = np.ones(len(pairs))
-    for rows in same.values():
-        result[rows] = excess(squares[rows], df[rows])
+    found = {place: _observed(own, means[place]) for place, own in scores.items()}
+    if not found:
+        return {}
+    variances = np.concatenate([own.variance for own in found.values()])
+    shared = any(len(own.labels) > 2 for own in found.values())  # two methods do not tell how variances are distributed
+    nums = np.concatenate([own.num for own in found.values()])
+    prior = variance_prior(variances, nums - 1) if shared else Prior(np.zeros(()), np.zeros(()))
+    varied, result = bool(variances.any()), {}
+    for place, own in _tested(found, moderated(variances, nums - 1, prior), varied=varied).items():
+        labels = found[place].labels
+        ranks = _ranks(own, labels, means[place]) if varied else dict.fromkeys(means[place])
+        shown = [label for label, mean in means[place].items() if not np.isnan(mean)]
+        untested = tuple(sorted(set(shown) - set(labels), key=shown.index))
+        result[place] = Contest(tuple(own), float(prior.df), ranks, untested)
     return result
 
 
-def _pairs(scores: pd.DataFrame, means: Mapping[str, float]) -> list[Pair]:
-    """Return every two methods with a number and their differences, not yet tested."""
-    there = sorted((label for label, mean in means.items() if not np.isnan(mean)), key=lambda label: -means[label])
+def _tested(
+    found: Mapping[Any, _Place], moderated_variances: tuple[np.ndarray, np.ndarray], *, varied: bool
+) -> dict[Any, list[Pair]]:
+    """Return the tests of every place; of arrays, because 200 methods are 19,900 pairs in each."""
+    variances, df = moderated_variances
+    mean, num = (np.concatenate([getattr(own, name) for own in found.values()]) for name in ("mean", "num"))
+    first, second = _indices(found)
+    errors, differences = variances / num, mean[first] - mean[second]
+    p = welch_p(differences, (errors[first], errors[second]), (df[first], df[second]))
+    p = p if varied else np.full_like(p, np.nan)
+    error, pair_df = np.sqrt(errors[first] + errors[second]), np.minimum(df[first], df[second])
+    half = stats.t.ppf((1 + LEVEL) / 2, pair_df) * error
+    columns = [differences, error, pair_df, differences - half, differences + half, p, holm(p)]
+    values = zip(*(column.tolist() for column in (first, second, *columns)), strict=True)
+    labels, nums = [(place, label) for place, own in found.items() for label in own.labels], num.astype(int).tolist()
+    pairs: dict[Any, list[Pair]] = {place: [] for place in found}
+    for i, j, difference, own_error, own_df, low, high, own_p, adjusted in values:
+        pair = Pair(
+            labels[i][1], labels[j][1], (nums[i], nums[j]), difference, own_error, own_df, (low, high), own_p, adjusted
+        )
+        pairs[labels[i][0]].append(pair)
+    return pairs
+
+
+def _indices(found: Mapping[Any, _Place]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of every two methods of one place among the methods of all places, the better one first."""
+    better, worse, start = [np.zeros(0, dtype=int)], [np.zeros(0, dtype=int)], 0
+    for own in found.values():
+        first, second = np.triu_indices(len(own.labels), k=1)
+        better.append(first + start)
+        worse.append(second + start)
+        start += len(own.labels)
+    return np.concatenate(better), np.concatenate(worse)
+
+
+def _observed(scores: pd.DataFrame, means: Mapping[str, float]) -> _Place:
+    """Return mean, variance and number of the observations of each method that has enough, in the order of `means`."""
     sets = scores.index.get_level_values(0).to_numpy()
-    missing = np.full(len(scores), np.nan)
-    values = {label: scores[label].to_numpy() if label in scores else missing for label in there}
-    one_set, found = len(set(sets)) < 2, []
-    for first, second in itertools.combinations(there, 2):  # a hundred methods are 4,950 pairs in each place
-        differences = values[first] - values[second]
-        both = ~np.isnan(differences)
-        own = differences[both]
-        found.append(Pair(first, second, len(own), own if one_set else observations(own, sets[both])))
-    return found
+    kept, rows, several = [], [], len(set(sets)) > 1
+    for label in sorted((name for name, mean in means.items() if not np.isnan(mean)), key=lambda name: -means[name]):
+        values = scores[label].to_numpy() if label in scores else np.zeros(0)
+        there = ~np.isnan(values)
+        own_sets = sets[: len(values)][there]
+        if several and len(set(own_sets)) < 2:
+            continue  # trainings on one set are one observation where other methods have several sets
+        own = observations(values[there], own_sets)
+        if len(own) >= FEWEST:
+            kept.append(label)
+            rows.append((own.mean(), own.var(ddof=1), len(own)))
+    mean, variance, num = np.array(rows, dtype=float).reshape(-1, 3).T
+    return _Place(kept, mean, np.where(variance > FLOAT_NOISE**2, variance, 0.0), num)
 
 
-def _observed(scores: pd.DataFrame) -> np.ndarray:
-    """Return the observations of every method: means of distilled sets where there are several, else all values."""
-    sets = scores.index.get_level_values(0)
-    return (scores.groupby(sets).mean() if sets.nunique() > 1 else scores).to_numpy(dtype=float)
-
-
-def _padded(rows: list[np.ndarray]) -> np.ndarray:
-    """Return rows of different lengths as one array, NaN behind each."""
-    padded = np.full((len(rows), max((len(row) for row in rows), default=0)), np.nan)
-    for i, row in enumerate(rows):
-        padded[i, : len(row)] = row
-    return padded
-
-
-def _ranks(pairs: list[Pair], means: Mapping[str, float]) -> dict[str, Place | None]:
-    labels = {label: i for i, label in enumerate(means)}
-    verdicts = np.full((len(labels), len(labels)), np.nan)
+def _ranks(pairs: list[Pair], tested: list[str], means: Mapping[str, float]) -> dict[str, int | None]:
+    position = {label: i for i, label in enumerate(tested)}
+    worse = np.zeros((len(tested), len(tested)), dtype=bool)
     for pair in pairs:
-        if pair.verdict != "not tested":
-            better = float(np.sign(pair.difference)) if pair.verdict == "different" else 0.0
-            i, j = labels[pair.first], labels[pair.second]
-            verdicts[i, j], verdicts[j, i] = better, -better
-    return dict(zip(labels, places(list(means.values()), verdicts), strict=True))
+        if pair.p_adjusted < ALPHA:
+            better, other = (pair.first, pair.second) if pair.difference > 0 else (pair.second, pair.first)
+            worse[position[better], position[other]] = True
+    found = places([means[label] for label in tested], worse)
+    return dict.fromkeys(means) | dict(zip(tested, found, strict=True))
 
 
 def tests_text(contests: Mapping[Any, Contest]) -> str:
-    """Say for a caption what was tested, and what the number of seeds can show."""
+    """Say for a caption what was tested, and which difference the test can detect."""
     tested = tested_pairs(contests)
     if not tested:
-        return "Nothing could be tested: no two methods have two common pairs of seeds with a spread."
-    nums = sorted({len(pair.differences) for pair in tested})
-    over = times(nums[0], "observation") if len(nums) == 1 else f"{nums[0]} to {nums[-1]} observations"
-    more = next((more for more in MORE_OBSERVATIONS if more > nums[-1]), 2 * nums[-1])
-    size = detectable(contests)
-    power = (
-        f"A true difference of {size:.1f} points is found in about {POWER:.0%} of cases; with {more} observations one of "
-        f"{detectable(contests, more):.1f}."
-        if size > FLOAT_NOISE
-        else "No difference between methods varied at all, so how large a one would be found is not known."
-    )
+        if any(contest.pairs for contest in contests.values()):
+            return "Nothing varied between seeds: no ranks and no significance tests."
+        return TOO_FEW if any(contest.untested for contest in contests.values()) else "No two methods to compare."
+    most = max(max(pair.num) for pair in tested)
+    more = next((more for more in MORE_SEEDS if more > most), 2 * most)
     return (
-        f"Different are two methods where a paired t test over common seeds ({over}), whose spread is moderated by that of "
-        f"the other methods, falls below {TABLE_ALPHA:.1%} after Holm's correction over the {times(len(tested), 'test')} of "
-        f"this table. {power}"
+        f"Methods differ significantly at p < {ALPHA:g} (Welch's t test with moderated variances, Holm-corrected over "
+        f"{times(len(tested), 'test')}). Minimum detectable difference at {POWER:.0%} power: {detectable(contests):.1f} "
+        f"points; {detectable(contests, more):.1f} with {MORE_SEEDS.get(more, more)} seeds."
     )
 
 
 def detectable(contests: Mapping[Any, Contest], num_observations: int | None = None) -> float:
-    """Return the smallest true difference that the tests of a table find 4 times in 5, percentage points.
+    """Return the smallest true difference that the tests of a table detect 4 times in 5, percentage points.
 
-    With the pooled spread of all tested pairs and the usual (median) number of other methods, at the level that Holm's
-    first step asks for; NaN without a test.
+    For two methods of usual (median) variance, at the level of Holm's first step; NaN without a test.
 
     Args:
         num_observations: as if there were so many; None: the usual number.
     """
-    found = [
-        (contest, pair) for contest in contests.values() for pair in contest.pairs if not np.isnan(pair.p_adjusted)
-    ]
-    if not found:
+    tested = tested_pairs(contests)
+    if not tested:
         return float("nan")
-    num = num_observations or int(np.median([len(pair.differences) for _, pair in found]))
-    others = float(np.median([contest.num_others for contest, _ in found]))
-    num_places = sum(any(not np.isnan(pair.p_adjusted) for pair in contest.pairs) for contest in contests.values())
-    pooled = float(np.sqrt(np.mean([pair.std**2 for _, pair in found])))
-    return smallest_difference(pooled, num, num_others=others, num_places=num_places, alpha=TABLE_ALPHA / len(found))
+    now = float(np.median([min(pair.num) for pair in tested]))
+    num = num_observations or now
+    error = float(np.median([pair.error for pair in tested])) * np.sqrt(now / num)
+    prior = next(iter(contests.values())).prior_df
+    pooled = max(pair.df for pair in tested) * (num - 1) / (now - 1)
+    df = min(prior + num - 1, pooled)
+    return smallest_difference(error, df, alpha=ALPHA / len(tested))
 
 
 def tested_pairs(contests: Mapping[Any, Contest]) -> list[Pair]:
-    """Return the pairs of methods that could be tested at all."""
+    """Return the pairs of methods that were tested."""
     return [pair for contest in contests.values() for pair in contest.pairs if not np.isnan(pair.p_adjusted)]
 
 
 def coverage(distillation: int, training: int) -> str:
-    """Say for a caption what spread and intervals speak about.
+    """Say for a caption what standard deviations and intervals describe.
 
     Args:
         distillation, training: seeds that finished.
     """
     if distillation > 1:
         return (
-            "Intervals and tests take each distilled set (the mean over its training seeds) as one observation, of "
-            f"{times(distillation, 'distillation seed')}."
+            f"Intervals and tests use one value per distilled set, the mean over its training seeds "
+            f"({times(distillation, 'set')} per method)."
         )
     if training > 1:
-        return (
-            "One distillation seed: spread, intervals and tests cover the trainings on these distilled sets, not what "
-            "another set would give."
-        )
-    return "One run a method: no spread, no interval, no test."
+        return "One distillation seed: intervals and tests hold for these distilled sets only."
+    return "One run per method: no standard deviation and no significance test."

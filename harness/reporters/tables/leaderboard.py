@@ -1,12 +1,11 @@
-"""The leaderboard: every method at every IPC, best and last accuracy of each student; failures keep their row.
+"""The leaderboard: every method at every IPC, last and best accuracy of each student; failures keep their row.
 
 In: records. Out: one table per suite, version, source and protocol; nothing is averaged across these.
 
-Rank: standard competition ranking ("1224") of the methods of one IPC in the order of their mean best accuracy, where a
-method gets a new rank only if it is significantly worse than the first of the present rank (`stats.summary.places`). The
-test is paired over common seeds; a pair of seeds counts with the mean over students, and only where all of them finished.
-In brackets stands the rank of a method that could not be tested: that of its mean, which says nothing about the next run.
-A method that lacks a student which another one finished has no rank: a mean over fewer students compares with nothing.
+Rank: standard competition ranking ("1224") of the methods of one IPC in the order of their mean accuracy over students, of
+the final model (`last`) unless told otherwise. A method gets a new rank only if it is significantly worse than the first of
+the present rank (`stats.summary.places`). The test takes, for each pair of seeds, the mean over students, where all of
+them finished. Methods with fewer than three seeds have no rank; nor has one that lacks a student which another finished.
 """
 
 from __future__ import annotations
@@ -15,12 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, known, mean_std, shorten, times
+from harness.core.text import DASH, count, known, mean_std, shorten, times
 from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
 from harness.reporters.tables.prepare import (
     METRICS,
+    Metric,
+    RankBy,
     Scope,
     best_is_last,
+    metric_of,
     num_seeds,
     outcome,
     prepare,
@@ -31,15 +33,13 @@ from harness.reporters.tables.prepare import (
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
-RANK = (
-    "Rank: within an IPC, shared with the best method that no test tells apart; in brackets: by the mean, not tested."
-)
+RANK = "Methods not significantly different from the best of a rank share it."
 
 
-LACKING = " A method that lacks a student stands below the others of its IPC, without a rank."
+LACKING = " A method without one of the students has no rank and stands last."
 
 
-SHOWN = {"best": "top1_best", "last": "top1_last"}
+SHOWN: dict[RankBy, Metric] = {"last": "top1_last", "best": "top1_best"}
 
 
 _READ = (
@@ -50,62 +50,70 @@ _READ = (
 
 
 @register_reporter("leaderboard")
-def leaderboard(records: pd.DataFrame) -> list[Table]:
-    """Return one leaderboard per scope: by IPC, then by mean best accuracy over students; the reference row last.
+def leaderboard(records: pd.DataFrame, *, rank_by: RankBy = "last") -> list[Table]:
+    """Return one leaderboard per scope: by IPC, then by mean accuracy over students; the reference row last.
+
+    Args:
+        records: as `harness.load_results` returns them.
+        rank_by: accuracy that sorts, ranks and is tested: `last`, of the final model, or `best` evaluation.
 
     Raises:
-        UserError: there are no records, or a column is missing.
+        UserError: there are no records, a column is missing, or there is no such accuracy.
     """
-    return [_table(scope, rows) for scope, rows in scopes(prepare(records))]
+    metric_of(rank_by)
+    return [_table(scope, rows, rank_by) for scope, rows in scopes(prepare(records))]
 
 
-def _table(scope: Scope, rows: pd.DataFrame) -> Table:
+def _table(scope: Scope, rows: pd.DataFrame, rank_by: RankBy) -> Table:
     names = students(rows)
     groups = rows[list(_READ)].groupby(["label", "reference_row", "ipc"], sort=False, dropna=False)
     lines = [_line(group, names) for _, group in groups]
     _mark_incomplete(lines, names)
-    lines.sort(key=_order)
-    contests = leaderboard_contests(rows, lines)
+    lines.sort(key=lambda line: _order(line, rank_by))
+    contests = leaderboard_contests(rows, lines, rank_by)
     for line in lines:
-        line |= _rank(line, contests)
+        line["rank"], line["rank_by"] = _rank(line, contests), rank_by
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
-    frame["ipc"] = frame["ipc"].astype("Int64")
-    frame["method_version"] = frame["method_version"].astype("Int64")
-    frame["rank"] = frame["rank"].astype("Int64")
-    display = pd.DataFrame([_display(line, names) for line in lines])
+    for column in ("ipc", "method_version", "rank"):
+        frame[column] = frame[column].astype("Int64")
+    display = pd.DataFrame([_display(line, names, rank_by) for line in lines])
     distillation, training = num_seeds(rows)
     lacking = LACKING if any(line["lacks_students"] for line in lines) else ""
+    meaning = _EQUAL if best_is_last(rows) else _MEANING
+    tested = any(known(line["rank"]) for line in lines)
+    ranked = (
+        f"Ranked by the mean of {rank_by} over students within each IPC (images per class). {RANK} " if tested else ""
+    )
+    seeds = f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
     caption = (
-        f"{scope.caption} Top-1 accuracy in percent on the real test split, mean ± sample standard deviation over n "
-        f"students trained from {times(distillation, 'distillation seed')} and {times(training, 'training seed')}; "
-        f"a single run shows no spread. {_FINAL if best_is_last(rows) else _BEST} Sorted by IPC (images per class), then "
-        "by the mean best over students. "
-        f"{RANK}{lacking} {coverage(distillation, training)} {tests_text(contests)}"
+        f"{scope.caption} Top-1 test accuracy in percent: mean ± standard deviation over {seeds}. {meaning} "
+        f"{ranked}{tests_text(contests)}{lacking} {coverage(distillation, training)}"
     )
     return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows), group="IPC")
 
 
-_BEST = "best: highest of the evaluations during training, chosen on the test split, as papers report; last: the final model."
+_MEANING = "last: the final model; best: the best evaluation during training, chosen on the test split."
 
-_FINAL = "best and last are equal: no evaluation was better than that of the final model."
+_EQUAL = "last and best are equal: no evaluation was better than that of the final model."
 
 
-def leaderboard_contests(rows: pd.DataFrame, lines: list[dict[str, Any]]) -> dict[Any, Contest]:
-    """Return the tests of every IPC, on the mean best accuracy over students; the reference row apart."""
+def leaderboard_contests(rows: pd.DataFrame, lines: list[dict[str, Any]], rank_by: RankBy) -> dict[Any, Contest]:
+    """Return the tests of every IPC, on the mean accuracy over students; the reference row apart."""
+    metric = metric_of(rank_by)
     means: dict[Any, dict[str, float]] = {}
     for line in lines:
         if known(line["ipc"]) and not line["reference_row"]:
-            mean = float("nan") if line["lacks_students"] else line["mean_top1_best_percent"]
+            mean = float("nan") if line["lacks_students"] else line[f"mean_{metric}_percent"]
             means.setdefault(line["ipc"], {})[line["method_title"]] = mean
     groups = dict(iter(rows.groupby("ipc", sort=False)))
-    return compare({ipc: seed_scores(groups[ipc], "top1_best") for ipc in sorted(means)}, means)
+    return compare({ipc: seed_scores(groups[ipc], metric) for ipc in sorted(means)}, means)
 
 
-def _rank(line: dict[str, Any], contests: dict[Any, Contest]) -> dict[str, Any]:
-    """Return rank and whether it was tested; no rank where nothing competes."""
+def _rank(line: dict[str, Any], contests: dict[Any, Contest]) -> Any:
+    """Return the rank; none where nothing competes or nothing was tested."""
     competes = known(line["ipc"]) and not line["reference_row"]
-    place = contests[line["ipc"]].ranks[line["method_title"]] if competes else None
-    return {"rank": place.place if place else pd.NA, "rank_tested": bool(place and place.tested)}
+    rank = contests[line["ipc"]].ranks[line["method_title"]] if competes else None
+    return rank or pd.NA
 
 
 def _line(group: pd.DataFrame, names: list[str]) -> dict[str, Any]:
@@ -133,8 +141,10 @@ def _line(group: pd.DataFrame, names: list[str]) -> dict[str, Any]:
         for metric in METRICS:
             mean, std, _ = spread(own, metric)
             line |= {f"{student}_{metric}_mean_percent": mean, f"{student}_{metric}_std_percent": std}
-    best = pd.Series([line[f"{student}_top1_best_mean_percent"] for student in names], dtype=float)
-    return {**line, "mean_top1_best_percent": float(best.mean()), "error": ended.error}
+    for metric in SHOWN.values():
+        means = pd.Series([line[f"{student}_{metric}_mean_percent"] for student in names], dtype=float)
+        line[f"mean_{metric}_percent"] = float(means.mean())
+    return {**line, "error": ended.error}
 
 
 def _mark_incomplete(lines: list[dict[str, Any]], names: list[str]) -> None:
@@ -149,26 +159,25 @@ def _mark_incomplete(lines: list[dict[str, Any]], names: list[str]) -> None:
         line["lacks_students"] = any(not line[f"{name}_num_runs"] for name in others)
 
 
-def _order(line: dict[str, Any]) -> tuple[bool, bool, int, bool, bool, float]:
+def _order(line: dict[str, Any], rank_by: RankBy) -> tuple[bool, bool, int, bool, bool, float]:
     """Reference rows last, IPC ascending, best first, what lacks a student after the others, what has no number last."""
-    ipc, best = line["ipc"], line["mean_top1_best_percent"]
+    ipc, mean = line["ipc"], line[f"mean_{metric_of(rank_by)}_percent"]
     return (
         line["reference_row"],
         not known(ipc),
         ipc if known(ipc) else 0,
-        not known(best),
+        not known(mean),
         line["lacks_students"],
-        -best if known(best) else 0,
+        -mean if known(mean) else 0,
     )
 
 
-def _display(line: dict[str, Any], names: list[str]) -> dict[str, str]:
+def _display(line: dict[str, Any], names: list[str], rank_by: RankBy) -> dict[str, str]:
     """Return the strings of one row."""
     ipc = str(line["ipc"]) if known(line["ipc"]) else ("all" if line["reference_row"] else DASH)
-    rank = DASH if not known(line["rank"]) else str(line["rank"]) if line["rank_tested"] else f"({line['rank']})"
-    row = {"Rank": rank, "Method": line["method_title"], "IPC": ipc}
+    row = {"Rank": count(line["rank"]), "Method": line["method_title"], "IPC": ipc}
     for student in names:
-        for word, metric in SHOWN.items():
+        for word, metric in sorted(SHOWN.items(), key=lambda shown: shown[0] != rank_by):
             mean, std = (line[f"{student}_{metric}_{kind}_percent"] for kind in ("mean", "std"))
             row[f"{student} {word}"] = mean_std(mean, std)
     runs = sorted({line[f"{student}_num_runs"] for student in names}) or [0]

@@ -6,13 +6,14 @@ best or second is decided by tests (harness/reporters/tables/compare.py), never 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from harness.core.text import DAGGER, DASH, known, mean_std, times
-from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tested_pairs, tests_text
+from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
 from harness.reporters.tables.prepare import (
+    Metric,
     RowIndex,
     Scope,
     best_is_last,
@@ -27,20 +28,17 @@ from harness.reporters.tables.prepare import (
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
-Metric = Literal["top1_best", "top1_last"]
-
-
 Line = tuple[Any, str]
 """IPC and test model of a row."""
 
 
 MEANING = {
-    "top1_best": "the best of the evaluations during training, chosen on the test split, as papers report it",
-    "top1_last": "the accuracy of the final model",
+    "top1_best": "best evaluation during training, chosen on the test split, as papers report",
+    "top1_last": "final model",
 }
 
 
-_FINAL = "the accuracy of the final model, better than which no evaluation was"
+_FINAL = "final model; no evaluation was better"
 
 
 @register_reporter("paper")
@@ -82,7 +80,7 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
     )
     frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells.values()]).drop_duplicates(ignore_index=True)
     if len(frame):
-        frame["ipc"], frame["place"] = frame["ipc"].astype("Int64"), frame["place"].astype("Int64")
+        frame["ipc"], frame["rank"] = frame["ipc"].astype("Int64"), frame["rank"].astype("Int64")
     return Table(
         f"Paper table: {scope.title}",
         _caption(scope, rows, metric, contests),
@@ -110,12 +108,13 @@ def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[A
 def _caption(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
     distillation, training = num_seeds(rows)
     meaning = _FINAL if best_is_last(rows) else MEANING[metric]
+    marks = "Bold: best, and methods not significantly different from it; underlined: second group. " * any(
+        contest.group(0) for contest in contests.values()
+    )
     return (
-        f"{scope.caption} Top-1 accuracy in percent on the real test split ({metric}: {meaning}), mean ± "
-        f"sample standard deviation over {times(distillation, 'distillation seed')} and "
-        f"{times(training, 'training seed')}; a single run shows no spread. {coverage(distillation, training)} "
-        "Bold: the highest mean of the row and what the test cannot tell from it; underlined: the next such group; "
-        f"full data apart. {tests_text(contests)} {DASH}: not run. {DAGGER}: failed."
+        f"{scope.caption} Top-1 test accuracy in percent ({meaning}), mean ± standard deviation over "
+        f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}. {marks}"
+        f"{tests_text(contests)} {coverage(distillation, training)} {DASH}: not run. {DAGGER}: failed."
     )
 
 
@@ -125,12 +124,14 @@ def _group(contests: dict[Any, Contest], lines: list[Line], number: int) -> froz
 
 
 def _untested(contests: dict[Any, Contest]) -> tuple[str, ...]:
-    """Return a note that names what stands where its mean puts it, without a test; empty where all was tested."""
-    found = [(line, contest.untested) for line, contest in contests.items() if contest.untested]
-    if not found or not tested_pairs(contests):
-        return ()  # where nothing was tested the caption says so
-    names = "; ".join(f"IPC {_ipc(ipc)}, {student}: {', '.join(labels)}" for (ipc, student), labels in found)
-    return (f"Not tested (fewer than two common pairs of seeds, or no spread), placed by the mean alone: {names}",)
+    """Return a note that names the methods which have too few seeds where others were tested."""
+    names = [
+        f"{label} (IPC {_ipc(ipc)}, {student})"
+        for (ipc, student), contest in contests.items()
+        if contest.group(0)
+        for label in contest.untested
+    ]
+    return (f"Fewer than three seeds, not tested: {', '.join(names)}",) if names else ()
 
 
 def _cell(index: RowIndex, line: Line, label: str, metric: str, contest: Contest, *, is_full: bool) -> dict[str, Any]:
@@ -139,7 +140,6 @@ def _cell(index: RowIndex, line: Line, label: str, metric: str, contest: Contest
     own = index.rows(label, student, None if is_full else {None, None if ipc is pd.NA else ipc})
     found = summary(own, metric)
     ended = outcome(own) if len(own) else None
-    place = None if is_full else contest.ranks.get(label)
     return {
         "ipc": pd.NA if is_full else ipc,
         "student": student,
@@ -151,8 +151,7 @@ def _cell(index: RowIndex, line: Line, label: str, metric: str, contest: Contest
         "low_percent": found.low,
         "high_percent": found.high,
         "num_runs": found.num_runs,
-        "place": place.place if place else pd.NA,
-        "place_tested": bool(place and place.tested),
+        "rank": (None if is_full else contest.ranks.get(label)) or pd.NA,
         "num_failed": ended.num_failed if ended else 0,
         "status": ended.status if ended else "not run",
         "error": ended.error if ended else "",

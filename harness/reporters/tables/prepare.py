@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,11 @@ from harness.reporters.stats.summary import Summary, summarise
 
 METRICS = ("top1_best", "top1_last", "top5_best", "top5_last")
 """Accuracies in percent."""
+
+
+Metric = Literal["top1_best", "top1_last"]
+RankBy = Literal["last", "best"]
+"""`last`: accuracy of the final model. `best`: highest of the evaluations during training."""
 
 
 CLASS_METRICS = tuple(
@@ -192,6 +197,19 @@ def finished(rows: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
     values = rows[metric].to_numpy()
     there = rows["done"].to_numpy() & ~np.isnan(values)
     return values[there], rows["distillation_seed"].to_numpy(dtype=int, na_value=-1)[there]
+
+
+def metric_of(rank_by: str) -> Metric:
+    """Return the column of an accuracy that is called `last` or `best`.
+
+    Raises:
+        UserError: it is called otherwise.
+    """
+    if rank_by not in ("last", "best"):
+        raise UserError(
+            f"rank_by {rank_by!r} is not known; use 'last', the final model, or 'best', the best evaluation."
+        )
+    return "top1_last" if rank_by == "last" else "top1_best"
 
 
 class RowIndex:

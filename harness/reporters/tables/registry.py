@@ -43,16 +43,24 @@ def register_reporter(name: str) -> Callable[[Reporter], Reporter]:
     return reporters.register(name)
 
 
-def build_reports(records: pd.DataFrame, names: Sequence[str] | None = None) -> dict[str, Table]:
+_RANKED = {"leaderboard", "statistics", "comparisons"}
+"""Reporters that take `rank_by`; the paper table shows `best`, as papers do."""
+
+
+def build_reports(
+    records: pd.DataFrame, names: Sequence[str] | None = None, *, rank_by: str = "last"
+) -> dict[str, Table]:
     """Return the tables of the named reporters by file stem: the reporter's name, then NAME_2, NAME_3, ...
 
     Args:
         records: as `harness.load_results` returns them.
         names: reporters, in the order wanted; None: the built-in ones as they stand here, then others by name; not
             those on demand (statistics, comparisons, published).
+        rank_by: accuracy that the leaderboard ranks and tests, and that statistics and comparisons show: `last`, of the
+            final model, or `best` evaluation.
 
     Raises:
-        UserError: there are no records, a column is missing, or a reporter is unknown.
+        UserError: there are no records, a column is missing, a reporter is unknown, or `rank_by` is.
     """
     if not len(records):
         raise UserError("no records to report on: the run has no row yet, neither done nor failed nor skipped")
@@ -61,5 +69,11 @@ def build_reports(records: pd.DataFrame, names: Sequence[str] | None = None) -> 
     return {
         name if number == 1 else f"{name}_{number}": table
         for name in chosen
-        for number, table in enumerate(reporters.get(name)(records), start=1)
+        for number, table in enumerate(_tables(name, records, rank_by), start=1)
     }
+
+
+def _tables(name: str, records: pd.DataFrame, rank_by: str) -> list[Table]:
+    """Return what a reporter makes; only built-in ones know `rank_by`, so that those of plugins stay simple."""
+    make: Callable[..., list[Table]] = reporters.get(name)
+    return make(records, rank_by=rank_by) if name in _RANKED else make(records)

@@ -13,58 +13,74 @@ import pandas as pd
 from harness.core.text import DASH, count, interval, known, mean_std, points, probability, times
 from harness.reporters.stats.summary import variance_split
 from harness.reporters.tables.compare import Contest, coverage, tests_text
-from harness.reporters.tables.paper import paper_contests
-from harness.reporters.tables.prepare import Scope, finished, num_seeds, prepare, scopes, students, summary
+from harness.reporters.tables.paper import MEANING, paper_contests
+from harness.reporters.tables.prepare import (
+    Metric,
+    RankBy,
+    Scope,
+    finished,
+    metric_of,
+    num_seeds,
+    prepare,
+    scopes,
+    students,
+    summary,
+)
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
-METRIC = "top1_best"
-
-
 SPREAD = (
-    "n: runs; Mean ± sample standard deviation over all of them. Interval: 95 % t interval of the mean. Sets, Trainings: "
-    "standard deviation that distillation seeds and training seeds each bring (one-way random effects); Share: that of the "
-    "distillation seeds in the variance. They need two distillation seeds, one of them with two training seeds."
+    "Mean ± standard deviation over n runs, and its 95 % t interval. Sets, Trainings: standard deviation due to distillation "
+    "seeds and to training seeds (one-way random effects); Share: that of the distillation seeds in the variance. These "
+    "need two distillation seeds, one of them with two training seeds."
 )
 
 
 PAIRS = (
-    "Difference: method minus the one against, with the 95 % interval for this pair alone. Pairs: common pairs of seeds. p: "
-    "paired t test of this pair alone; Holm: corrected over this table; Moderated: with the spread of the other methods "
-    "too, corrected likewise; the verdict goes by it."
+    "Difference: Method minus Against, with its 95 % interval, not corrected for the number of comparisons. p: of the test; "
+    "Holm: corrected over this table."
 )
 
 
 @register_reporter("statistics")
-def statistics(records: pd.DataFrame) -> list[Table]:
+def statistics(records: pd.DataFrame, *, rank_by: RankBy = "last") -> list[Table]:
     """Return one table of spreads, intervals and sources of variance per scope.
 
+    Args:
+        records: as `harness.load_results` returns them.
+        rank_by: accuracy of the `last` epoch, the final model, or of the `best` evaluation.
+
     Raises:
-        UserError: there are no records, or a column is missing.
+        UserError: there are no records, a column is missing, or there is no such accuracy.
     """
-    return [_spreads(scope, rows) for scope, rows in scopes(prepare(records))]
+    metric = metric_of(rank_by)
+    return [_spreads(scope, rows, metric) for scope, rows in scopes(prepare(records))]
 
 
 @register_reporter("comparisons")
-def comparisons(records: pd.DataFrame) -> list[Table]:
-    """Return one table of every two methods at every IPC and test model per scope; none where nothing competes.
+def comparisons(records: pd.DataFrame, *, rank_by: RankBy = "last") -> list[Table]:
+    """Return one table of every two methods at every IPC and test model per scope; none where nothing was compared.
+
+    Args:
+        records: as `harness.load_results` returns them.
+        rank_by: accuracy of the `last` epoch, the final model, or of the `best` evaluation.
 
     Raises:
-        UserError: there are no records, or a column is missing.
+        UserError: there are no records, a column is missing, or there is no such accuracy.
     """
-    tables = []
+    metric, tables = metric_of(rank_by), []
     for scope, rows in scopes(prepare(records)):
         own = rows[~rows["reference_row"]]
         lines = [(ipc, student) for ipc in sorted(own["ipc"].dropna().unique()) for student in students(own)]
-        contests = paper_contests(rows, lines, METRIC)
+        contests = paper_contests(rows, lines, metric)
         if any(contest.pairs for contest in contests.values()):
-            tables.append(_comparisons(scope, rows, contests))
+            tables.append(_comparisons(scope, rows, contests, metric))
     return tables
 
 
-def _spreads(scope: Scope, rows: pd.DataFrame) -> Table:
+def _spreads(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
     groups = rows.groupby(["reference_row", "ipc", "student", "label"], sort=False, dropna=False)
-    lines = sorted((_spread(group) for _, group in groups), key=_order)
+    lines = sorted((_spread(group, metric) for _, group in groups), key=_order)
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     frame["ipc"] = frame["ipc"].astype("Int64")
     display = pd.DataFrame(
@@ -83,20 +99,22 @@ def _spreads(scope: Scope, rows: pd.DataFrame) -> Table:
             for line in lines
         ]
     )
-    caption = f"{scope.caption} Best top-1 accuracy in percent. {SPREAD} {coverage(*num_seeds(rows))}"
+    caption = (
+        f"{scope.caption} Top-1 test accuracy in percent ({MEANING[metric]}). {SPREAD} {coverage(*num_seeds(rows))}"
+    )
     return Table(f"Statistics: {scope.title}", caption, frame, display, group="IPC")
 
 
-def _spread(group: pd.DataFrame) -> dict[str, Any]:
+def _spread(group: pd.DataFrame, metric: Metric) -> dict[str, Any]:
     """Return the plain values of one method, IPC and student."""
-    first, found = group.iloc[0], summary(group, METRIC)
-    split = variance_split(*finished(group, METRIC))
+    first, found = group.iloc[0], summary(group, metric)
+    split = variance_split(*finished(group, metric))
     return {
         "ipc": first["ipc"],
         "student": first["student"],
         "method": first["label"],
         "reference_row": bool(first["reference_row"]),
-        "metric": METRIC,
+        "metric": metric,
         "num_runs": found.num_runs,
         "num_observations": found.num_observations,
         "mean_percent": found.mean,
@@ -116,21 +134,22 @@ def _order(line: dict[str, Any]) -> tuple[bool, bool, int, str, bool, float]:
     return line["reference_row"], not known(ipc), whole, line["student"], not known(mean), -mean if known(mean) else 0.0
 
 
-def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest]) -> Table:
+def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest], metric: Metric) -> Table:
     lines = [
         {
             "ipc": ipc,
             "student": student,
             "method": pair.first,
             "against": pair.second,
-            "num_pairs": pair.num_pairs,
-            "num_observations": len(pair.differences),
+            "metric": metric,
+            "num_observations": pair.num[0],
+            "num_observations_against": pair.num[1],
             "difference_percent": pair.difference,
-            "std_percent": pair.std,
+            "standard_error_percent": pair.error,
+            "df": pair.df,
             "low_percent": pair.interval[0],
             "high_percent": pair.interval[1],
             "p": pair.p,
-            "p_holm": pair.p_holm,
             "p_adjusted": pair.p_adjusted,
             "verdict": pair.verdict,
         }
@@ -148,10 +167,8 @@ def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest])
                 "Against": line["against"],
                 "Difference": points(line["difference_percent"]),
                 "Interval": interval(line["low_percent"], line["high_percent"]),
-                "Pairs": str(line["num_pairs"]),
                 "p": probability(line["p"]),
-                "Holm": probability(line["p_holm"]),
-                "Moderated": probability(line["p_adjusted"]),
+                "Holm": probability(line["p_adjusted"]),
                 "Verdict": line["verdict"],
             }
             for line in lines
@@ -159,7 +176,7 @@ def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest])
     )
     distillation, training = num_seeds(rows)
     caption = (
-        f"{scope.caption} Best top-1 accuracy, percentage points; {times(distillation, 'distillation seed')} and "
-        f"{times(training, 'training seed')}. {PAIRS} {coverage(distillation, training)} {tests_text(contests)}"
+        f"{scope.caption} Top-1 test accuracy ({MEANING[metric]}), percentage points; {times(distillation, 'distillation seed')} "
+        f"and {times(training, 'training seed')}. {PAIRS} {tests_text(contests)} {coverage(distillation, training)}"
     )
     return Table(f"Comparisons: {scope.title}", caption, frame, display, group="IPC")

@@ -74,7 +74,6 @@ def _line(place: Any, sums: Mapping[str, Any], contest: Any) -> dict[str, Any]:
         "difference": sign * pair.difference if pair else float("nan"),
         "difference_low": low if sign > 0 else -high,
         "difference_high": high if sign > 0 else -low,
-        "num_pairs": pair.num_pairs if pair else 0,
         "p": pair.p if pair else float("nan"),
         "p_adjusted": pair.p_adjusted if pair else float("nan"),
         "verdict": pair.verdict if pair else "not tested",
@@ -93,7 +92,6 @@ def _display(frame: pd.DataFrame) -> pd.DataFrame:
                 "Tuned interval": interval(row["tuned_low"], row["tuned_high"]),
                 "Difference": points(row["difference"]),
                 "Its interval": interval(row["difference_low"], row["difference_high"]),
-                "Pairs": str(row["num_pairs"]),
                 "p": probability(row["p_adjusted"]),
                 "Verdict": row["verdict"],
             }

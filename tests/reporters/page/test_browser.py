@@ -147,14 +147,18 @@ def test_no_picture_is_shown_larger_than_it_is(page):
     assert all(width == natural for width, natural in sizes)
 
 
-def test_ranks_sort_as_numbers_with_those_that_no_test_gave(browser, tmp_path):
-    rows = [make_record(name, top1_best=best) for name, best in (("b", 40), ("c", 30), ("d", 20))]
+def test_ranks_sort_as_numbers(browser, tmp_path):
+    rows = [
+        make_record(name, top1_last=last + 0.1 * seed, training_seed=seed)
+        for name, last in (("b", 40), ("c", 30), ("d", 20))
+        for seed in range(3)
+    ]
     browser.open(report.write_page(make_run(tmp_path / "ranks", rows)))
     assert browser.run(f"{header(RANK)}.className") == "number"
     for direction in ("ascending", "descending"):
         assert click_header(browser, RANK) == direction
         ranks = browser.run(f"[...{BOARD}.querySelectorAll('tbody tr')].map(row => row.cells[{RANK}].textContent)")
-        assert ranks == sorted(["(1)", "(2)", "(3)"], reverse=direction == "descending")
+        assert ranks == sorted(["1", "2", "3"], reverse=direction == "descending")
 
 
 def test_dark_and_light_follow_the_system_until_the_button_is_pressed(page):

@@ -1,42 +1,87 @@
-"""Tests of differences agree with scipy on the same numbers; how seldom they err: test_false_differences.py."""
+"""The test that decides ranks, against published numbers and scipy; how seldom it errs: test_false_claims.py."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import special
 from scipy import stats as scipy_stats
 
-from harness.reporters.stats.comparison import (
-    ALPHA,
-    Residuals,
-    excess,
-    holm,
-    moderated_p,
-    paired_p,
-    residuals,
-    smallest_difference,
-    spreads,
-)
+from harness.reporters.stats.comparison import Prior, holm, moderated, smallest_difference, variance_prior, welch_p
 
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("num", [2, 3, 10])
-def test_the_paired_test_is_scipys(num):
-    first, second = RNG.normal(40, 1, (2, 50, num))
-    assert paired_p(first - second) == pytest.approx(scipy_stats.ttest_rel(first, second, axis=-1).pvalue)
+def test_the_prior_matches_mean_and_variance_of_the_log_variances():
+    """Smyth 2004, section 6.2, checked by its two equations."""
+    s2 = np.array([0.2, 1.0, 3.0, 9.0, 0.5])
+    df = np.array([2, 2, 4, 2, 3])
+    found = variance_prior(s2, df)
+    e = np.log(s2) - special.digamma(df / 2) + np.log(df / 2)
+    d0 = float(found.df)
+    assert special.polygamma(1, d0 / 2) == pytest.approx(e.var(ddof=1) - special.polygamma(1, df / 2).mean())
+    assert np.log(found.variance) == pytest.approx(e.mean() + special.digamma(d0 / 2) - np.log(d0 / 2))
 
 
-def test_missing_pairs_are_left_out_of_the_paired_test():
-    d = np.array([1.0, np.nan, 2.5, 0.5, np.nan])
-    assert paired_p(d) == pytest.approx(scipy_stats.ttest_1samp([1.0, 2.5, 0.5], 0).pvalue)
+@pytest.mark.parametrize(("d0", "s0"), [(3.0, 2.0), (10.0, 0.5)])
+def test_the_prior_that_was_put_in_is_found_again(d0, s0):
+    rng = np.random.default_rng(1)
+    true = d0 * s0 / rng.chisquare(d0, 40_000)
+    found = variance_prior(true * rng.chisquare(2, 40_000) / 2, 2)
+    assert (float(found.df), float(found.variance)) == (pytest.approx(d0, rel=0.15), pytest.approx(s0, rel=0.05))
 
 
-def test_what_cannot_be_tested_has_no_p_value():
-    one_pair, none, equal = [1.0, np.nan], [np.nan, np.nan], [0.1 + 0.2, 0.3]
-    assert np.isnan(paired_p([one_pair, none, equal])).all()
-    assert paired_p([0.0, 0.0]) == 1.0
+def test_variances_that_differ_by_chance_only_are_pooled():
+    found = variance_prior([1.0, 1.2, 0.9], [2, 4, 2])
+    assert math.isinf(found.df)
+    assert found.variance == pytest.approx((2 * 1.0 + 4 * 1.2 + 2 * 0.9) / 8)
+    variance, df = moderated([1.0, 1.2, 0.9], [2, 4, 2], found)
+    assert variance == pytest.approx([1.075, 1.2, 1.075])
+    assert df.tolist() == [8, 8, 8], "never more than all have together"
+
+
+def test_a_variance_is_averaged_with_the_prior_and_never_made_smaller():
+    variance, df = moderated([1.0, 9.0], [2, 2], Prior(np.array(4.0), np.array(1.5)))
+    assert variance == pytest.approx([(1.5 * 4 + 2 * 1) / 3.5, 9.0])
+    assert df.tolist() == [3.5, 3.5]
+
+
+def test_without_a_prior_each_method_has_its_own_variance():
+    variance, df = moderated([1.0, 9.0], [2, 4], Prior(np.zeros(()), np.zeros(())))
+    assert (variance.tolist(), df.tolist()) == ([1.0, 9.0], [2, 4])
+    assert float(variance_prior([1.0], [2]).df) == 0
+    assert float(variance_prior([0.0, 0.0, 0.0], [2, 2, 2]).df) == 0
+
+
+def test_a_variance_of_zero_leaves_the_prior_finite():
+    found = variance_prior([0.0, 1.0, 2.0, 0.0, 0.0], [2] * 5)
+    assert 0 < found.df < 1
+    assert np.isfinite(found.variance)
+
+
+def test_several_tables_at_once_are_each_alone():
+    s2 = RNG.chisquare(2, (50, 6)) * RNG.chisquare(3, (50, 6))
+    together = variance_prior(s2, 2)
+    alone = [variance_prior(own, 2) for own in s2]
+    assert together.df.tolist() == pytest.approx([float(own.df) for own in alone])
+    assert together.variance.tolist() == pytest.approx([float(own.variance) for own in alone])
+
+
+def test_the_test_is_scipys_welch_test_where_both_have_one_variance():
+    """Satterthwaite's degrees of freedom are then those of both; ours those of one."""
+    a, b = np.array([1.0, 2.0, 4.0]), np.array([7.0, 8.0, 10.0])
+    t = scipy_stats.ttest_ind(a, b, equal_var=False).statistic
+    variance, df = np.array(a.var(ddof=1) / 3), np.array(2.0)
+    assert welch_p(a.mean() - b.mean(), (variance, variance), (df, df)) == pytest.approx(
+        2 * scipy_stats.t.sf(abs(t), 2)
+    )
+
+
+def test_where_nothing_varies_there_is_no_test():
+    none, df = np.zeros(2), np.full(2, 2.0)
+    found = welch_p([1.0, 0.0], (none, none), (df, df))
+    assert math.isnan(found[0])
+    assert found[1] == 1.0
 
 
 def test_holm_is_the_definition():
@@ -50,129 +95,24 @@ def test_holm_is_the_definition():
     assert holm([]).size == 0
 
 
-def test_the_residuals_are_those_of_the_textbooks_analysis_of_variance():
-    x = RNG.normal([40, 41, 42, 43], 1, (5, 4))
-    rest = x - x.mean(0) - x.mean(1, keepdims=True) + x.mean()
-    found = residuals(x)
-    assert (found.squares, found.df, found.num_others) == (pytest.approx((rest**2).sum()), 12, 2.0)
-    gap = residuals(
-        np.vstack([x, [np.nan, 50.0, np.nan, np.nan]])
-    )  # a block with one method says nothing about methods
-    assert (gap.squares, gap.df, gap.num_others) == (pytest.approx(found.squares), 12, 2.0)
-    x[0, 0] = np.nan
-    assert residuals(x).df == 11
-    assert residuals(x).num_others < 2
+@pytest.mark.parametrize(("df", "alpha", "power"), [(2, 0.05, 0.8), (4, 0.05 / 56, 0.8), (9, 0.01, 0.5)])
+def test_the_smallest_difference_is_detected_with_the_power_stated(df, alpha, power):
+    delta = smallest_difference(2.0, df, alpha=alpha, power=power)
+    t = (delta + 2 * RNG.normal(size=40_000)) / (2 * np.sqrt(RNG.chisquare(df, 40_000) / df))
+    assert (t > scipy_stats.t.isf(alpha / 2, df)).mean() == pytest.approx(power, abs=0.01)
 
 
-@pytest.mark.parametrize("values", [np.zeros((0, 3)), [[1.0, 2.0]], [[1.0], [2.0]]])
-def test_one_block_or_one_method_leaves_no_residuals(values):
-    assert residuals(values) == Residuals(pytest.approx(0), 0, 0)
+@pytest.mark.parametrize(("df", "alpha"), [(1, 0.05), (2, 0.05 / 180), (99, 0.05 / 15)])
+def test_the_smallest_difference_agrees_with_scipys_noncentral_t(df, alpha):
+    shift = smallest_difference(1.0, df, alpha=alpha)
+    assert scipy_stats.nct.sf(scipy_stats.t.isf(alpha / 2, df), df, shift) == pytest.approx(0.8, abs=1e-6)
 
 
-def test_two_methods_alone_are_compared_by_the_paired_t_test():
-    x = RNG.normal([40, 41], 1, (5, 2))
-    expected = scipy_stats.ttest_rel(x[:, 0], x[:, 1]).pvalue
-    assert moderated_p(spreads(x[:, 0] - x[:, 1], residuals(x))) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("num_methods", "borrowed"), [(3, 1), (5, 3), (8, 6), (20, 6)])
-def test_the_moderated_test_averages_the_variances_of_the_pair_and_of_the_others(num_methods, borrowed):
-    """The others': what the contrasts orthogonal to the pair's vary by, here from an explicit basis of them."""
-    x = RNG.normal(0, 1, (3, num_methods))
-    contrasts = scipy_stats.ortho_group(num_methods, seed=0).rvs()
-    contrasts[0], contrasts[1] = 1, np.eye(num_methods)[0] - np.eye(num_methods)[1]
-    basis = np.linalg.qr(contrasts.T)[0].T[2:]
-    others = (x @ basis.T).var(axis=0, ddof=1).mean() * 2
-    d = x[:, 0] - x[:, 1]
-    variance = (2 * d.var(ddof=1) + borrowed * others) / (2 + borrowed)
-    expected = 2 * scipy_stats.t.sf(abs(d.mean()) / np.sqrt(variance / 3), 2 + borrowed)
-    assert moderated_p(spreads(d, residuals(x))) == pytest.approx(expected)
-
-
-def test_equal_differences_are_tested_where_other_methods_show_a_spread():
-    x = np.array([[40.0, 30.0, 20.0], [41.0, 31.0, 25.0], [42.0, 32.0, 21.0]])
-    found = moderated_p(spreads([x[:, 0] - x[:, 1], x[:, 0] - x[:, 2], [10.0, np.nan, np.nan]], residuals(x)))
-    assert 0 < found[0] < 0.05
-    assert math.isnan(found[2])
-    assert math.isnan(moderated_p(spreads(x[:, 0] - x[:, 1], residuals(x[:, :2]))))
-
-
-def test_the_excess_of_a_pair_is_told_from_its_other_places_and_never_below_1():
-    assert excess([12.0, 2.0, 1.0], [2, 2, 1]).tolist() == [1.0, 13 / 3, 3.5]
-    assert excess([[9.0], [0.0]], [[2], [0]]).tolist() == [[1.0], [1.0]]
-    assert excess([9.0, 0.0], [2, 0]).tolist() == [1.0, 4.5], "a place where nothing is lent tells nothing"
-
-
-def test_the_spread_of_a_pair_is_told_in_units_of_that_of_the_others():
-    d = np.array([[1.0, 3.0, 5.0], [1.0, 3.0, 5.0]])
-    around = Residuals(np.array([6.0, 4.0]), np.array([6, 2]), np.array([2.0, 0.0]))
-    squares, df = spreads(d, around).relative
-    assert squares.tolist() == [8.0 / ((12 - 8) / 4), 0.0]
-    assert df.tolist() == [2, 0]
-
-
-def test_a_pair_that_varies_more_elsewhere_is_judged_more_carefully():
-    x = RNG.normal([40, 42, 40, 40], 1, (3, 4))
-    found = spreads(x[:, 1] - x[:, 0], residuals(x))
-    assert moderated_p(found, 4.0) > moderated_p(found)
-
-
-def test_the_moderated_test_is_exact_for_methods_of_one_spread():
-    """Conservative by a little where the others lend less than they have."""
-    x = np.random.default_rng(1).normal(40, 1, (4000, 3, 8))
-    p = [moderated_p(spreads(own[:, 0] - own[:, 1], residuals(own))) for own in x]
-    assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.055
-
-
-@pytest.mark.parametrize(("num", "tests", "power"), [(2, 1, 0.8), (3, 15, 0.8), (5, 15, 0.5), (10, 1, 0.95)])
-def test_the_smallest_difference_is_found_with_the_power_stated(num, tests, power):
-    alpha = ALPHA / tests
-    delta = smallest_difference(2.0, num, alpha=alpha, power=power)
-    found = paired_p(RNG.normal(delta, 2.0, (20_000, num))) < alpha
-    assert found.mean() == pytest.approx(power, abs=0.012)
-
-
-@pytest.mark.parametrize(("num", "tests"), [(2, 1), (2, 400), (3, 180), (100, 15)])
-def test_the_smallest_difference_agrees_with_scipys_noncentral_t(num, tests):
-    alpha = ALPHA / tests
-    shift = smallest_difference(1.0, num, alpha=alpha) * num**0.5
-    power = scipy_stats.nct.sf(scipy_stats.t.isf(alpha / 2, num - 1), num - 1, shift)
-    assert power == pytest.approx(0.8, abs=1e-6)
-
-
-def test_one_pair_can_show_nothing():
-    assert math.isnan(smallest_difference(1.0, 1))
-
-
-@pytest.mark.parametrize(("num", "num_methods", "num_places"), [(2, 8, 1), (3, 8, 4), (5, 3, 2), (10, 8, 2)])
-def test_the_smallest_difference_of_the_moderated_test_is_found_with_the_power_stated(num, num_methods, num_places):
-    alpha = ALPHA / math.comb(num_methods, 2)
-    delta = smallest_difference(2**0.5, num, num_others=num_methods - 2, num_places=num_places, alpha=alpha)
-    x = RNG.normal(0, 1, (10_000, num_places, num, num_methods))
-    x[..., 0] += delta
-    rest = x - x.mean(2, keepdims=True) - x.mean(3, keepdims=True) + x.mean((2, 3), keepdims=True)
-    place = Residuals((rest**2).sum((2, 3)), (num_methods - 1) * (num - 1), num_methods - 2)
-    found = spreads(x[..., 0] - x[..., 1], place)
-    assert (moderated_p(found, excess(*found.relative)) < alpha).mean() == pytest.approx(0.8, abs=0.02)
+def test_no_degree_of_freedom_detects_nothing():
+    assert math.isnan(smallest_difference(1.0, 0))
 
 
 @pytest.mark.parametrize("wrong", [{"power": 0.4}, {"alpha": 0}])
 def test_nonsense_is_refused(wrong):
     with pytest.raises(ValueError, match="|".join(f"{name} {value}" for name, value in wrong.items())):
         smallest_difference(1.0, 3, **wrong)
-
-
-def test_the_table_of_smallest_differences_in_the_docs_is_what_the_code_says():
-    """Two IPCs and two test models: four places, one table's 2.5 %."""
-    text = (Path(__file__).parents[3] / "docs" / "statistics.md").read_text()
-    lines = text.split("<!-- smallest differences -->\n")[1].split("\n\n")[0].splitlines()[2:]
-    for line in lines:
-        num, *told = (float(cell) for cell in line.strip("|").split("|"))
-        found = [
-            smallest_difference(
-                2**0.5, int(num), num_others=methods - 2, num_places=4, alpha=ALPHA / 2 / (4 * math.comb(methods, 2))
-            )
-            for methods in (2, 4, 8)
-        ]
-        assert told == [round(one, 1) for one in found]
-    assert len(lines) == 4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from harness.reporters.stats.summary import Place, observations, places, summarise, t_interval, variance_split
+from harness.reporters.stats.summary import observations, places, summarise, t_interval, variance_split
 
 RNG = np.random.default_rng(0)
 
@@ -72,28 +72,32 @@ def test_sets_that_differ_less_than_their_trainings_have_no_variance_of_their_ow
     assert variance_split([1.0, 3.0, 1.0, 3.0], [0, 0, 1, 1]).distillation == 0.0
 
 
-def test_what_cannot_be_told_apart_shares_a_place_and_the_next_has_its_position():
-    verdicts = np.zeros((4, 4))
-    verdicts[0, 2:], verdicts[2:, 0] = 1, -1
-    assert places([40, 39, 38, 37], verdicts) == [Place(1, True), Place(1, True), Place(3, True), Place(3, True)]
-    assert places([37, 38, 39, 40], np.zeros((4, 4))) == [Place(1, True)] * 4
+def test_methods_that_do_not_differ_share_a_rank_and_the_next_has_its_position():
+    worse = np.zeros((4, 4), dtype=bool)
+    worse[0, 2:] = True
+    assert places([40, 39, 38, 37], worse) == [1, 1, 3, 3]
+    assert places([37, 38, 39, 40], np.zeros((4, 4))) == [1, 1, 1, 1]
 
 
-def test_without_a_test_a_place_is_that_of_the_mean_and_says_so():
-    none = np.full((3, 3), np.nan)
-    assert places([1.0, 3.0, 3.0], none) == [Place(3, False), Place(1, False), Place(1, False)]
-    assert places([np.nan, 3.0, np.nan], none) == [None, None, None]
+def test_a_rank_is_that_of_the_first_of_its_group():
+    """The third differs from the first, not from the second."""
+    worse = np.zeros((3, 3), dtype=bool)
+    worse[0, 2] = True
+    assert places([40, 39, 38], worse) == [1, 1, 3]
 
 
-def test_a_method_without_common_seeds_leads_nobody():
-    verdicts = np.full((3, 3), np.nan)
-    verdicts[1, 2] = verdicts[2, 1] = 0
-    assert places([40, 39, 38], verdicts) == [Place(1, False), Place(1, True), Place(1, True)]
+def test_a_method_without_a_mean_has_no_rank_nor_has_a_lone_one():
+    assert places([np.nan, 3.0, 4.0], np.zeros((3, 3))) == [None, 1, 1]
+    assert places([np.nan, 3.0, np.nan], np.zeros((3, 3))) == [None, None, None]
 
 
-def test_a_method_that_beats_the_leader_on_common_seeds_shares_no_place_with_it():
-    """The leader's mean is over seeds that the other one failed at."""
-    assert places([40, 39], [[0, -1], [1, 0]]) == [Place(1, True), Place(2, False)]
+def test_a_rank_never_contradicts_the_means():
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        means = rng.normal(size=8)
+        found = places(means, rng.random((8, 8)) < 0.3)
+        ranks = [found[i] for i in np.argsort(-means)]
+        assert ranks == sorted(ranks)
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,11 @@ def test_failures_and_skips_keep_their_reason_short_in_display_and_whole_in_the_
 
 def test_the_caption_speaks_of_a_best_evaluation_only_where_one_was_better_than_the_last(record, frame):
     """Under dc and dsa a student is scored once, after the last epoch: nothing was chosen on the test split."""
-    for last, said in ((10.0, "best and last are equal"), (9.0, "best: highest of the evaluations during training")):
+    for last, said in ((10.0, "last and best are equal"), (9.0, "best: the best evaluation during training")):
         (table,) = leaderboard(frame(record(top1_best=10.0, top1_last=last)))
         assert said in table.caption
     (table,) = paper(frame(record(top1_best=10.0, top1_last=10.0)))
-    assert "top1_best: the accuracy of the final model" in table.caption
+    assert "(final model; no evaluation was better)" in table.caption
 
 
 @pytest.mark.parametrize("column", ["suite", "suite_version", "source", "protocol", "protocol_version"])
@@ -100,7 +100,7 @@ def test_one_seed_shows_the_mean_alone(record, frame):
     (table,) = leaderboard(frame(record()))
 
     assert table.display["convnet6 best"].tolist() == ["34.0"]
-    assert "1 distillation seed and 1 training seed;" in table.caption
+    assert "1 distillation seed and 1 training seed." in table.caption
     assert pd.isna(table.frame.loc[0, "convnet6_top1_best_std_percent"])
 
 
@@ -148,14 +148,61 @@ def test_methods_that_cannot_be_told_apart_share_a_rank(record, frame):
     expected = {"A": "1", "B": "1", "C": "3", "D": "3", "E": "5"}
     assert ranks == {(m, ipc): rank for m, rank in expected.items() for ipc in ("10", "50")} | {("FULL", "all"): "—"}
     assert table.frame["rank"].tolist() == [1, 1, 3, 3, 5] * 2 + [pd.NA]
-    assert "Holm's correction over the 20 tests" in table.caption
+    assert "Holm-corrected over 20 tests" in table.caption
 
 
-def test_a_rank_that_rests_on_the_mean_alone_stands_in_brackets(record, frame):
-    (table,) = leaderboard(frame(record("a", 30.0), record("b", 40.0), record("c", status="failed", error="boom")))
+@pytest.mark.parametrize("num_seeds", [1, 2])
+def test_fewer_than_three_seeds_give_no_ranks_and_one_line(record, frame, num_seeds):
+    rows = [
+        record(name, best + seed, training_seed=seed)
+        for name, best in (("a", 30), ("b", 90))
+        for seed in range(num_seeds)
+    ]
+    (table,) = leaderboard(frame(*rows, record("c", status="failed", error="boom")))
 
-    assert dict(zip(table.display["Method"], table.display["Rank"], strict=True)) == {"B": "(1)", "A": "(2)", "C": "—"}
-    assert "Nothing could be tested" in table.caption
+    assert table.display["Rank"].tolist() == ["—"] * 3
+    assert table.display["Method"].tolist() == ["B", "A", "C"]
+    assert "Fewer than three seeds: no ranks and no significance tests." in table.caption
+    assert "share it" not in table.caption
+    assert "points" not in table.caption
+
+
+def test_ranks_never_contradict_the_means_where_runs_are_merged(record, frame):
+    """A method of one seed and the highest mean has no rank; it takes nobody's and gives nobody one."""
+    rng = np.random.default_rng(0)
+    rows = [
+        record(name, mean + rng.normal(), training_seed=seed)
+        for name, mean in (("a", 60), ("b", 59), ("c", 30)) for seed in range(3)
+    ]  # fmt: skip
+    (table,) = leaderboard(frame(*rows, record("d", 80.0, training_seed=7)))
+    assert table.display.loc[0, ["Method", "Rank"]].tolist() == ["D", "—"]
+    assert table.display["Rank"].tolist()[1:] == ["1", "1", "3"]
+
+
+def test_the_final_model_is_ranked_and_the_best_evaluation_on_request(record, frame):
+    """Here the method of the highest best evaluation is the one that falls back most."""
+    rng = np.random.default_rng(0)
+    rows = [
+        record(name, best + rng.normal(), training_seed=seed, top1_last=last + rng.normal())
+        for name, best, last in (("a", 90, 20), ("b", 60, 50), ("c", 40, 35)) for seed in range(5)
+    ]  # fmt: skip
+    (by_last,), (by_best,) = leaderboard(frame(*rows)), leaderboard(frame(*rows), rank_by="best")
+    assert list(zip(by_last.display["Method"], by_last.display["Rank"], strict=True)) == [
+        ("B", "1"),
+        ("C", "2"),
+        ("A", "3"),
+    ]
+    assert list(zip(by_best.display["Method"], by_best.display["Rank"], strict=True)) == [
+        ("A", "1"),
+        ("B", "2"),
+        ("C", "3"),
+    ]
+    assert list(by_last.display)[3:5] == ["convnet6 last", "convnet6 best"]
+    assert list(by_best.display)[3:5] == ["convnet6 best", "convnet6 last"]
+    assert "Ranked by the mean of last over students" in by_last.caption
+    assert set(by_best.frame["rank_by"]) == {"best"}
+    with pytest.raises(UserError, match="rank_by 'top5' is not known; use 'last'"):
+        leaderboard(frame(*rows), rank_by="top5")
 
 
 def test_a_lone_method_has_no_rank(record, frame):
@@ -173,6 +220,6 @@ def test_a_method_that_lacks_a_student_has_no_rank_and_stands_below_the_others(r
     shown = table.display
     assert shown["Method"].tolist()[-1] == "C"
     assert dict(zip(shown["Method"], shown["Rank"], strict=True)) == {"A": "1", "B": "1", "C": "—"}
-    assert "lacks a student stands below" in table.caption
+    assert "without one of the students has no rank" in table.caption
     nobody = frame(*rows, *(record(name, student="u", status="failed", error="boom") for name in "abc"))
     assert "—" not in leaderboard(nobody[nobody["method"] != "c"])[0].display["Rank"].tolist()

@@ -23,7 +23,7 @@ def test_rows_are_ipc_and_test_model_and_the_full_data_stand_last(run):
 def test_the_best_of_a_row_is_bold_and_the_full_data_never(run):
     (table,) = paper(run)
 
-    assert table.bold == {(i, "MINIMAX") for i in range(4)}
+    assert table.bold == {(i, name) for i in range(4) for name in ("MINIMAX", "DIT")}
     assert "| **38.0 ± 1.0** |" in table.to_markdown()
 
 
@@ -47,31 +47,29 @@ def test_ties_are_decided_by_the_test_and_not_by_digits(record, frame):
     assert table.display.loc[0, "A"] != table.display.loc[0, "B"]
 
 
-def test_without_two_common_seeds_no_tie_is_claimed_and_the_caption_says_so(record, frame):
+def test_fewer_than_three_seeds_mark_nothing_and_the_caption_says_so(record, frame):
     (table,) = paper(frame(record("a", 30.01), record("b", 29.99), record("c", 29.0)))
 
-    assert (table.bold, table.underline) == ({(0, "A")}, {(0, "B")})
-    assert "Nothing could be tested" in table.caption
-    assert "One run a method: no spread, no interval, no test." in table.caption
+    assert (table.bold, table.underline) == (frozenset(), frozenset())
+    assert "Fewer than three seeds: no ranks" in table.caption
+    assert "One run per method: no standard deviation and no significance test." in table.caption
+    assert "Bold" not in table.caption
     assert paper(frame(record("a", 30.0)))[0].bold == frozenset()
 
 
-def test_a_method_with_one_seed_is_placed_by_its_mean_and_named(record, frame):
+def test_a_method_with_one_seed_has_no_rank_and_is_named(record, frame):
     rows = noisy(record, frame, {"a": 60.0, "b": 40.0})
     (table,) = paper(pd.concat([rows, frame(record("c", 61.0))]))
 
-    assert (table.bold, table.underline) == ({(0, "C"), (0, "A")}, {(0, "B")})
-    assert any("placed by the mean alone: IPC 10, convnet6: C" in note for note in table.notes)
-    assert table.frame.set_index("method")["place_tested"].to_dict() == {"A": True, "B": True, "C": False}
+    assert (table.bold, table.underline) == ({(0, "A")}, {(0, "B")})
+    assert "Fewer than three seeds, not tested: C (IPC 10, convnet6)" in table.notes
+    assert table.frame.set_index("method")["rank"].dropna().to_dict() == {"A": 1, "B": 2}
 
 
 def test_the_caption_says_what_the_interval_covers(record, frame):
     one = paper(noisy(record, frame, {"a": 60.0, "b": 40.0}))[0]
-    assert "One distillation seed: spread, intervals and tests cover the trainings" in one.caption
-    assert "(5 observations)" in one.caption
-    now, more = re.search(
-        r"difference of ([\d.]+) points .* with 10 observations one of ([\d.]+)\.", one.caption
-    ).groups()
+    assert "One distillation seed: intervals and tests hold for these distilled sets only." in one.caption
+    now, more = re.search(r"80% power: ([\d.]+) points; ([\d.]+) with ten seeds\.", one.caption).groups()
     assert float(more) < float(now)
     rng = np.random.default_rng(0)
     several = paper(
@@ -82,11 +80,7 @@ def test_the_caption_says_what_the_interval_covers(record, frame):
             ]
         )
     )[0]  # fmt: skip
-    assert (
-        "each distilled set (the mean over its training seeds) as one observation, of 3 distillation seeds."
-        in several.caption
-    )
-    assert "3 observations" in several.caption
+    assert "one value per distilled set, the mean over its training seeds (3 sets per method)" in several.caption
 
 
 def test_the_frame_has_the_interval(record, frame):
@@ -99,7 +93,7 @@ def test_the_metric_is_chosen_and_named(run):
     (table,) = paper(run, metric="top1_last")
 
     assert table.display.loc[0, "MINIMAX"] == "37.0 ± 1.0"
-    assert "top1_last: the accuracy of the final model" in table.caption
+    assert "in percent (final model)" in table.caption
     with pytest.raises(ValueError, match="use top1_best or top1_last"):
         paper(run, metric="top1")
 
