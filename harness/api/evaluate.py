@@ -21,6 +21,7 @@ from harness.core.classes import ClassInfo, read_class_list
 from harness.core.errors import UserError
 from harness.core.overrides import RESERVED, parse_overrides
 from harness.core.plugin import discovery
+from harness.core.plugin.plugin_files import PluginSource
 from harness.core.suites import load_suite
 from harness.data.imported.base import ImportedSet, Rows
 from harness.data.imported.open import open_imported
@@ -196,7 +197,7 @@ def _registered(name: str, title: str) -> Iterator[None]:
         f"{title!r}\n\nfrom harness import register_method\nfrom harness.data.imported import ImportedImages\n\n\n"
         f"@register_method({name!r})\nclass Given(ImportedImages):\n    title = __doc__\n"
     )
-    discovery.load_plugin_source(f"images given as {name}", source)
+    discovery.load_plugin_source(PluginSource(f"images given as {name}", (("given", source),)))
     module = discovery.methods.get(name).__module__
     try:
         yield

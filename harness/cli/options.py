@@ -30,7 +30,11 @@ WeightsRoot = Annotated[
 
 
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="Python file with a method of your own; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        help="Python file, or folder of files, with a method of your own; repeatable. HARNESS_PLUGINS: folders for all commands.",
+    ),
 ]
 
 

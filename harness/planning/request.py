@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,6 +91,7 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
         if name in given:
             given[name] = str(given[name])
     request: RunRequest = checked(RunRequest, given, "request")
+    check_name(request.name)
     if request.wait_for_nodes and not request.ray_address:
         raise UserError("--wait-for-nodes: only a cluster gets more nodes; name it with --ray-address.")
     if request.executor == "local" and (request.ray_address or request.workers):
@@ -101,6 +103,16 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
             "--job-timeout belongs to --executor ray: the local executor runs jobs in its own process, which cannot be ended."
         )
     return request
+
+
+def check_name(name: str | None) -> None:
+    """Refuse the name of a run that is no plain folder name.
+
+    Raises:
+        UserError: says so.
+    """
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
+        raise UserError(f"--name {name!r}: expected a plain folder name of at most 100 letters, digits, _ . + or -.")
 
 
 def _as_seconds(text: str | float) -> float:

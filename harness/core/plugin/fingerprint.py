@@ -124,7 +124,8 @@ def _is_empty_text(node: ast.expr) -> bool:
 
 def _source(module: ModuleType) -> str:
     try:
-        return module.__dict__.get("__harness_source__") or inspect.getsource(module)
+        own = module.__dict__.get("__harness_source__")  # of a plugin; empty where a folder has no __init__.py
+        return inspect.getsource(module) if own is None else own
     except (OSError, TypeError):
         raise UserError(
             f"the methods of module {module.__name__!r} have no source file, so their results could not be told from "
@@ -141,6 +142,8 @@ def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) 
     seen = {} if seen is None else seen
     seen[module.__name__] = module
     followed = {_package(module.__name__), METHODS}
+    package = _package(module.__name__)
+    own = "" if package == METHODS else package  # `from . import name` takes it from the package's __init__.py
     for node in ast.walk(ast.parse(_source(module))):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom):
@@ -150,7 +153,7 @@ def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) 
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
-            inside = "." in name and _package(name) in followed
+            inside = ("." in name or name == own) and _package(name) in followed
             if inside and name not in seen and (found := _module(name)) is not None:
                 _own_modules(found, seen)
     return list(seen.values())
