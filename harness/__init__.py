@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from harness.api.inspect import inspect
     from harness.api.report import figures, report, write_page
     from harness.api.run import run
+    from harness.api.run_result import Run
     from harness.api.tune.run import tune
     from harness.api.verify import verify
     from harness.data.sources.base import register_source
     from harness.execution.local import LocalExecutor
     from harness.reporters import register_reporter
-    from harness.reporters.runs import Run, find_runs, load_results
+    from harness.reporters.runs import find_runs, load_results
     from harness.reporters.tables.published import report_published
     from harness.students import register_student
     from harness.students.build import build_student
@@ -98,7 +99,7 @@ __all__ = [
 _LAZY = {
     "Augmentation": "harness.training.siamese",
     "LocalExecutor": "harness.execution.local",
-    "Run": "harness.reporters.runs",
+    "Run": "harness.api.run_result",
     "SoftLabels": "harness.training.soft_labels",
     "build_student": "harness.students.build",
     "bundle": "harness.api.bundle",
@@ -129,3 +130,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names: what completion offers."""
+    return sorted([*__all__, "__version__"])

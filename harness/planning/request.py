@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,21 @@ from harness.core.overrides import parse_overrides
 from harness.core.text import parse_duration
 from harness.planning.budget import as_sizes
 from harness.planning.request_file import beside_file, read_request
+
+Names = str | Sequence[str]
+"""One name, or several."""
+
+Numbers = int | Sequence[int]
+"""One whole number, or several."""
+
+Sizes = int | str | Sequence[int | str]
+"""One size in bytes ("8kB"), or several."""
+
+Paths = str | Path | Sequence[str | Path]
+"""One path, or several."""
+
+Settings = Mapping[str, Any] | Sequence[str]
+"""Overrides: {"protocol.lr": 0.02}, or ["protocol.lr=0.02"]."""
 
 
 class RunRequest(ConfigModel):
@@ -28,7 +44,7 @@ class RunRequest(ConfigModel):
     seeds: tuple[int, ...] | None = Field(None, description="training seeds, instead of the suite's")
     distill_seeds: tuple[int, ...] | None = Field(None, description="distillation seeds, instead of the suite's")
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by target and field")
-    plugins: tuple[str, ...] = Field((), description="plugin files")
+    plugins: tuple[str, ...] = Field((), description="plugin files or folders")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where jobs compute; auto: a GPU if there is one"
     )

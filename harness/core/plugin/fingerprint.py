@@ -12,6 +12,7 @@ from types import ModuleType
 
 from harness.core.errors import UserError
 from harness.core.plugin.method import Method
+from harness.core.plugin.notebook import definitions, in_notebook
 
 METHODS = "methods"
 """The package whose files are methods."""
@@ -24,13 +25,25 @@ def code_fingerprint(cls: type[Method]) -> str:
     harness itself is not among them: its stages have versions (harness/planning/plan.py). Nor are other packages.
     """
     seen: dict[str, ModuleType] = {}
+    cells: list[str] = []
     for base in cls.__mro__:
         own = base is cls or issubclass(base, Method)
-        if own and _package(base.__module__) != "harness" and base.__module__ not in seen:
+        if own and in_notebook(base):
+            cells += _of_notebook(base, seen)
+        elif own and _package(base.__module__) != "harness" and base.__module__ not in seen:
             _own_modules(sys.modules[base.__module__], seen)
     # Sorted by content: the name of a plugin's module depends on its path, and a path is in no key.
-    digests = sorted(tree_hash(_source(module)) for module in seen.values())
+    digests = sorted([*cells, *(tree_hash(_source(module)) for module in seen.values())])
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+def _of_notebook(cls: type, seen: dict[str, ModuleType]) -> list[str]:
+    """Return digests of what a class of a notebook is made of; adds the method files that it uses to `seen`."""
+    made = definitions(cls)
+    for module in made.modules:
+        if _package(module.__name__) == METHODS and module.__name__ not in seen:
+            _own_modules(module, seen)
+    return [*map(tree_hash, made.texts), *(hashlib.sha256(value.encode()).hexdigest() for value in made.values)]
 
 
 def tree_hash(source: str) -> str:
