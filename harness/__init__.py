@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from harness.reporters.tables.published import report_published
     from harness.students import register_student
     from harness.students.build import build_student
+    from harness.testing.run import check_method
     from harness.training.protocols import register_protocol
     from harness.training.siamese import Augmentation, draw_augmentation, draw_for_each
     from harness.training.soft_labels import SoftLabels
@@ -72,6 +73,7 @@ __all__ = [
     "UserError",
     "build_student",
     "bundle",
+    "check_method",
     "draw_augmentation",
     "draw_for_each",
     "evaluate",
@@ -102,6 +104,7 @@ _LAZY = {
     "Run": "harness.api.run_result",
     "SoftLabels": "harness.training.soft_labels",
     "build_student": "harness.students.build",
+    "check_method": "harness.testing.run",
     "bundle": "harness.api.bundle",
     "draw_augmentation": "harness.training.siamese",
     "draw_for_each": "harness.training.siamese",

@@ -11,7 +11,7 @@ from harness.core.plugin.plugin_files import forget_modules, read_plugin
 from tests.core.test_discovery import PLUGIN
 
 METHOD = PLUGIN.replace("import torch\n", "import torch\nfrom .helper import VALUE\n").replace(
-    "zeros", "zeros if VALUE else torch.ones"
+    "torch.zeros(", "VALUE * torch.zeros("
 )
 
 

@@ -48,11 +48,11 @@ def definitions(cls: type) -> Definitions:
     Raises:
         UserError: its source is not known, or it uses a value that no key can be made of.
     """
-    found, seen, stack = Definitions(), {cls.__name__}, [(cls.__name__, cls)]
+    found, seen = Definitions(), {cls.__name__}
+    stack: list[Any] = [cls]
     names = vars(sys.modules["__main__"])
     while stack:
-        _, thing = stack.pop()
-        text = _source(thing)
+        text = _source(stack.pop())
         found.texts.append(text)
         for name in sorted(_global_names(text) - seen):
             seen.add(name)
@@ -63,7 +63,7 @@ def definitions(cls: type) -> Definitions:
                 found.modules.append(value)
             elif inspect.isclass(value) or inspect.isfunction(value):
                 if value.__module__ == "__main__":
-                    stack.append((name, value))
+                    stack.append(value)
                 elif value.__module__ in sys.modules:
                     found.modules.append(sys.modules[value.__module__])
             else:
