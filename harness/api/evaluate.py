@@ -81,6 +81,7 @@ def evaluate(
     scores: bool | None = None,
     reference: bool | None = None,
     name: str | None = None,
+    log: Names | None = None,
     fresh: bool | None = None,
     validation: float | None = None,
     validation_seed: int | None = None,

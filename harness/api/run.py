@@ -38,6 +38,8 @@ from harness.planning.remarks import remarks
 from harness.planning.request import Names, Numbers, Paths, RunRequest, Settings, Sizes, make_request
 from harness.planning.request_file import request_text
 from harness.planning.resolve import Resolved, resolve
+from harness.reporters.loggers.base import check_loggers
+from harness.reporters.loggers.send import send
 
 if TYPE_CHECKING:
     from harness.execution.executor import Executor
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 def prepare(request: RunRequest, device: str | None = None) -> tuple[Resolved, Plan]:
     """Check a request and plan it for a device (None: `choose_device` says), on the sets that the store has; writes nothing."""
+    check_loggers(request.log)
     resolved = resolve(request, device or choose_device(request))
     plan = make_plan(resolved.plan_input)
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
@@ -77,6 +80,7 @@ def run(
     scores: bool | None = None,
     reference: bool | None = None,
     name: str | None = None,
+    log: Names | None = None,
     fresh: bool | None = None,
     validation: float | None = None,
     validation_seed: int | None = None,
@@ -98,6 +102,7 @@ def run(
         store, data_root, weights_root: folders.
         scores: also compute label- and augmentation-robust scores.
         reference: False: under soft labels, no random real subset beside the methods that are named.
+        log: tensorboard, mlflow or wandb: where curves and final numbers of each training are written when the run has ended.
         name: of the run; fresh: run every job again although the store has its result.
         validation, validation_seed: score on this share of the training split, not on the test split.
         config: a file with a whole request, such as a run's request.yaml; what is given here wins.
@@ -149,17 +154,24 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     finally:
         about |= {**ended, "ended": now(), "losses": losses_of(plan, scheduler)}
         _end(resolved, plan, scheduler, executor, monitor, folder, about)
+    if resolved.request.log:
+        send(folder, store, resolved.request.log, lambda line: _say(console, line))
+        upload_run(store, folder)
     return as_run(plan, scheduler, folder)
 
 
 def _announce(resolved: Resolved, scheduler: Scheduler, folder: Path, console: Console) -> None:
     """Say which settings have no effect, what runs unasked, how many jobs there are, and how many need not run."""
     for line in remarks(resolved):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _say(console, line)
     counts = outcome_counts(scheduler)
     spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""
     there = f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
     console.print(f"run {folder.name}: {there}", highlight=False)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _end(

@@ -119,6 +119,7 @@ def run(
     reference: options.Reference = True,
     fresh: options.Fresh = False,
     name: options.RunName = None,
+    log: options.Log = None,
     config: options.Config = None,
     validation: options.Validation = None,
     validation_seed: options.ValidationSeed = 0,
@@ -155,6 +156,7 @@ def run(
         "reference": reference,
         "fresh": fresh,
         "name": name,
+        "log": options.names(log),
         "validation": validation,
         "validation_seed": validation_seed,
     }

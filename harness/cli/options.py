@@ -130,6 +130,15 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, whate
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; default: suite and time.")]
 
 
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        help="Write curves and final numbers of each training to `tensorboard`, `mlflow` or `wandb` too, with commas.",
+    ),
+]
+
+
 Config = Annotated[
     Path | None,
     typer.Option(

@@ -67,6 +67,7 @@ def evaluate(
     scores: options.Scores = False,
     fresh: options.Fresh = False,
     name: options.RunName = None,
+    log: options.Log = None,
 ) -> int:
     """Score images that were made elsewhere, as a method of their own: students, protocol and tables as for any other.
 
@@ -105,6 +106,7 @@ def evaluate(
         scores=scores,
         fresh=fresh,
         name=name,
+        log=options.names(log),
     ) as ready:
         told = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
         for line in ready.about:

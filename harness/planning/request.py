@@ -64,6 +64,7 @@ class RunRequest(ConfigModel):
     scores: bool = Field(False, description="train the students more that label- and augmentation-robust scores need")
     reference: bool = Field(True, description="under soft labels also train on a random real subset, for comparison")
     name: str | None = Field(None, description="name of the run; none: suite and time")
+    log: tuple[str, ...] = Field((), description="where trainings are logged too: tensorboard, mlflow, wandb")
     fresh: bool = Field(False, description="run every job again although the store has its result")
     validation: float | None = Field(
         None, gt=0, lt=1, description="share of the training split that accuracy is measured on, not on the test split"
@@ -88,7 +89,7 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
     fields["settings"] = parse_overrides(fields.get("settings") or {})
     if config is not None:
         fields = beside_file(read_request(config), fields)
-    for name in ("methods", "students", "plugins", *_LISTS):
+    for name in ("methods", "students", "plugins", "log", *_LISTS):
         value = fields.get(name)
         if isinstance(value, str | int | Path):
             fields[name] = (value,)

@@ -13,7 +13,7 @@ from tests.helpers.support import ROOT
 
 TEXT, FOLDER = str | None, str | Path | None
 ANNOTATIONS = {
-    "methods": Names | None, "students": Names | None, "plugins": Paths | None, "settings": Settings | None,
+    "methods": Names | None, "log": Names | None, "students": Names | None, "plugins": Paths | None, "settings": Settings | None,
     "ipc": Numbers | None, "seeds": Numbers | None, "distill_seeds": Numbers | None, "bytes": Sizes | None,
     "suite": FOLDER, "protocol": FOLDER, "store": FOLDER, "data_root": FOLDER, "weights_root": FOLDER,
     "job_timeout": float | str | None, "device": Literal["auto", "cpu", "cuda"] | None,
