@@ -31,6 +31,7 @@ from harness.execution.executor import ExecutorLost
 from harness.execution.found import find_artefacts
 from harness.execution.progress import make_view
 from harness.execution.view import Views
+from harness.jobs.random_state import OUTSIDE
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
 from harness.planning.planner import make_plan
@@ -154,6 +155,7 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     finally:
         about |= {**ended, "ended": now(), "losses": losses_of(plan, scheduler)}
         _end(resolved, plan, scheduler, executor, monitor, folder, about)
+    _warn(folder, console)
     if resolved.request.log:
         send(folder, store, resolved.request.log, lambda line: _say(console, line))
         upload_run(store, folder)
@@ -168,6 +170,17 @@ def _announce(resolved: Resolved, scheduler: Scheduler, folder: Path, console: C
     spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""
     there = f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
     console.print(f"run {folder.name}: {there}", highlight=False)
+
+
+def _warn(folder: Path, console: Console) -> None:
+    """Say which methods drew random numbers that no seed of the run reaches."""
+    found = {}
+    for record in RunFolder(folder).records:
+        for note in (record.get("notes") or "").split("; "):
+            if note.endswith(OUTSIDE):
+                found[f"warning: {record['method']}: {note}"] = None
+    for line in found:
+        _say(console, line)
 
 
 def _say(console: Console, line: str) -> None:

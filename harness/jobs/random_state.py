@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+OUTSIDE = "outside task.rng: the same seed may give other images"
+"""What the notes end with."""
+
+
 class RandomWatch:
     """Watches the global random states within `with watch:`; what happens inside `allowed()` is the harness's own affair."""
 
@@ -48,7 +52,7 @@ class RandomWatch:
         if not self._touched:
             return []
         whose = " and ".join(sorted(self._touched))
-        return [f"{stage} drew random numbers of {whose} outside task.rng: the same seed may give other images"]
+        return [f"{stage} drew random numbers of {whose} {OUTSIDE}"]
 
 
 def random_states() -> dict[str, str]:

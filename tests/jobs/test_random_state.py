@@ -43,8 +43,9 @@ def _notes(tmp_path, tiny_suite, store, fit, synthesize):
     return record["notes"]
 
 
-def test_the_record_notes_random_numbers_from_outside_the_task(tmp_path, tiny_suite, shared_store):
+def test_the_record_notes_random_numbers_from_outside_the_task(tmp_path, tiny_suite, shared_store, capsys):
     notes = _notes(tmp_path, tiny_suite, shared_store, "torch.randperm(3)", "np.random.rand(2), random.random()")
+    assert "warning: careless: fit drew random numbers of torch outside task.rng" in capsys.readouterr().err
     assert "fit drew random numbers of torch outside task.rng" in notes
     assert "synthesize drew random numbers of NumPy and Python's random outside task.rng" in notes
 
