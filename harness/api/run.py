@@ -174,7 +174,7 @@ def _announce(resolved: Resolved, scheduler: Scheduler, folder: Path, console: C
 
 def _warn(folder: Path, console: Console) -> None:
     """Say which methods drew random numbers that no seed of the run reaches."""
-    found = {}
+    found: dict[str, None] = {}
     for record in RunFolder(folder).records:
         for note in (record.get("notes") or "").split("; "):
             if note.endswith(OUTSIDE):

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
 OUTSIDE = "outside task.rng: the same seed may give other images"
 """What the notes end with."""
 

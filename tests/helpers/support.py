@@ -14,6 +14,7 @@ from harness.core.suites import families
 from harness.testing.small import GENERATORS
 
 ROOT = Path(__file__).parents[2]
+TINY_PRIOR, TINY_TEXT_PRIOR = GENERATORS["class_conditional"], GENERATORS["text_to_image"]
 
 
 def tiny_suite_values() -> dict:
