@@ -54,7 +54,7 @@ def test_a_run_gives_its_records_tables_and_figures(tmp_path):
     folder = make_run(tmp_path / "r1", [make_record("dit", top1_best=34.0), make_record("minimax", top1_best=44.0)])
     run = harness.Run("r1", folder)
     assert run.records["method"].tolist() == ["dit", "minimax"]
-    assert run.leaderboard().frame["Method"].tolist() == harness.report(folder)["leaderboard"].frame["Method"].tolist()
+    assert run.leaderboard().to_markdown() == harness.report(folder)["leaderboard"].to_markdown()
     assert set(run.tables()) == set(harness.report(folder))
     assert run.page == folder / "index.html"
     assert all(path.is_file() for pair in run.figures(kinds=["accuracy"]).values() for path in pair)
