@@ -33,15 +33,17 @@ if TYPE_CHECKING:
     from harness.api.inspect import inspect
     from harness.api.report import figures, report, write_page
     from harness.api.run import run
+    from harness.api.run_result import Run
     from harness.api.tune.run import tune
     from harness.api.verify import verify
     from harness.data.sources.base import register_source
     from harness.execution.local import LocalExecutor
     from harness.reporters import register_reporter
-    from harness.reporters.runs import Run, find_runs, load_results
+    from harness.reporters.runs import find_runs, load_results
     from harness.reporters.tables.published import report_published
     from harness.students import register_student
     from harness.students.build import build_student
+    from harness.testing.run import check_method
     from harness.training.protocols import register_protocol
     from harness.training.siamese import Augmentation, draw_augmentation, draw_for_each
     from harness.training.soft_labels import SoftLabels
@@ -71,6 +73,7 @@ __all__ = [
     "UserError",
     "build_student",
     "bundle",
+    "check_method",
     "draw_augmentation",
     "draw_for_each",
     "evaluate",
@@ -98,9 +101,10 @@ __all__ = [
 _LAZY = {
     "Augmentation": "harness.training.siamese",
     "LocalExecutor": "harness.execution.local",
-    "Run": "harness.reporters.runs",
+    "Run": "harness.api.run_result",
     "SoftLabels": "harness.training.soft_labels",
     "build_student": "harness.students.build",
+    "check_method": "harness.testing.run",
     "bundle": "harness.api.bundle",
     "draw_augmentation": "harness.training.siamese",
     "draw_for_each": "harness.training.siamese",
@@ -129,3 +133,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names: what completion offers."""
+    return sorted([*__all__, "__version__"])

@@ -12,24 +12,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
 from harness.api.doubts import class_doubts, doubts_after, labels_line, own_labels_fit
 from harness.api.run import execute_plan, prepare
+from harness.api.run_result import Run
 from harness.core.classes import read_class_list
 from harness.core.errors import UserError
 from harness.core.overrides import RESERVED, parse_overrides
 from harness.core.plugin import discovery
+from harness.core.plugin.plugin_files import PluginSource
 from harness.core.suites import load_suite
 from harness.data.imported.base import ImportedSet, Rows
 from harness.data.imported.open import open_imported
 from harness.data.imported.pixels import Pixels
 from harness.planning.plan import Plan
-from harness.planning.request import make_request
+from harness.planning.request import Names, Numbers, Paths, Settings, Sizes, make_request
 from harness.planning.resolve import Resolved
-from harness.reporters.runs import FLOAT_TITLE, Run
+from harness.reporters.runs import FLOAT_TITLE
 
 Images = str | Path | Sequence[str | Path]
 """One folder or file, or two files: images and labels."""
@@ -60,17 +62,61 @@ class Evaluation:
         return doubts_after(self.resolved, self.name, done)
 
 
-def evaluate(images: Images, *, as_name: str, console: Console | None = None, **fields: Any) -> Run:
+def evaluate(
+    images: Images,
+    *,
+    as_name: str,
+    title: str | None = None,
+    pick: Literal["first", "random"] = "first",
+    class_order: str | None = None,
+    normalised: str | None = None,
+    keep_float: bool = False,
+    labels: Literal["protocol", "own"] = "protocol",
+    methods: Names | None = None,
+    suite: str | Path = "digits",
+    ipc: Numbers | None = None,
+    bytes: Sizes | None = None,
+    students: Names | None = None,
+    protocol: str | Path | None = None,
+    seeds: Numbers | None = None,
+    distill_seeds: Numbers | None = None,
+    settings: Settings | None = None,
+    plugins: Paths | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    executor: str | None = None,
+    ray_address: str | None = None,
+    workers: int | None = None,
+    job_timeout: float | str | None = None,
+    retries: int | None = None,
+    wait_for_nodes: float | None = None,
+    store: str | Path | None = None,
+    data_root: str | Path | None = None,
+    weights_root: str | Path | None = None,
+    scores: bool | None = None,
+    reference: bool | None = None,
+    name: str | None = None,
+    log: Names | None = None,
+    fresh: bool | None = None,
+    validation: float | None = None,
+    validation_seed: int | None = None,
+    console: Console | None = None,
+) -> Run:
     """Score given images and return the run.
 
     Args:
         images: a folder with one folder a class; a file of tensors (.pt, .npz, .npy, .safetensors) as authors publish it
             (docs/bring_your_own.md lists the layouts); or two files, images and labels.
         as_name: the method's name in records and tables: a lower-case word.
+        title: what tables call it; None: its name.
+        pick: of more images than IPC: the first, or random ones by distillation seed.
+        class_order: what numbers in place of class ids mean: "labels", "sorted", or a file with a class id a line.
+        normalised: what float tensors were normalised with: "cifar10", ..., "zca", "none" or MEAN/STD.
+        keep_float: keep the pixels as they are, without clipping and rounding.
+        labels: as the protocol says, or the soft labels that came with the images.
+        methods: further methods for the same tables; none is added unasked.
+        ipc: None: all images, where every class has as many.
+        suite, ..., validation_seed: as for `harness.run`.
         console: where progress goes; None: standard error.
-        **fields: title, pick ("first" or "random"), class_order, normalised ("cifar10", ..., "zca", "none" or "MEAN/STD"),
-            keep_float (False), labels ("protocol" or "own"), and those of `harness.run`; `methods` are further methods for
-            the same tables (none is added unasked). `ipc` None: all images, where every class has as many.
 
     Raises:
         UserError: the images or the request are wrong; nothing was written.
@@ -79,8 +125,9 @@ def evaluate(images: Images, *, as_name: str, console: Console | None = None, **
         >>> import harness
         >>> done = harness.evaluate("downloads/theirs", as_name="theirs", suite="imagewoof", ipc=10)  # doctest: +SKIP
     """
+    fields = {name: value for name, value in locals().items() if value is not None and name != "console"}
     console = console or Console(stderr=True)
-    with evaluation(images, as_name=as_name, **fields) as ready:
+    with evaluation(**fields) as ready:
         for line in ready.about:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
         done = execute_plan(ready.resolved, ready.plan, console)
@@ -235,7 +282,7 @@ def _registered(name: str, title: str) -> Iterator[None]:
         f"{title!r}\n\nfrom harness import register_method\nfrom harness.data.imported import ImportedImages\n\n\n"
         f"@register_method({name!r})\nclass Given(ImportedImages):\n    title = __doc__\n"
     )
-    discovery.load_plugin_source(f"images given as {name}", source)
+    discovery.load_plugin_source(PluginSource(f"images given as {name}", (("given", source),)))
     module = discovery.methods.get(name).__module__
     try:
         yield

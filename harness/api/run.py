@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
 from harness.api.run_files import as_run, leave, losses_of, one_line, outcome_counts
+from harness.api.run_result import Run
 from harness.api.run_setup import (
     absent_folders,
     checked_store,
@@ -30,14 +31,16 @@ from harness.execution.executor import ExecutorLost
 from harness.execution.found import find_artefacts
 from harness.execution.progress import make_view
 from harness.execution.view import Views
+from harness.jobs.random_state import OUTSIDE
 from harness.planning.as_trained import as_trained
 from harness.planning.plan import Plan
 from harness.planning.planner import make_plan
 from harness.planning.remarks import remarks
-from harness.planning.request import RunRequest, make_request
+from harness.planning.request import Names, Numbers, Paths, RunRequest, Settings, Sizes, make_request
 from harness.planning.request_file import request_text
 from harness.planning.resolve import Resolved, resolve
-from harness.reporters.runs import Run
+from harness.reporters.loggers.base import check_loggers
+from harness.reporters.loggers.send import send
 
 if TYPE_CHECKING:
     from harness.execution.executor import Executor
@@ -47,21 +50,64 @@ if TYPE_CHECKING:
 
 def prepare(request: RunRequest, device: str | None = None) -> tuple[Resolved, Plan]:
     """Check a request and plan it for a device (None: `choose_device` says), on the sets that the store has; writes nothing."""
+    check_loggers(request.log)
     resolved = resolve(request, device or choose_device(request))
     plan = make_plan(resolved.plan_input)
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
 
 
-def run(*, console: Console | None = None, config: str | Path | None = None, **fields: Any) -> Run:
-    """Run a benchmark and return where its results are.
+def run(
+    *,
+    methods: Names | None = None,
+    suite: str | Path | None = None,
+    ipc: Numbers | None = None,
+    bytes: Sizes | None = None,
+    students: Names | None = None,
+    protocol: str | Path | None = None,
+    seeds: Numbers | None = None,
+    distill_seeds: Numbers | None = None,
+    settings: Settings | None = None,
+    plugins: Paths | None = None,
+    device: Literal["auto", "cpu", "cuda"] | None = None,
+    executor: str | None = None,
+    ray_address: str | None = None,
+    workers: int | None = None,
+    job_timeout: float | str | None = None,
+    retries: int | None = None,
+    wait_for_nodes: float | None = None,
+    store: str | Path | None = None,
+    data_root: str | Path | None = None,
+    weights_root: str | Path | None = None,
+    scores: bool | None = None,
+    reference: bool | None = None,
+    name: str | None = None,
+    log: Names | None = None,
+    fresh: bool | None = None,
+    validation: float | None = None,
+    validation_seed: int | None = None,
+    config: str | Path | None = None,
+    console: Console | None = None,
+) -> Run:
+    """Run a benchmark and return where its results are. What is left out takes the value of `RunRequest`, or the suite's.
 
     Args:
+        methods: names, or "all".
+        suite: name of a suite, or path of its YAML file; needed unless `config` has it.
+        ipc: images per class; bytes: in place of them, how many bytes a set may take ("8kB").
+        students, protocol: in place of the suite's.
+        seeds, distill_seeds: of trainings, and of distilled sets.
+        settings: overrides, {"protocol.lr": 0.02, "minimax.epochs": 4}.
+        plugins: files or folders with methods of your own.
+        device, executor, ray_address, workers, wait_for_nodes: where jobs run.
+        job_timeout: "2h" or seconds; retries: of jobs that the system lost.
+        store, data_root, weights_root: folders.
+        scores: also compute label- and augmentation-robust scores.
+        reference: False: under soft labels, no random real subset beside the methods that are named.
+        log: tensorboard, mlflow or wandb: where curves and final numbers of each training are written when the run has ended.
+        name: of the run; fresh: run every job again although the store has its result.
+        validation, validation_seed: score on this share of the training split, not on the test split.
+        config: a file with a whole request, such as a run's request.yaml; what is given here wins.
         console: where progress goes; None: standard error.
-        config: a file with a whole request, such as a run's request.yaml or a tuning's best.yaml; fields given here win.
-        **fields: those of `RunRequest`: methods, suite, ipc, bytes, students, protocol, seeds, distill_seeds, settings
-            ({"protocol.lr": 0.02}), plugins, device, executor, workers, retries, job_timeout ("2h"), store, data_root,
-            weights_root, name, fresh, validation (0.2: accuracy on this share of the training split, not on the test
-            split), reference (False: under soft labels, no random real subset beside the methods that are named).
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -71,8 +117,8 @@ def run(*, console: Console | None = None, config: str | Path | None = None, **f
         >>> done = harness.run(methods=["random_real"], suite="digits", ipc=[10])  # doctest: +SKIP
         >>> harness.load_results(done)[["method", "student", "top1_best"]]  # doctest: +SKIP
     """
-    request = make_request(config=config, **fields)
-    resolved, plan = prepare(request)
+    fields = {name: value for name, value in locals().items() if name != "console"}
+    resolved, plan = prepare(make_request(**fields))
     return execute_plan(resolved, plan, console or Console(stderr=True))
 
 
@@ -109,17 +155,36 @@ def execute_plan(resolved: Resolved, plan: Plan, console: Console) -> Run:
     finally:
         about |= {**ended, "ended": now(), "losses": losses_of(plan, scheduler)}
         _end(resolved, plan, scheduler, executor, monitor, folder, about)
+    _warn(folder, console)
+    if resolved.request.log:
+        send(folder, store, resolved.request.log, lambda line: _say(console, line))
+        upload_run(store, folder)
     return as_run(plan, scheduler, folder)
 
 
 def _announce(resolved: Resolved, scheduler: Scheduler, folder: Path, console: Console) -> None:
     """Say which settings have no effect, what runs unasked, how many jobs there are, and how many need not run."""
     for line in remarks(resolved):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _say(console, line)
     counts = outcome_counts(scheduler)
     spared = f", {counts['not needed']} not needed" if counts["not needed"] else ""
     there = f"{len(scheduler.status)} jobs, {counts['cached']} already in the store{spared}"
     console.print(f"run {folder.name}: {there}", highlight=False)
+
+
+def _warn(folder: Path, console: Console) -> None:
+    """Say which methods drew random numbers that no seed of the run reaches."""
+    found: dict[str, None] = {}
+    for record in RunFolder(folder).records:
+        for note in (record.get("notes") or "").split("; "):
+            if note.endswith(OUTSIDE):
+                found[f"warning: {record['method']}: {note}"] = None
+    for line in found:
+        _say(console, line)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _end(

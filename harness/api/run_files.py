@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from harness.api.report import figures, report, save_tables
+from harness.api.run_result import Run
 from harness.core.errors import UserError
 from harness.core.remote_runs import upload_run
 from harness.core.run_folder import RunFolder
@@ -22,7 +23,6 @@ from harness.execution.status import Status
 from harness.planning.plan import Plan
 from harness.planning.resolve import Resolved
 from harness.reporters import page
-from harness.reporters.runs import Run
 
 if TYPE_CHECKING:
     from harness.reporters.tables.table import Table

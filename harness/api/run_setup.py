@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,16 +32,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.execution.executor import Executor
-
-
-def check_name(wanted: str | None) -> None:
-    """Refuse what is no plain folder name.
-
-    Raises:
-        UserError: says so.
-    """
-    if wanted is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", wanted):
-        raise UserError(f"--name {wanted!r}: expected a plain folder name of at most 100 letters, digits, _ . + or -.")
 
 
 def make_run_folder(resolved: Resolved, store: Store) -> Path:
@@ -103,7 +92,6 @@ def _cited(name: str) -> dict[str, Any]:
 def checked_store(resolved: Resolved, plan: Plan) -> Store:
     """Return the store of a run for which everything is there that can be checked before it begins."""
     store = resolved.context.store
-    check_name(resolved.request.name)
     check_weights(resolved, plan)
     check_disk(resolved, plan)
     store.check_writable()

@@ -26,6 +26,7 @@ from harness.cli.show import LISTS, Places, print_list, print_plan
 from harness.cli.show_protocol import print_protocol
 from harness.cli.status import status
 from harness.cli.stopping import Stopping
+from harness.cli.test import run_checks
 from harness.cli.timeline import trace
 from harness.cli.tune import tune
 from harness.cli.verify import verify
@@ -118,6 +119,7 @@ def run(
     reference: options.Reference = True,
     fresh: options.Fresh = False,
     name: options.RunName = None,
+    log: options.Log = None,
     config: options.Config = None,
     validation: options.Validation = None,
     validation_seed: options.ValidationSeed = 0,
@@ -154,6 +156,7 @@ def run(
         "reference": reference,
         "fresh": fresh,
         "name": name,
+        "log": options.names(log),
         "validation": validation,
         "validation_seed": validation_seed,
     }
@@ -276,11 +279,12 @@ def new(
     """Write a method plugin that runs on digits, and its test."""
     if kind != "method":
         raise UserError(f"cannot make a new {kind!r}. Known: method.")
-    plugin, test = write_method(name, folder)
+    plugin, test_file = write_method(name, folder)
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"wrote {plugin} and {test}")
+    console.print(f"wrote {plugin} and {test_file}")
     console.print(f"run it   harness run --suite digits --methods {name},random_real --ipc 10 --plugin {plugin}")
-    console.print(f"test it  python -m pytest {test}")
+    console.print(f"check it harness test method {name} --plugin {plugin}")
+    console.print(f"test it  python -m pytest {test_file}")
     console.print("keep it  move the file into methods/; no list needs editing")
     return 0
 
@@ -299,6 +303,7 @@ for command in (
 ):  # below the commands of this file in --help
     app.command()(command)
 app.command("published")(published_numbers)
+app.command("test")(run_checks)
 app.add_typer(data_app)
 
 

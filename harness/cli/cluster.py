@@ -14,6 +14,7 @@ from rich.text import Text
 
 from harness.core.classes import read_class_list
 from harness.core.plugin import discovery
+from harness.core.plugin.plugin_files import read_plugin
 from harness.core.suites import load_suite
 from harness.core.text import DASH
 from harness.data.sources.base import open_source
@@ -70,10 +71,11 @@ def print_nodes(console: Console, address: str, *, suite: str | None, places: Pl
 def _expected(suite: str | None, places: Places, plugins: list[str]) -> Expected:
     """Return what this machine has, which the nodes must have."""
     store = places.store if "://" in places.store else str(Path(places.store).resolve())
-    probe, texts = Probe(store, uuid.uuid4().hex), []
+    discovery.discover()
+    probe, texts = Probe(store, uuid.uuid4().hex), [*discovery.own_plugins.values()]
     for plugin in plugins:
-        discovery.load_plugin(plugin)
-        texts.append((Path(plugin).name, Path(plugin).read_text(encoding="utf-8")))
+        texts.append(read_plugin(plugin))
+        discovery.load_plugin_source(texts[-1])
     if suite is None:
         return Expected(versions(), probe=probe, plugins=tuple(texts))
     file = load_suite(suite)

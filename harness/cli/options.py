@@ -30,7 +30,11 @@ WeightsRoot = Annotated[
 
 
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="Python file with a method of your own; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        help="Python file, or folder of files, with a method of your own; repeatable. HARNESS_PLUGINS: folders for all commands.",
+    ),
 ]
 
 
@@ -124,6 +128,15 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, whate
 
 
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; default: suite and time.")]
+
+
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        help="Write curves and final numbers of each training to `tensorboard`, `mlflow` or `wandb` too, with commas.",
+    ),
+]
 
 
 Config = Annotated[

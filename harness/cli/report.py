@@ -78,7 +78,8 @@ def report(
         raise UserError(
             "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
         )
-    for path in plugin or ():  # it may add tables
+    discovery.discover()  # HARNESS_PLUGINS and --plugin may add tables
+    for path in plugin or ():
         discovery.load_plugin(path)
     if to is not None:
         runs = [_kept(runs, to)]

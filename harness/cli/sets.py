@@ -80,6 +80,7 @@ def evaluate(
     scores: options.Scores = False,
     fresh: options.Fresh = False,
     name: options.RunName = None,
+    log: options.Log = None,
 ) -> int:
     """Train and score students on an existing image set, and list it as a method.
 
@@ -133,6 +134,7 @@ def evaluate(
         scores=scores,
         fresh=fresh,
         name=name,
+        log=options.names(log),
     ) as ready:
         told = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
         for line in ready.about:

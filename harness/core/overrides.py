@@ -29,7 +29,10 @@ def parse_overrides(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict
                 f"--set {key!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02; "
                 "`harness show method NAME` lists a method's fields."
             )
-        settings.setdefault(target, {})[field] = value
+        fields = settings.setdefault(target, {})
+        if field in fields:
+            raise UserError(f"--set {key} is given twice: {fields[field]!r} and {value!r}. Give it once.")
+        fields[field] = value
     return settings
 
 

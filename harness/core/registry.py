@@ -83,6 +83,11 @@ class Registry(Generic[T]):
         """All registered names, sorted; broken ones are not among them."""
         return sorted({*self._items, *self._lazy})
 
+    def is_lazy(self, name: str) -> bool:
+        """Return whether a name is one of those that came with the registry, and nobody registered it anew."""
+        known = self._items.get(name)
+        return name in self._lazy and (known is None or known.__module__ == self._lazy[name].partition(":")[0])
+
     def __contains__(self, name: str) -> bool:
         return name in self._items or name in self._lazy
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.classes import ClassInfo
 from harness.core.config.generator import GeneratorSpec
 from harness.core.config.suite import Teacher
+from harness.core.plugin.plugin_files import PluginSource
 from harness.core.progress import ProgressCallback, no_progress
 from harness.core.store import Store
 from harness.data.channels import in_channels
@@ -41,7 +42,7 @@ class JobContext:
         teacher_labels: class ids in the label order of its weights; empty where it is trained.
         device: "cpu" or "cuda".
         channels: of the suite's images: 3, or 1 (grey).
-        plugins: (file name, source text) of --plugin files.
+        plugins: texts of the plugins that jobs may need.
         fresh: run jobs again although the store has their results.
     """
 
@@ -56,7 +57,7 @@ class JobContext:
     teacher_labels: tuple[str, ...] = ()
     device: str = "cpu"
     channels: int = 3
-    plugins: tuple[tuple[str, str], ...] = ()
+    plugins: tuple[PluginSource, ...] = ()
     fresh: bool = False
 
     @cached_property

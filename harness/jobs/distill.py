@@ -20,6 +20,7 @@ from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.curves import write_curves
 from harness.jobs.job import Job, class_groups
+from harness.jobs.random_state import RandomWatch
 from harness.jobs.task_resources import JobTaskResources, make_task
 
 if TYPE_CHECKING:
@@ -33,14 +34,18 @@ STORED = "stored"
 def run_fit(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Let the method do the work that all IPCs share, for one class group."""
     group = tuple(c for c in context.classes if c.id in set(job.spec["group"]))
+    watch = RandomWatch()
     with clock.loading():
         method = load_method(job.spec)
-        task = make_task(job, context, group, report, JobTaskResources(job, context, clock))
-    state = method.fit(task)
+        task = make_task(job, context, group, report, JobTaskResources(job, context, clock, watch))
+    with watch:
+        state = method.fit(task)
     with clock.paused():
         save_state(folder, state)
     write_curves(folder / "curves.csv", task.curves)
-    return {"classes": [c.id for c in group], "num_real": sum(task.real.num_per_class.values())}
+    made = {"classes": [c.id for c in group], "num_real": sum(task.real.num_per_class.values())}
+    notes = watch.notes("fit")
+    return {**made, "notes": notes} if notes else made
 
 
 def run_synthesize(
@@ -51,13 +56,17 @@ def run_synthesize(
         method, ipc, store = load_method(job.spec), job.spec["ipc"], context.store
         open_split(context, "train")
     fits = job.deps.get("fit", ())
-    made = _Made()
+    made, watch = _Made(), RandomWatch()
     for number, group in enumerate(class_groups(context.classes, job.spec["group_size"] if fits else None)):
         with clock.loading():
             state: State | None = load_state(store.path("fit", fits[number])) if fits else None
-        task = make_task(job, context, group, report, JobTaskResources(job, context, clock))
-        made.add(group, _checked(method, method.synthesize(task, state, ipc), task, ipc))
+        task = make_task(job, context, group, report, JobTaskResources(job, context, clock, watch))
+        with watch:
+            drawn = method.synthesize(task, state, ipc)
+        made.add(group, _checked(method, drawn, task, ipc))
     with clock.paused():
+        random = [note for key in fits for note in store.manifest("fit", key)["result"].get("notes", ())]
+        made.notes += dict.fromkeys([*random, *watch.notes("synthesize")])
         save_distilled(folder, made.images, context.classes)
         if method.own_labels():
             save_labels(folder, made.soft_labels, context.classes)

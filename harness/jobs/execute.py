@@ -87,8 +87,8 @@ def execute(job: Job, context: JobContext, report: ProgressCallback) -> Outcome:
         store = context.store
         if not context.fresh and (store.has(job.kind, job.key, anew=True) or store.offer(job.kind, job.key)):
             return Outcome(job.key)  # another run made it meanwhile, or this one could not upload it
-        for name, source in context.plugins:
-            discovery.load_plugin_source(name, source)
+        for plugin in context.plugins:
+            discovery.load_plugin_source(plugin)
         for role, keys in job.deps.items():
             for key in keys:  # a remote store is copied here as far as it is needed
                 try:

@@ -15,6 +15,7 @@ from harness.jobs.checkpoint import FolderCheckpoint
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.job import Job
+from harness.jobs.random_state import RandomWatch
 from harness.jobs.whitening import real_whitening
 from harness.students.features import FeatureExtractor
 from harness.training.protocol_rules import check_whitening
@@ -53,10 +54,11 @@ def make_task(
 class JobTaskResources:
     """Implements `TaskResources` (harness/core/plugin/resources.py) for one job, from the job's dependencies."""
 
-    def __init__(self, job: Job, context: JobContext, clock: Clock) -> None:
+    def __init__(self, job: Job, context: JobContext, clock: Clock, watch: RandomWatch | None = None) -> None:
         self.job = job
         self.context = context
         self.clock = clock
+        self.watch = watch or RandomWatch()
         self.store = context.store
 
     def _dependency(self, role: str, what: str) -> str:
@@ -70,12 +72,12 @@ class JobTaskResources:
     def generator(self, kind: str) -> Any:
         """Load the suite's generator of that kind; loading is not counted as distillation time."""
         key = self._dependency(kind, f"a {kind} generator (needs = {{'{kind}_generator'}})")
-        with self.clock.loading():
+        with self.clock.loading(), self.watch.allowed():
             return load_generator(self.context, kind, self.store.path("prior", key))
 
     def features(self, name: str) -> FeatureExtractor:
         """Load the suite's teacher as a feature extractor, or a timm model."""
-        with self.clock.loading():
+        with self.clock.loading(), self.watch.allowed():
             if name.startswith("timm:"):
                 return FeatureExtractor.from_timm(name.removeprefix("timm:"), self.context.device)
             if name != "teacher":
@@ -92,7 +94,7 @@ class JobTaskResources:
     def teacher(self) -> SoftLabels:
         """Load the suite's teacher, as it labels batches."""
         key = self._dependency("teacher", "the teacher (needs = {'teacher'})")
-        with self.clock.loading():
+        with self.clock.loading(), self.watch.allowed():
             return load_teacher(self.store.path("teacher", key), self.context)[0]
 
 

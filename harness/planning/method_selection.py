@@ -12,6 +12,7 @@ from harness.core.config.suite import Suite
 from harness.core.errors import UserError, did_you_mean
 from harness.core.plugin import discovery, fingerprint
 from harness.core.plugin.method import TEACHER_NEEDS, Method
+from harness.core.plugin.notebook import in_notebook
 from harness.core.text import shorten
 from harness.diffusion import weights
 from harness.planning.plan import MethodPlan
@@ -58,10 +59,7 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
     cls = discovery.methods.get(name)
     config = method_config(name, suite, request.settings.get(name, {}))
     if cls.__module__ == "__main__" and request.executor == "ray":
-        raise UserError(
-            f"method {name!r} is defined in the script itself, which Ray's workers cannot import. "
-            "Put it into a file of its own and give that as a plugin, or use the local executor."
-        )
+        raise UserError(_where_defined(name, cls))
     missing = sorted(need for need in cls.needs if not _offers(suite, need))
     if missing:
         return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
@@ -76,6 +74,20 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
         plan = replace(plan, inner=inner)
     problem = _failing_answer(plan) or _unfit_teacher(plan, suite)
     return MethodPlan(name, cls, skip=problem) if problem else plan
+
+
+def _where_defined(name: str, cls: type[Method]) -> str:
+    """Say that Ray's workers cannot import a method of a notebook or a script, and what to do."""
+    if in_notebook(cls):
+        return (
+            f"method {name!r} is defined in a notebook cell, which Ray's workers cannot import. Run it in this process, "
+            f'executor="local"; or write `%%writefile {name}.py` as the first line of its cell (with its imports) and give '
+            f'plugins=["{name}.py"].'
+        )
+    return (
+        f"method {name!r} is defined in the script itself, which Ray's workers cannot import. Put it into a file of its own "
+        "and give that as a plugin, or use the local executor."
+    )
 
 
 def _check_wrapped(cls: type[Method], wrapped: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,21 @@ from harness.core.overrides import parse_overrides
 from harness.core.text import parse_duration
 from harness.planning.budget import as_sizes
 from harness.planning.request_file import beside_file, read_request
+
+Names = str | Sequence[str]
+"""One name, or several."""
+
+Numbers = int | Sequence[int]
+"""One whole number, or several."""
+
+Sizes = int | str | Sequence[int | str]
+"""One size in bytes ("8kB"), or several."""
+
+Paths = str | Path | Sequence[str | Path]
+"""One path, or several."""
+
+Settings = Mapping[str, Any] | Sequence[str]
+"""Overrides: {"protocol.lr": 0.02}, or ["protocol.lr=0.02"]."""
 
 
 class RunRequest(ConfigModel):
@@ -27,7 +44,7 @@ class RunRequest(ConfigModel):
     seeds: tuple[int, ...] | None = Field(None, description="training seeds, instead of the suite's")
     distill_seeds: tuple[int, ...] | None = Field(None, description="distillation seeds, instead of the suite's")
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict, description="overrides by target and field")
-    plugins: tuple[str, ...] = Field((), description="plugin files")
+    plugins: tuple[str, ...] = Field((), description="plugin files or folders")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where jobs compute; auto: a GPU if there is one"
     )
@@ -47,6 +64,7 @@ class RunRequest(ConfigModel):
     scores: bool = Field(False, description="train the students more that label- and augmentation-robust scores need")
     reference: bool = Field(True, description="under soft labels also train on a random real subset, for comparison")
     name: str | None = Field(None, description="name of the run; none: suite and time")
+    log: tuple[str, ...] = Field((), description="where trainings are logged too: tensorboard, mlflow, wandb")
     fresh: bool = Field(False, description="run every job again although the store has its result")
     validation: float | None = Field(
         None, gt=0, lt=1, description="share of the training split that accuracy is measured on, not on the test split"
@@ -71,7 +89,7 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
     fields["settings"] = parse_overrides(fields.get("settings") or {})
     if config is not None:
         fields = beside_file(read_request(config), fields)
-    for name in ("methods", "students", "plugins", *_LISTS):
+    for name in ("methods", "students", "plugins", "log", *_LISTS):
         value = fields.get(name)
         if isinstance(value, str | int | Path):
             fields[name] = (value,)
@@ -90,6 +108,7 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
         if name in given:
             given[name] = str(given[name])
     request: RunRequest = checked(RunRequest, given, "request")
+    check_name(request.name)
     if request.wait_for_nodes and not request.ray_address:
         raise UserError("--wait-for-nodes: only a cluster gets more nodes; name it with --ray-address.")
     if request.executor == "local" and (request.ray_address or request.workers):
@@ -101,6 +120,16 @@ def make_request(*, config: str | Path | None = None, **fields: Any) -> RunReque
             "--job-timeout belongs to --executor ray: the local executor runs jobs in its own process, which cannot be ended."
         )
     return request
+
+
+def check_name(name: str | None) -> None:
+    """Refuse the name of a run that is no plain folder name.
+
+    Raises:
+        UserError: says so.
+    """
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}", name):
+        raise UserError(f"--name {name!r}: expected a plain folder name of at most 100 letters, digits, _ . + or -.")
 
 
 def _as_seconds(text: str | float) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 1_000_000
 
-_LISTS = ("methods", "ipc", "bytes", "students", "seeds", "distill_seeds", "plugins")
+_LISTS = ("methods", "ipc", "bytes", "students", "seeds", "distill_seeds", "plugins", "log")
 
 _ONE_OF = ("ipc", "bytes")
 """Two ways to give a budget: one that is given beside a file replaces the other in it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.core.plugin import discovery
+from harness.core.plugin.plugin_files import PluginSource
 from harness.diffusion import weights
 from harness.planning.method_selection import needed_generators, select_methods, skip_unknown_classes
 from harness.planning.plan import MethodPlan
@@ -20,13 +21,13 @@ class Methods:
         plans: of every method of the request, skipped ones too.
         generators: the kinds of generator that they need, sorted.
         generator_labels: class ids of the suite's generators by kind, in the generator's own label order.
-        plugins: (file name, source text) of methods that were loaded earlier in this process, for workers.
+        plugins: texts of methods that were loaded earlier in this process, for workers.
     """
 
     plans: tuple[MethodPlan, ...]
     generators: tuple[str, ...]
     generator_labels: dict[str, tuple[str, ...]]
-    plugins: tuple[tuple[str, str], ...]
+    plugins: tuple[PluginSource, ...]
 
 
 def resolve_methods(request: RunRequest, part: SuitePart) -> Methods:

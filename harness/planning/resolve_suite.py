@@ -19,6 +19,7 @@ from harness.core.errors import UserError, did_you_mean
 from harness.core.executors import executors
 from harness.core.overrides import RESERVED
 from harness.core.plugin import discovery
+from harness.core.plugin.plugin_files import PluginSource, read_plugin
 from harness.core.suites import SuiteFile, load_suite
 from harness.core.text import times
 from harness.planning.budget import with_budget, with_ipc
@@ -40,7 +41,7 @@ class SuitePart:
         students: each name once.
         protocol: that the students are trained under.
         protocol_files: by name, the protocols that the request or the suite names by their files; the suite has the names.
-        plugins: (file name, source text) of the request's.
+        plugins: texts of the request's, and of HARNESS_PLUGINS.
     """
 
     file: SuiteFile
@@ -49,7 +50,7 @@ class SuitePart:
     students: tuple[str, ...]
     protocol: Protocol
     protocol_files: Mapping[str, Protocol]
-    plugins: tuple[tuple[str, str], ...]
+    plugins: tuple[PluginSource, ...]
 
 
 def resolve_suite(request: RunRequest) -> SuitePart:
@@ -59,7 +60,7 @@ def resolve_suite(request: RunRequest) -> SuitePart:
         UserError: the first that is wrong.
     """
     discovery.discover()
-    plugins = tuple(_read_plugin(path) for path in request.plugins)
+    plugins = (*discovery.own_plugins.values(), *map(_loaded, request.plugins))
     executors.check(request.executor)
     file = load_suite(request.suite)
     suite = with_budget(
@@ -161,10 +162,10 @@ def _check_channels(protocol: Protocol, suite: Suite) -> None:
         )
 
 
-def _read_plugin(path: str) -> tuple[str, str]:
-    discovery.load_plugin(path)
-    file = Path(path)
-    return str(file.resolve()), file.read_text(encoding="utf-8")
+def _loaded(path: str) -> PluginSource:
+    plugin = read_plugin(path)
+    discovery.load_plugin_source(plugin)
+    return plugin
 
 
 def _check_targets(request: RunRequest, suite: Suite) -> None:

@@ -24,7 +24,7 @@ BAD_REQUESTS = {
     "ipc negative": (["--ipc", "-1"], "--ipc '-1': -1 is too small"),
     "ipc word": (["--ipc", "ten"], "--ipc 'ten': 'ten' is no whole number"),
     "seed": (["--seeds", "-3"], "--seeds '-3': -3 is too small"),
-    "plugin": (["--plugin", "nowhere.py"], "plugin nowhere.py: cannot be read"),
+    "plugin": (["--plugin", "nowhere.py"], "plugin nowhere.py: no such file or folder"),
     "timm student": (["--students", "timm:resnett18"], "resnet18"),
     "student too deep": (["--students", "convnet9"], "convnet9"),
     "a second method": (["--methods", "all,nonsense"], "unknown method 'nonsense'"),
@@ -35,6 +35,11 @@ BAD_REQUESTS = {
     "workers": (["--workers", "2"], "--workers belong to --executor ray"),
     "long name": (["--name", "a" * 300], "at most 100"),
     "name": (["--name", "a/b"], "--name 'a/b'"),
+    "name in a dry run": (["--name", "first/../x", "--dry-run"], "--name 'first/../x'"),
+    "a setting twice": (
+        ["--set", "protocol.lr=0.1", "--set", "protocol.lr=0.2"],
+        "--set protocol.lr is given twice: 0.1 and 0.2",
+    ),
 }
 
 

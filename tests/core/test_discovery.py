@@ -63,7 +63,7 @@ def test_a_plugin_that_cannot_be_used_says_why(tmp_path, text, told):
 
 
 def test_a_missing_plugin_file_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"nothing\.py: cannot be read"):
+    with pytest.raises(UserError, match=r"nothing\.py: no such file or folder"):
         discovery.load_plugin(tmp_path / "nothing.py")
 
 

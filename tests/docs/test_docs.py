@@ -14,8 +14,8 @@ from harness.core.config.suite import Suite
 from harness.core.suites import load_suite, suite_names
 from harness.data import open_source
 from harness.planning.groups import load_groups
+from harness.testing.checks import CHECKS, Subject
 from tests.helpers.support import ROOT
-from tests.methods import test_conformance as test_method
 
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
@@ -211,11 +211,8 @@ def eigenimages(examples):
 
 
 def test_the_example_method_passes_the_conformance_tests(eigenimages, make_task):
-    test_method.test_a_method_says_what_it_is(eigenimages)
-    test_method.test_equal_seeds_give_equal_images_and_torchs_own_generator_is_left_alone(eigenimages, make_task)
-    test_method.test_a_nested_method_makes_the_smaller_set_the_head_of_the_larger(eigenimages, make_task)
-    test_method.test_a_nested_method_says_what_grows_with_the_images(eigenimages, make_task)
-    test_method.test_more_images_than_the_class_has_are_filled_up_and_counted(eigenimages, make_task)
+    for check in CHECKS.values():
+        assert check(Subject(eigenimages, make_task)) is None
 
 
 def test_the_example_method_goes_on_from_a_checkpoint(eigenimages, make_task):

@@ -11,26 +11,10 @@ from pathlib import Path
 import yaml
 
 from harness.core.suites import families
+from harness.testing.small import GENERATORS
 
 ROOT = Path(__file__).parents[2]
-TINY_PRIOR = {
-    "vae_channels": [8, 8],
-    "vae_steps": 10,
-    "hidden_size": 32,
-    "depth": 2,
-    "num_heads": 2,
-    "patch_size": 2,
-    "dit_steps": 10,
-}
-TINY_TEXT_PRIOR = {
-    "vae_channels": [8, 8],
-    "vae_steps": 10,
-    "text_width": 16,
-    "text_depth": 1,
-    "unet_channels": [16],
-    "unet_steps": 5,
-    "unet_batch": 8,
-}
+TINY_PRIOR, TINY_TEXT_PRIOR = GENERATORS["class_conditional"], GENERATORS["text_to_image"]
 
 
 def tiny_suite_values() -> dict:
@@ -41,8 +25,8 @@ def tiny_suite_values() -> dict:
     values["budget"] = {"ipc": [1, 2], "training_seeds": [0]}
     values["students"] = ["convnet3"]
     values["teacher"] |= {"epochs": 2, "min_share": 0.2}
-    values["generators"]["class_conditional"]["train"] = TINY_PRIOR
-    values["generators"]["text_to_image"]["train"] = TINY_TEXT_PRIOR
+    for kind, sizes in GENERATORS.items():
+        values["generators"][kind]["train"] = sizes
     for protocol in values["protocol_overrides"].values():
         protocol["epochs"] = {"up_to": [[10, 2]], "above": 1}
         protocol["num_evaluations"] = 1

@@ -156,8 +156,10 @@ def request_of(tiny_suite, tmp_path):
     """Make a request of the method `wrapping`; its file and that of what it wraps are loaded already, no --plugin names them."""
 
     def make(needs="set()", **settings):
-        discovery.load_plugin_source(str(tmp_path / "drawn.py"), DRAWN.replace("{needs}", needs))
-        discovery.load_plugin_source(str(tmp_path / "wrapping.py"), WRAPPING)
+        (tmp_path / "drawn.py").write_text(DRAWN.replace("{needs}", needs))
+        (tmp_path / "wrapping.py").write_text(WRAPPING)
+        for name in ("drawn.py", "wrapping.py"):
+            discovery.load_plugin(tmp_path / name)
         return make_request(
             suite=tiny_suite, methods=["wrapping"], settings=settings, executor="local", store=str(tmp_path / "store")
         )
@@ -175,7 +177,7 @@ def test_options_of_the_inner_method_are_the_suites_and_the_users(request_of):
 
 def test_the_source_of_the_inner_method_goes_to_the_workers(request_of):
     resolved, _ = prepare(request_of())
-    assert any('register_method("drawn")' in source for _, source in resolved.context.plugins)
+    assert any('register_method("drawn")' in source for p in resolved.context.plugins for _, source in p.files)
 
 
 def test_what_keeps_the_inner_method_from_running_keeps_the_wrapper(request_of):

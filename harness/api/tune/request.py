@@ -17,7 +17,7 @@ from harness.planning.request import RunRequest, make_request
 
 Objective = Literal["accuracy", "time"]
 
-_NOT_HERE = ("ray_address", "wait_for_nodes", "job_timeout", "fresh", "scores", "config")
+_NOT_HERE = ("ray_address", "wait_for_nodes", "job_timeout", "fresh", "scores", "log", "config")
 """Fields of a run that have no place in a tuning."""
 
 

@@ -1,14 +1,14 @@
-"""Find the methods: every file in methods/, the entry points of other packages, and files given by --plugin.
+"""Find the methods: every file in methods/, the entry points of other packages, the folders of HARNESS_PLUGINS, and what
+--plugin gives.
 
 A file that cannot be imported keeps its name, with the reason, so that `--methods all` never shrinks in silence.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from harness.core.errors import UserError
 from harness.core.overrides import RESERVED
 from harness.core.plugin.fingerprint import methods_package
 from harness.core.plugin.method import Method
+from harness.core.plugin.plugin_files import PluginSource, forget_modules, import_module, read_plugin, source_of
 from harness.core.registry import Registry
 from harness.core.text import shorten
 
@@ -90,7 +91,12 @@ def _invalid_default(config: type[ConfigModel]) -> str:
 
 @cache
 def discover() -> None:
-    """Import every file of the `methods` package and every entry point of the group `harness.methods`, once."""
+    """Import every file of the `methods` package, every entry point of the group `harness.methods`, and the folders of
+    HARNESS_PLUGINS, once.
+
+    Raises:
+        UserError: HARNESS_PLUGINS names what is no folder.
+    """
     package = importlib.import_module(methods_package())
     for folder in package.__path__:
         for path in sorted(Path(folder).glob("*.py")):
@@ -99,6 +105,29 @@ def discover() -> None:
     for point in entry_points(group="harness.methods"):
         origin = point.dist.name if point.dist else "another package"
         _import_or_mark(point.name, point.load, f"{point.name} of {origin}")
+    for own in _own_folders():
+        if str(own) not in own_plugins:
+            load_plugin_source(read_plugin(own, own=True))
+
+
+FOLDERS = "HARNESS_PLUGINS"
+"""The environment variable that names folders of one's own plugins, which every command loads."""
+
+own_plugins: dict[str, PluginSource] = {}
+"""What was loaded from HARNESS_PLUGINS, by folder: jobs on other machines get it."""
+
+
+def _own_folders() -> list[Path]:
+    """Return the folders of HARNESS_PLUGINS."""
+    found = []
+    for text in os.environ.get(FOLDERS, "").split(os.pathsep):
+        if not text.strip():
+            continue
+        folder = Path(text).expanduser().resolve()
+        if not folder.is_dir():
+            raise UserError(f"{FOLDERS}: no folder {text!r}. Make it, or correct the variable.")
+        found.append(folder)
+    return found
 
 
 def _import_or_mark(name: str, load: Callable[[], object], other_name: str = "") -> None:
@@ -112,49 +141,68 @@ def _import_or_mark(name: str, load: Callable[[], object], other_name: str = "")
 
 
 def _brief(error: BaseException) -> str:
+    """Return what is wrong with code that cannot be imported, without a full stop at its end."""
     if isinstance(error, SyntaxError):
         return f"syntax error in {error.filename}, line {error.lineno}: {error.msg}"
-    return f"{type(error).__name__}: {error}"
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return text.removesuffix(".")
 
 
 def load_plugin(path: str | Path) -> list[str]:
-    """Import a plugin file and return the names of the methods that it registers (it may register students or sources).
+    """Import a plugin, a file or a folder of files, and return the names of the methods that it registers.
+
+    It may also register students, sources and whatever else can be registered.
 
     Raises:
-        UserError: the file is missing, cannot be imported, or registers nothing.
+        UserError: there is no such file or folder, it cannot be imported, or it registers nothing.
     """
-    file = Path(path)
-    try:
-        source = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"plugin {file}: cannot be read: {error}") from None
-    return load_plugin_source(str(file.resolve()), source)
+    return load_plugin_source(read_plugin(path))
 
 
-def load_plugin_source(filename: str, source: str) -> list[str]:
-    """Run a plugin's source (the driver's text, so that a worker without the file runs the same code)."""
-    name = f"harness_plugin_{hashlib.sha256((filename + source).encode()).hexdigest()[:16]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_loader(name, loader=None, origin=filename)
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
-        module.__file__ = filename
-        module.__dict__["__harness_source__"] = source
-        sys.modules[name] = module
+def load_plugin_source(plugin: PluginSource) -> list[str]:
+    """Run the texts of a plugin (those that the driver read, so that a worker without the files runs the same code).
+
+    Raises:
+        UserError: as `load_plugin`.
+    """
+    if plugin.own:
+        own_plugins[plugin.path] = plugin
+    if plugin.module not in sys.modules:
         before, known = Registry.registrations, methods.snapshot()
-        try:
-            exec(compile(source, filename, "exec"), module.__dict__)
-        except (Exception, SystemExit) as error:
-            del sys.modules[name]
-            methods.restore(known)
-            raise UserError(f"plugin {filename}: {_brief(error)}. Correct the file; nothing was run.") from None
-        if Registry.registrations == before:
-            del sys.modules[name]
+        for name in plugin.tops():
+            if plugin.own:
+                title = name.rpartition(".")[2] if name != plugin.module else Path(plugin.path).name
+                _import_or_mark(title, partial(import_module, plugin, name), f"{title} of {plugin.path}")
+                continue
+            try:
+                import_module(plugin, name)
+            except (Exception, SystemExit) as error:
+                forget_modules(plugin)
+                methods.restore(known)
+                where = plugin.filename(name)
+                raise UserError(f"plugin {where}: {_brief(error)}. {_cure(error, plugin)}") from None
+        if Registry.registrations == before and not plugin.own:
+            forget_modules(plugin)
             raise UserError(
-                f"plugin {filename}: registers nothing. It needs a class derived from harness.Method under "
+                f"plugin {plugin.path}: registers nothing. It needs a class derived from harness.Method under "
                 '@register_method("name"); `harness new method NAME` writes an example.'
             )
-    return sorted(n for n in methods.names() if methods.get(n).__module__ == name)
+    return sorted(n for n in methods.names() if methods.get(n).__module__.partition(".")[0] == plugin.module)
+
+
+def _cure(error: BaseException, plugin: PluginSource) -> str:
+    """Say what to do about a plugin that cannot be imported; a helper file beside it is the commonest case."""
+    folder = Path(plugin.path) if plugin.folder else Path(plugin.path).parent
+    name = (getattr(error, "name", None) or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    relative = isinstance(error, ImportError) and "relative import" in str(error)
+    if relative or (name and ((folder / f"{name}.py").is_file() or (folder / name).is_dir())):
+        how = f"write `from .{name or 'helper'} import ...`"
+        if plugin.folder:
+            return f"Files of a plugin folder import each other relatively: {how}. Nothing was run."
+        return f"A plugin file stands alone. To use other files of {folder}, {how} and give --plugin {folder}. Nothing was run."
+    if isinstance(error, ModuleNotFoundError):
+        return "Install that package, or correct the import. Nothing was run."
+    return "Correct the file; nothing was run."
 
 
 def load_method(spec: dict[str, Any]) -> Method:
@@ -166,8 +214,6 @@ def load_method(spec: dict[str, Any]) -> Method:
     return method
 
 
-def plugin_source(cls: type[Method]) -> tuple[str, str] | None:
-    """Return (file name, source text) of the plugin that a method came from; None for installed methods."""
-    module = sys.modules[cls.__module__]
-    source = module.__dict__.get("__harness_source__")
-    return (str(module.__file__), source) if source else None
+def plugin_source(cls: type[Method]) -> PluginSource | None:
+    """Return the text of the plugin that a method came from; None for installed methods and those of a notebook."""
+    return source_of(sys.modules[cls.__module__])

@@ -51,6 +51,11 @@ class DistilledSet:
         soft_labels: dict[str, torch.Tensor] | None = None,
         keep_float: bool = False,
     ) -> None:
+        if not isinstance(images, dict):
+            raise ValueError(
+                f"DistilledSet was given a {type(images).__name__}; expected a dict of class id -> images, such as "
+                "DistilledSet({c.id: images for c in task.classes})"
+            )
         self.images = images
         self.notes = notes
         self.stored = stored
@@ -71,9 +76,17 @@ class DistilledSet:
         if self.draws > 1 and self.stored is None:
             raise ValueError(f"draws = {self.draws} without `stored`: a pool of images is more than the budget allows")
         ipc *= self.draws
-        unknown = sorted(set(self.images) - {c.id for c in classes})
-        if unknown:
-            raise ValueError(f"the distilled set has images for classes that the task does not have: {unknown[:5]}")
+        known = {c.id for c in classes}
+        if wrong := [key for key in self.images if not isinstance(key, str)]:
+            raise ValueError(
+                f"the keys of a distilled set are class ids, which are texts such as {min(known)!r}; found the "
+                f"{type(wrong[0]).__name__} {wrong[0]!r}. Use c.id of `for c in task.classes`"
+            )
+        if unknown := sorted(set(self.images) - known):
+            raise ValueError(
+                f"the distilled set has images for classes that the task does not have: {unknown[:5]}; it has "
+                f"{sorted(known)[:5]}"
+            )
         checked, floats = {}, {}
         for c in classes:
             if c.id not in self.images:

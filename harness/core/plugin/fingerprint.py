@@ -12,6 +12,7 @@ from types import ModuleType
 
 from harness.core.errors import UserError
 from harness.core.plugin.method import Method
+from harness.core.plugin.notebook import definitions, in_notebook
 
 METHODS = "methods"
 """The package whose files are methods."""
@@ -32,13 +33,25 @@ def code_fingerprint(cls: type[Method]) -> str:
     harness itself is not among them: its stages have versions (harness/planning/plan.py). Nor are other packages.
     """
     seen: dict[str, ModuleType] = {}
+    cells: list[str] = []
     for base in cls.__mro__:
         own = base is cls or issubclass(base, Method)
-        if own and _package(base.__module__) != "harness" and base.__module__ not in seen:
+        if own and in_notebook(base):
+            cells += _of_notebook(base, seen)
+        elif own and _package(base.__module__) != "harness" and base.__module__ not in seen:
             _own_modules(sys.modules[base.__module__], seen)
     # Sorted by content: the name of a plugin's module depends on its path, and a path is in no key.
-    digests = sorted(tree_hash(_source(module)) for module in seen.values())
+    digests = sorted([*cells, *(tree_hash(_source(module)) for module in seen.values())])
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
+def _of_notebook(cls: type, seen: dict[str, ModuleType]) -> list[str]:
+    """Return digests of what a class of a notebook is made of; adds the method files that it uses to `seen`."""
+    made = definitions(cls)
+    for module in made.modules:
+        if _package(module.__name__) == METHODS and module.__name__ not in seen:
+            _own_modules(module, seen)
+    return [*map(tree_hash, made.texts), *(hashlib.sha256(value.encode()).hexdigest() for value in made.values)]
 
 
 def tree_hash(source: str) -> str:
@@ -142,7 +155,8 @@ def _is_empty_text(node: ast.expr) -> bool:
 
 def _source(module: ModuleType) -> str:
     try:
-        return module.__dict__.get("__harness_source__") or inspect.getsource(module)
+        own = module.__dict__.get("__harness_source__")  # of a plugin; empty where a folder has no __init__.py
+        return inspect.getsource(module) if own is None else own
     except (OSError, TypeError):
         raise UserError(
             f"the methods of module {module.__name__!r} have no source file, so their results could not be told from "
@@ -164,6 +178,8 @@ def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) 
     seen = {} if seen is None else seen
     seen[module.__name__] = module
     followed = {_package(module.__name__), METHODS}
+    package = _package(module.__name__)
+    own = "" if package == METHODS else package  # `from . import name` takes it from the package's __init__.py
     for node in ast.walk(ast.parse(_source(module))):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom):
@@ -173,7 +189,7 @@ def _own_modules(module: ModuleType, seen: dict[str, ModuleType] | None = None) 
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
-            inside = "." in _in_a_checkout(name) and _package(name) in followed
+            inside = ("." in _in_a_checkout(name) or name == own) and _package(name) in followed
             if inside and name not in seen and (found := _module(name)) is not None:
                 _own_modules(found, seen)
     return list(seen.values())

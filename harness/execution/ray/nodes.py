@@ -17,6 +17,7 @@ from typing import Any
 from harness.core.environment import code_version
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
+from harness.core.plugin.plugin_files import PluginSource
 from harness.core.text import shorten
 from harness.data.sources.base import open_source
 from harness.execution.ray.probe import Probe
@@ -36,7 +37,7 @@ class Expected:
         class_ids: the suite's classes in label order.
         data_root: folder under which image folders lie.
         data: fingerprint of the images.
-        plugins: (file name, source text), which may bring the source's kind.
+        plugins: texts of plugins, which may bring the source's kind.
         probe: where in the store nodes write; None: no store is looked at.
     """
 
@@ -45,7 +46,7 @@ class Expected:
     class_ids: tuple[str, ...] = ()
     data_root: str = ""
     data: str = ""
-    plugins: tuple[tuple[str, str], ...] = ()
+    plugins: tuple[PluginSource, ...] = ()
     probe: Probe | None = None
 
 
@@ -103,8 +104,8 @@ def look(expected: Expected, node: str) -> NodeReport:
 def _data_problem(expected: Expected) -> str:
     """Return what is wrong with the images of this machine; empty where they are those of the plan."""
     try:
-        for name, text in expected.plugins:
-            discovery.load_plugin_source(name, text)
+        for plugin in expected.plugins:
+            discovery.load_plugin_source(plugin)
         found = open_source(expected.source, expected.class_ids, Path(expected.data_root)).fingerprint()
     except Exception as error:  # whatever keeps the images from being read
         return f"the suite's images cannot be read below {expected.data_root}: {shorten(f'{type(error).__name__}: {error}', 300)}"
