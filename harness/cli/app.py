@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from harness.api import groups
 from harness.api import run as api_run
 from harness.cli import options, output, provenance
 from harness.cli import show as show_module
 from harness.cli.bundle import bundle
+from harness.cli.consoles import message, plain, stderr, stdout
 from harness.cli.data import data_app
 from harness.cli.doctor import doctor
 from harness.cli.logs import logs
 from harness.cli.new import write_method
-from harness.cli.output import plain, print_summary, stdout
+from harness.cli.output import print_summary
 from harness.cli.published import published as published_numbers
 from harness.cli.report import report
 from harness.cli.sets import evaluate, export
@@ -56,7 +56,7 @@ def main() -> NoReturn:
         with stopping:
             code = app(standalone_mode=False)
     except UserError as error:
-        Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", plain(str(error)))
+        message("error:", str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         _say_stopped()
@@ -75,7 +75,7 @@ def main() -> NoReturn:
 
 
 def _say_stopped() -> None:
-    Console(stderr=True).print("stopped; what was finished is kept, and the same command goes on from there")
+    stderr().print("stopped; what was finished is kept, and the same command goes on from there")
 
 
 @app.command()
@@ -163,9 +163,9 @@ def run(
         return _run_group(request, suites, dry_run)
     resolved, plan = api_run.prepare(request)
     if dry_run:
-        print_plan(resolved, plan, Console())
+        print_plan(resolved, plan, stdout())
         return 0
-    done = api_run.execute_plan(resolved, plan, Console(stderr=True))
+    done = api_run.execute_plan(resolved, plan, stderr())
     print_summary(done)
     return done.exit_code
 
@@ -174,16 +174,16 @@ def _run_group(request: RunRequest, suites: tuple[str, ...], dry_run: bool) -> i
     """Run or plan the suites of a group; the exit code is the worst."""
     ready = groups.prepare_group(request, suites)
     if not dry_run:
-        group = groups.run_group(request.suite, ready, Console(stderr=True), print_summary)
+        group = groups.run_group(request.suite, ready, stderr(), print_summary)
         stdout().print(output.group_summary(group))
         return group.exit_code
 
     for suite, found in ready.items():
-        Console().print(f"suite {suite}", style="bold", highlight=False)
+        stdout().print(f"suite {suite}", style="bold", highlight=False)
         if isinstance(found, UserError):
-            Console(soft_wrap=True).print("cannot run:", plain(str(found)))
+            stdout(soft_wrap=True).print("cannot run:", plain(str(found)))
         else:
-            print_plan(*found, Console())
+            print_plan(*found, stdout())
     return 2 if any(isinstance(found, UserError) for found in ready.values()) else 0
 
 
@@ -217,7 +217,7 @@ def inspect(
         folder, store, features=features, projection=projection, device=device, settings=settings, **named
     )
     console = stdout()
-    console.print(done.table.to_rich(console.width), crop=False)
+    console.print(done.table.to_rich(console.width))
     output.print_drawn(folder, done.figures)
     return 1 if done.left_out else 0
 
@@ -254,9 +254,9 @@ def show(
         raise UserError(f"--suite is for `harness show protocol`; leave it out of `harness show {kind}`.")
     plugins = [str(p) for p in plugin or ()]
     known = {
-        "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
-        "suite": lambda: show_module.print_suite(name, Console()),
-        "protocol": lambda: print_protocol(name, Console(), suite=suite, plugins=plugins),
+        "method": lambda: show_module.print_method(name, stdout(), plugins=plugins),
+        "suite": lambda: show_module.print_suite(name, stdout()),
+        "protocol": lambda: print_protocol(name, stdout(), suite=suite, plugins=plugins),
         "run": lambda: provenance.print_run(name, store, stdout()),
         "job": lambda: provenance.print_job(name, store, stdout(), plugins=plugins),
         "log": lambda: provenance.print_log(name, store, stdout()),
@@ -277,7 +277,7 @@ def new(
     if kind != "method":
         raise UserError(f"cannot make a new {kind!r}. Known: method.")
     plugin, test = write_method(name, folder)
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout(soft_wrap=True)
     console.print(f"wrote {plugin} and {test}")
     console.print(f"run it   harness run --suite digits --methods {name},random_real --ipc 10 --plugin {plugin}")
     console.print(f"test it  python -m pytest {test}")

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli import cluster, options
+from harness.cli.consoles import stdout
 from harness.cli.list_suites import family_name
 from harness.core import environment, hub
 from harness.core.classes import read_class_list
@@ -48,10 +49,10 @@ def doctor(
     if ray_address is not None:
         plugins = [str(path) for path in plugin or ()]
         places = cluster.Places(store, data_root)
-        return cluster.print_nodes(Console(), ray_address, suite=suite, places=places, plugins=plugins)
+        return cluster.print_nodes(stdout(), ray_address, suite=suite, places=places, plugins=plugins)
     if suite is not None or plugin:
         raise UserError("--suite and --plugin are for the nodes of a cluster; add --ray-address, or leave them out.")
-    return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
+    return print_report(stdout(), data_root=data_root, store=store, weights_root=weights_root)
 
 
 def print_report(console: Console, *, data_root: str, store: str, weights_root: str | None = None) -> int:

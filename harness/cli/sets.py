@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.api.evaluate import evaluation
 from harness.api.export import export as write
 from harness.api.run import execute_plan
 from harness.cli import options
-from harness.cli.output import plain, print_summary
+from harness.cli.consoles import plain, stderr, stdout
+from harness.cli.output import print_summary
 from harness.cli.show import print_plan
 
 
@@ -106,13 +106,13 @@ def evaluate(
         fresh=fresh,
         name=name,
     ) as ready:
-        told = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        told = stderr(soft_wrap=True, markup=False)
         for line in ready.about:
             told.print(plain(line))
         if dry_run:
-            print_plan(ready.resolved, ready.plan, Console())
+            print_plan(ready.resolved, ready.plan, stdout())
             return 0
-        done = execute_plan(ready.resolved, ready.plan, Console(stderr=True))
+        done = execute_plan(ready.resolved, ready.plan, stderr())
     print_summary(done)
     return done.exit_code
 
@@ -137,6 +137,6 @@ def export(
     --ipc 50 --to shards --format webdataset`.
     """
     folder = write(run, method=method, ipc=ipc, to=to, format=format_, distill_seed=distill_seed, store=store)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = stdout(soft_wrap=True, markup=False)
     console.print(plain(f"wrote {folder} ({format_})"))
     return 0
