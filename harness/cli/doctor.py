@@ -47,7 +47,8 @@ def doctor(
 ) -> int:
     """Say which suites can run here and how to get what the others lack; check the machine. Or each node of a cluster.
 
-    Examples: `harness doctor`, `harness doctor --all`, `harness doctor --ray-address auto --suite digits --store /shared/results`.
+    Examples: `harness doctor`, `harness doctor --all`,
+    `harness doctor --ray-address auto --suite digits --store /shared/results`.
     """
     if ray_address is not None:
         plugins = [str(path) for path in plugin or ()]

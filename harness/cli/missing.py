@@ -68,12 +68,12 @@ def print_missing(console: Console, missing: Mapping[Part, list[str]]) -> None:
         table = Table(box=None, pad_edge=False, show_header=False)
         for _ in range(3):
             table.add_column(overflow="fold")
-        for command, suites in _joined(groups[title]).items():
+        for command, needed_by in _joined(groups[title]).items():
             if command.startswith("harness "):
-                table.add_row("", Text(command), Text(f"for {suites}"))
+                table.add_row("", Text(command), Text(f"for {needed_by}"))
             else:  # names are long: what needs them stands below
                 console.print(Padding(Text(command, overflow="fold"), (0, 0, 0, 1)))
-                console.print(Padding(Text(f"for {suites}"), (0, 0, 0, 3)))
+                console.print(Padding(Text(f"for {needed_by}"), (0, 0, 0, 3)))
         if table.row_count:
             console.print(table)
         console.print()

@@ -13,7 +13,7 @@ from harness.api.run import execute_plan
 from harness.cli import options
 from harness.cli.consoles import plain, stderr, stdout
 from harness.cli.output import print_summary
-from harness.cli.show import print_plan
+from harness.cli.show_plan import print_plan
 
 
 def evaluate(
@@ -67,6 +67,8 @@ def evaluate(
     scores: options.Scores = False,
     fresh: options.Fresh = False,
     name: options.RunName = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> int:
     """Score images that were made elsewhere, as a method of their own: students, protocol and tables as for any other.
 
@@ -88,8 +90,8 @@ def evaluate(
         methods=options.names(methods),
         students=options.names(students),
         protocol=protocol,
-        seeds=options.numbers(seeds, "--seeds", 0),
-        distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
+        seeds=options.seeds(seeds, "--seeds"),
+        distill_seeds=options.seeds(distill_seeds, "--distill-seeds"),
         executor=executor,
         ray_address=ray_address,
         wait_for_nodes=wait_for_nodes,
@@ -106,13 +108,13 @@ def evaluate(
         fresh=fresh,
         name=name,
     ) as ready:
-        told = stderr(soft_wrap=True, markup=False)
+        told = stderr(soft_wrap=True, markup=False, quiet=quiet)
         for line in ready.about:
             told.print(plain(line))
         if dry_run:
-            print_plan(ready.resolved, ready.plan, stdout())
+            print_plan(ready.resolved, ready.plan, stdout(), verbose=verbose)
             return 0
-        done = execute_plan(ready.resolved, ready.plan, stderr())
+        done = execute_plan(ready.resolved, ready.plan, stderr(quiet=quiet))
     print_summary(done)
     return done.exit_code
 

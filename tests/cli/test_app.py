@@ -137,7 +137,7 @@ def test_unknown_things_to_show_or_list_suggest_the_closest(cli):
     for arguments, told in (
         (["show", "method", "minmax"], "Did you mean 'minimax'"),
         (["list", "method"], "Did you mean 'methods'"),
-        (["show", "metod", "x"], "Known: method, suite, protocol, run, job, log"),
+        (["show", "metod", "x"], "Known: method, suite, student, protocol, run, job, log"),
         (["report", "nothing"], "no run 'nothing'"),
     ):
         code, _, err = cli(*arguments)
@@ -162,9 +162,13 @@ def test_doctor_says_what_can_run_here(cli, tmp_path):
 
 
 def test_a_dry_run_shows_the_jobs_and_writes_nothing(cli, tiny_suite, tmp_path):
-    code, out, _ = cli("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--dry-run")
+    words = ("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--methods", "minimax", "--dry-run")
+    code, out, _ = cli(*words)
     assert code == 0
-    assert "fit minimax seed 0" in out
+    totals, *rest = out.splitlines()
+    assert totals.endswith("0 in the store, 5 to run")
+    assert not any("fit minimax seed 0" in line for line in rest)
+    assert any(line.split()[1:] == ["fit", "minimax", "seed", "0"] for line in cli(*words, "--verbose")[1].splitlines())
     assert "nothing was run or written" in out
     assert not (tmp_path / "s").exists()
 
