@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.api import report
 from harness.api.groups import GroupRun
-from harness.cli.consoles import message, plain, print_line, stdout
+from harness.cli.consoles import message, plain, print_line, stderr, stdout
 from harness.core.run_folder import RunFolder
 from harness.core.text import shorten
 from harness.reporters.tables.screen import is_leaderboard, leaderboard_screen
@@ -28,11 +28,13 @@ def print_summary(done: Run) -> None:
     tables = report.report(done.folder)
     print_screen(tables)
     print_paths(done.folder)
-    lines = done.failures()
-    for line in lines[:SHOWN_FAILURES]:
+    folder, failed = RunFolder(done.folder), list(zip(done.failed, done.failures(), strict=True))
+    for title, line in failed[:SHOWN_FAILURES]:
         message("failed:", line)
-    if len(lines) > SHOWN_FAILURES:
-        message("failed:", f"and {len(lines) - SHOWN_FAILURES:,} more; see {RunFolder(done.folder).errors}")
+        if (trace := folder.error_file(title, ".txt")).is_file():
+            stderr().print(plain(f"  traceback: {trace}"), soft_wrap=True)
+    if len(failed) > SHOWN_FAILURES:
+        message("failed:", f"and {len(failed) - SHOWN_FAILURES:,} more; see {folder.errors}")
 
 
 SHOWN_FAILURES = 10

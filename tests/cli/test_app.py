@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -202,8 +203,11 @@ def test_a_failing_plugin_exits_with_1_and_says_why(cli, tiny_suite, tmp_path):
         "run", "--suite", tiny_suite, "--methods", "bad", "--plugin", plugin, "--executor", "local", "--store", tmp_path
     )
     assert code == 1
-    assert "no luck" in err
+    assert f"RuntimeError: no luck ({plugin}:7)" in err
+    traceback, *_ = [line.split("traceback: ")[1] for line in err.splitlines() if "traceback: " in line]
+    assert "no luck" in Path(traceback).read_text()
     assert "failed" in out
+    assert "images/" not in out, "it made none"
 
 
 @pytest.mark.slow
