@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.list_suites import COLUMNS, budget_text, num_images, suite_rows
-from harness.cli.show_protocol import protocol_rows
+from harness.cli.show_plan import times_of
+from harness.cli.show_protocol import protocol_rows, value_text
 from harness.core.config.base import checked
 from harness.core.config.protocol import Protocol
 from harness.core.config.search import declared
@@ -127,9 +129,14 @@ def print_method(name: str, console: Console, *, plugins: list[str]) -> None:
     for text in (inspect.getdoc(inspect.getmodule(cls)) or "", own):
         if text:
             console.print()
-            console.print(Text(text))
+            console.print(Text(_unwrapped(text)))
     console.print()
     _print_fields(cls.Config, console, prefix=f"--set {name}.")
+
+
+def _unwrapped(text: str) -> str:
+    """Join the lines of each paragraph: the console breaks them. Lines that are indented or listed stay."""
+    return re.sub(r"(?<=\S)\n(?=[^\s*\-+|>])", " ", text)
 
 
 def _print_fields(model: type[BaseModel], console: Console, prefix: str, values: dict[str, Any] | None = None) -> None:
@@ -154,12 +161,13 @@ def print_suite(name: str, console: Console) -> None:
     suite, files = with_protocol_names(file.suite, file.folder)
     console.print(Text(f"{suite.name} (version {suite.version}): {suite.title}", style="bold"))
     lines = {
-        "source": ", ".join(f"{k} {v}" for k, v in suite.source.items()),
+        "source": ", ".join(f"{k} {value_text(v)}" for k, v in suite.source.items() if not isinstance(v, dict)),
         "classes": suite.classes,
         "images": num_images(suite),
         "sizes": f"{suite.image_size} px distilled, {suite.side} px for students{', grey' if suite.channels == 1 else ''}",
         "budget": budget_text(suite),
-        "seeds": f"distillation {list(suite.budget.distillation_seeds)}, training {list(suite.budget.training_seeds)}",
+        "seeds": f"distillation {value_text(suite.budget.distillation_seeds)}, "
+        f"training {value_text(suite.budget.training_seeds)}",
         "students": ", ".join(suite.students),
         "protocol": suite.protocol,
         "teacher": f"{suite.teacher.student}, {suite.teacher.epochs} epochs" if suite.teacher else "none",
@@ -168,7 +176,8 @@ def print_suite(name: str, console: Console) -> None:
     for kind, spec in suite.generators.items():
         lines[f"generator {kind}"] = spec.weights or "trained by the prior job"
     for kind, resources in suite.resources.items():
-        lines[f"{kind} job"] = f"{resources.cpus} CPUs, {resources.gpus:g} GPUs, {resources.memory_gb:g} GB"
+        gpus = f", {times_of(resources.gpus, 'GPU')}" if resources.gpus else ""
+        lines[f"{kind} job"] = f"{times_of(resources.cpus, 'CPU')}{gpus}, {resources.memory_gb:g} GB"
     for label, text in lines.items():
         console.print(Text(f"{label:<28}{text}"))
     for label, changes in _changes(suite, files):
@@ -198,4 +207,6 @@ def _changes(suite: Suite, files: Mapping[str, Protocol]) -> Iterator[tuple[str,
 
 def _differences(before: BaseModel, after: BaseModel, fields: Iterable[str]) -> list[tuple[str, str, str]]:
     pairs = {field: (getattr(after, field), getattr(before, field, None)) for field in fields}
-    return [(field, str(value), str(default)) for field, (value, default) in pairs.items() if value != default]
+    return [
+        (name, value_text(value), value_text(default)) for name, (value, default) in pairs.items() if value != default
+    ]
