@@ -17,6 +17,10 @@ of a teacher's options or of a generator's training: keys hash what differs from
 KINDS = tuple(STAGE_VERSIONS)
 
 
+SCORED_ON = 10_000
+"""Held-out images that a teacher is scored on at most: enough for half a percent, few enough for memory at 224 pixels."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One unit of work.

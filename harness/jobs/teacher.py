@@ -10,13 +10,10 @@ from harness.core.config.suite import Teacher
 from harness.core.progress import ProgressCallback
 from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext, open_split, real_part
-from harness.jobs.job import Job
+from harness.jobs.job import SCORED_ON, Job
 from harness.training.teacher import check_teacher, score_teacher, train_teacher
 from harness.training.teacher_folder import TeacherFolder
 from harness.training.teacher_weights import in_suite_order, open_weights, write_teacher
-
-SCORED_ON = 10_000
-"""Held-out images that a teacher is scored on at most: enough for half a percent, few enough for memory at 224 pixels."""
 
 
 def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:

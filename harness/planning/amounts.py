@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.config.protocol import Protocol
 from harness.jobs.context import open_split
-from harness.jobs.teacher import SCORED_ON
+from harness.jobs.job import SCORED_ON
 from harness.training.recipe import Recipe, make_recipe
 
 if TYPE_CHECKING:

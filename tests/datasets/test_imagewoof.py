@@ -80,6 +80,8 @@ def test_the_whole_command_gives_all_tables(suite, data_root, tmp_path, cli):
     assert set(rows["method"]) == own
     assert set(rows["student"]) == {"convnet2", "resnet_ap10_cifar"}
     assert rows["source"].str.contains("imagenet1k").all()
+    assert "Leaderboard: imagewoof" in out
+    out = cli("report", "woof", "--store", store, "--all")[1]
     for title in ("Leaderboard", "Paper table", "Accuracy at equal bytes", "Distillation time"):
         assert f"{title}: imagewoof" in out
     assert {path.stem for path in (store / "runs" / "woof" / "tables").glob("*.md")} >= {
