@@ -48,6 +48,8 @@ def leaderboard_screen(table: Table) -> Table:
 
 def ranked_metric(frame: pd.DataFrame) -> str:
     """Return the metric that a leaderboard ranks by."""
+    if "rank_by" in frame:
+        return f"top1_{frame['rank_by'].iloc[0]}"
     return next((m for m in METRICS if f"mean_{m}_percent" in frame.columns), "top1_best")
 
 

@@ -1,6 +1,7 @@
 """Tables on a terminal: never wider than it, and no column left out."""
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -96,3 +97,14 @@ def test_two_seeds_are_too_few_for_ranks(frame, record):
     screen = leaderboard_screen(leaderboard(frame(*rows))[0])
     assert not [c for c in screen.display.columns if "rank" in c]
     assert "Fewer than 3 seeds: no ranks." in screen.brief
+
+
+@pytest.mark.parametrize(
+    ("rank_by", "shown_as", "told"), [("last", "29.0", "final model"), ("best", "30.0", "best evaluation")]
+)
+def test_the_screen_shows_the_accuracy_that_ranks_go_by(frame, record, rank_by, shown_as, told):
+    (table,) = leaderboard(frame(*(record("a", 30.0, training_seed=s) for s in range(3))))
+    table = replace(table, frame=table.frame.assign(rank_by=rank_by))
+    screen = leaderboard_screen(table)
+    assert screen.display.iloc[0, -1].startswith(shown_as)
+    assert told in screen.brief
