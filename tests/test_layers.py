@@ -18,12 +18,12 @@ TEXT = (ROOT / "docs" / "architecture.md").read_text()
 
 LATE = {
     ("harness.api.report", "harness.reporters.figures"),  # matplotlib
-    ("harness.cli.app", "harness.api"),  # `inspect`: torch and matplotlib
+    ("harness.cli.inspect", "harness.api"),  # `inspect`: torch and matplotlib
     ("harness.cli.test", "harness.testing.run"),  # torch
     ("harness.cli.published", "harness.reporters.tables.published"),  # pandas
     ("harness.cli.tune", "harness.api.tune"),  # matplotlib
-    ("harness.planning.trials", "harness.planning.calibrate"),
-    ("harness.planning.trials", "harness.planning.try_prior"),  # times students and denoisers
+    ("harness.planning.trials", "harness.planning.calibrate"),  # times students and denoisers
+    ("harness.planning.trials", "harness.planning.try_prior"),  # it trains a generator for a few steps
     ("harness.planning.resolve_data", "harness.students.build"),  # builds each student once
     ("harness.students", "harness.students.build"),
     ("harness.students", "harness.students.features"),

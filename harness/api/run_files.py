@@ -15,6 +15,7 @@ from harness.api.run_result import Run
 from harness.core.errors import UserError
 from harness.core.remote_runs import upload_run
 from harness.core.run_folder import RunFolder
+from harness.core.traces import own_place
 from harness.execution.contact_sheets import write_sheets
 from harness.execution.found import Found
 from harness.execution.records import make_records
@@ -72,7 +73,8 @@ def as_run(plan: Plan, scheduler: Scheduler, folder: Path) -> Run:
     counts = {k: v for k, v in outcome_counts(scheduler).items() if k not in ("cached", "not needed")}
     errors = {plan.jobs[key].title: outcome.error for key, outcome in scheduler.errors.items()}
     causes = {plan.jobs[key].title: plan.jobs[o.cause].title for key, o in scheduler.errors.items() if o.cause}
-    return Run(folder.name, folder, counts, errors, _num_done(plan, scheduler), causes)
+    places = {plan.jobs[key].title: own_place(outcome.trace) for key, outcome in scheduler.errors.items()}
+    return Run(folder.name, folder, counts, errors, _num_done(plan, scheduler), causes, places)
 
 
 def _num_done(plan: Plan, scheduler: Scheduler) -> int:

@@ -7,22 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from typer import rich_utils as help_pages
 
+from harness import __version__
 from harness.api import groups
 from harness.api import run as api_run
-from harness.cli import options, output, provenance
+from harness.cli import options, output, provenance, show_student
 from harness.cli import show as show_module
 from harness.cli.bundle import bundle
+from harness.cli.consoles import message, plain, stderr, stdout, width
 from harness.cli.data import data_app
 from harness.cli.doctor import doctor
+from harness.cli.inspect import inspect
 from harness.cli.logs import logs
+from harness.cli.misuse import is_misuse, say_misuse
 from harness.cli.new import write_method
-from harness.cli.output import plain, print_summary, stdout
+from harness.cli.output import print_summary
 from harness.cli.published import published as published_numbers
 from harness.cli.report import report
 from harness.cli.sets import evaluate, export
-from harness.cli.show import LISTS, Places, print_list, print_plan
+from harness.cli.show import LISTS, Places, print_list
+from harness.cli.show_plan import print_plan
 from harness.cli.show_protocol import print_protocol
 from harness.cli.status import status
 from harness.cli.stopping import Stopping
@@ -33,10 +38,15 @@ from harness.cli.verify import verify
 from harness.core.errors import UserError, did_you_mean
 from harness.planning.groups import members
 from harness.planning.request import make_request
-from harness.reporters import runs as ended_runs
 
 if TYPE_CHECKING:
     from harness.planning.request import RunRequest
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"harness {__version__}")
+        raise typer.Exit
 
 
 app = typer.Typer(
@@ -50,21 +60,31 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def _every(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The first line of `harness --help` is that of the app."""
+
+
 def main() -> NoReturn:
     """Entry point: what the user got wrong is one message and exit code 2; a signal ends a run as Ctrl-C does."""
     stopping = Stopping()
+    help_pages.MAX_WIDTH = width()
     try:
         with stopping:
             code = app(standalone_mode=False)
     except UserError as error:
-        Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", plain(str(error)))
+        message("error:", str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         _say_stopped()
         sys.exit(stopping.exit_code)
     except Exception as error:
-        if type(error).__module__.startswith(("click", "typer")) and hasattr(error, "format_message"):
-            error.show() if hasattr(error, "show") else print(error.format_message(), file=sys.stderr)
+        if is_misuse(error):
+            say_misuse(error)
             sys.exit(2)
         if type(error).__name__ in ("Abort", "Exit"):
             sys.exit(getattr(error, "exit_code", 1))
@@ -76,7 +96,7 @@ def main() -> NoReturn:
 
 
 def _say_stopped() -> None:
-    Console(stderr=True).print("stopped; what was finished is kept, and the same command goes on from there")
+    stderr().print("Interrupted. Finished jobs are kept; run the same command again to resume.")
 
 
 @app.command()
@@ -123,6 +143,8 @@ def run(
     config: options.Config = None,
     validation: options.Validation = None,
     validation_seed: options.ValidationSeed = 0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> int:
     """Distil with each method, train students on each distilled set, and show the leaderboard.
 
@@ -138,8 +160,8 @@ def run(
         "bytes": options.names(size),
         "students": options.names(students),
         "protocol": protocol,
-        "seeds": options.numbers(seeds, "--seeds", 0),
-        "distill_seeds": options.numbers(distill_seeds, "--distill-seeds", 0),
+        "seeds": options.seeds(seeds, "--seeds"),
+        "distill_seeds": options.seeds(distill_seeds, "--distill-seeds"),
         "executor": executor,
         "ray_address": ray_address,
         "wait_for_nodes": wait_for_nodes,
@@ -163,66 +185,31 @@ def run(
     request = make_request(config=config, **(options.given(context, fields) if config else fields))
     suites = members(request.suite)
     if suites is not None:
-        return _run_group(request, suites, dry_run)
+        return _run_group(request, suites, dry_run=dry_run, quiet=quiet, verbose=verbose)
     resolved, plan = api_run.prepare(request)
     if dry_run:
-        print_plan(resolved, plan, Console())
+        print_plan(resolved, plan, stdout(), verbose=verbose)
         return 0
-    done = api_run.execute_plan(resolved, plan, Console(stderr=True))
+    done = api_run.execute_plan(resolved, plan, stderr(quiet=quiet))
     print_summary(done)
     return done.exit_code
 
 
-def _run_group(request: RunRequest, suites: tuple[str, ...], dry_run: bool) -> int:
+def _run_group(request: RunRequest, suites: tuple[str, ...], *, dry_run: bool, quiet: bool, verbose: bool) -> int:
     """Run or plan the suites of a group; the exit code is the worst."""
     ready = groups.prepare_group(request, suites)
     if not dry_run:
-        group = groups.run_group(request.suite, ready, Console(stderr=True), print_summary)
+        group = groups.run_group(request.suite, ready, stderr(quiet=quiet), print_summary)
         stdout().print(output.group_summary(group))
         return group.exit_code
 
     for suite, found in ready.items():
-        Console().print(f"suite {suite}", style="bold", highlight=False)
+        stdout().print(f"suite {suite}", style="bold", highlight=False)
         if isinstance(found, UserError):
-            Console(soft_wrap=True).print("cannot run:", plain(str(found)))
+            stdout(soft_wrap=True).print("cannot run:", plain(str(found)))
         else:
-            print_plan(*found, Console())
+            print_plan(*found, stdout(), verbose=verbose)
     return 2 if any(isinstance(found, UserError) for found in ready.values()) else 0
-
-
-@app.command()
-def inspect(
-    run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
-    store: options.Store = "results",
-    features: Annotated[str, typer.Option(help="`teacher`, that of the run, or `timm:NAME`, pretrained.")] = "teacher",
-    projection: Annotated[str, typer.Option(help="Of the maps: `pca`, or `tsne`, which takes longer.")] = "pca",
-    suite: Annotated[
-        Path | None, typer.Option(help="YAML file of the run's suite, where it does not come with the harness.")
-    ] = None,
-    data_root: options.DataRoot = "data",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Override the suite's source: `data.root=photos`; repeatable.")
-    ] = None,
-    plugin: options.Plugins = None,
-    device: options.Device = "auto",
-) -> int:
-    """Compare distilled with real training images in a feature space: coverage, representativeness, maps of features.
-
-    The run may come from anybody: no plugin, suite file, store or folder that it names is used unless you name it too.
-    """
-    from harness.api import inspect as inspect_module  # it imports torch and matplotlib
-
-    folder = ended_runs.find_run(run, store)
-    plugins = [str(path) for path in plugin or ()]
-    named: dict[str, Any] = {"data_root": data_root, "suite": None if suite is None else str(suite), "plugins": plugins}
-    output.print_not_used(folder, store=store, **named)
-    done = inspect_module.inspect(
-        folder, store, features=features, projection=projection, device=device, settings=settings, **named
-    )
-    console = stdout()
-    console.print(done.table.to_rich(console.width), crop=False)
-    output.print_drawn(folder, done.figures)
-    return 1 if done.left_out else 0
 
 
 @app.command("list")
@@ -242,13 +229,13 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(help="method, suite, protocol, run, job or log")],
+    kind: Annotated[str, typer.Argument(help="method, suite, student, protocol, run, job or log")],
     name: Annotated[str, typer.Argument(help="its name; of a job and its log the first digits of the key")],
     plugin: options.Plugins = None,
     store: options.Store = "results",
     suite: Annotated[str | None, typer.Option(help="Of a protocol: its fields as this suite changes them.")] = None,
 ) -> int:
-    """Explain a method, a suite or a protocol; list a run's records; trace a job to its inputs; print a job's log.
+    """Explain a method, a suite, a student or a protocol; list a run's records; trace a job to its inputs; print a job's log.
 
     Examples: `harness show method minimax`, `harness show protocol dsa --suite digits`, `harness show run first`,
     `harness show job 4f1d0c`, `harness show log 4f1d0c`.
@@ -257,9 +244,10 @@ def show(
         raise UserError(f"--suite is for `harness show protocol`; leave it out of `harness show {kind}`.")
     plugins = [str(p) for p in plugin or ()]
     known = {
-        "method": lambda: show_module.print_method(name, Console(), plugins=plugins),
-        "suite": lambda: show_module.print_suite(name, Console()),
-        "protocol": lambda: print_protocol(name, Console(), suite=suite, plugins=plugins),
+        "method": lambda: show_module.print_method(name, stdout(), plugins=plugins),
+        "suite": lambda: show_module.print_suite(name, stdout()),
+        "student": lambda: show_student.print_student(name, stdout(), plugins=plugins),
+        "protocol": lambda: print_protocol(name, stdout(), suite=suite, plugins=plugins),
         "run": lambda: provenance.print_run(name, store, stdout()),
         "job": lambda: provenance.print_job(name, store, stdout(), plugins=plugins),
         "log": lambda: provenance.print_log(name, store, stdout()),
@@ -280,7 +268,7 @@ def new(
     if kind != "method":
         raise UserError(f"cannot make a new {kind!r}. Known: method.")
     plugin, test_file = write_method(name, folder)
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout(soft_wrap=True)
     console.print(f"wrote {plugin} and {test_file}")
     console.print(f"run it   harness run --suite digits --methods {name},random_real --ipc 10 --plugin {plugin}")
     console.print(f"check it harness test method {name} --plugin {plugin}")
@@ -290,6 +278,7 @@ def new(
 
 
 for command in (
+    inspect,
     report,
     evaluate,
     tune,

@@ -11,7 +11,7 @@ from rich.console import Console
 from harness.api.bundle import bundle as write
 from harness.api.bundle import check_bundle, contents
 from harness.cli import options
-from harness.cli.output import plain
+from harness.cli.consoles import message, plain, stdout
 from harness.core.errors import UserError
 from harness.core.text import byte_size, parse_bytes
 
@@ -53,7 +53,7 @@ def bundle(
     Examples: `harness bundle first --to first.zip`, `harness bundle first --to first.zip --sets`,
     `harness bundle --check results/community/*.zip --limit 2MB`.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout(soft_wrap=True)
     if check:
         if to is not None or sets or not runs:
             raise UserError("--check takes bundles and neither --to nor --sets: `harness bundle --check FILE.zip...`.")
@@ -91,7 +91,7 @@ def _check(names: list[str], most: int | None, console: Console) -> int:
                     f"bundle {name}: it has {found.num_bytes:,} bytes; --limit allows {most:,}. Write it without --sets."
                 )
         except UserError as error:
-            Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", plain(str(error)))
+            message("error:", str(error))
             code = 2
             continue
         console.print(plain(f"{name}: all is well"))

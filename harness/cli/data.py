@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from harness.cli.consoles import stderr, stdout
 from harness.cli.options import DataRoot
 from harness.core.errors import UserError
 from harness.core.overrides import parse_overrides
@@ -61,7 +62,7 @@ def check(
     options = _source_options(settings or [])
     with _progress() as report:
         found = check_data(load_suite(suite), Path(data_root), report, options=options, decode_all=decode_all)
-    _print_findings(found, Console(soft_wrap=True, highlight=False))
+    _print_findings(found, stdout(soft_wrap=True))
     if found.damaged:
         more = len(found.damaged) - ALL_SHOWN
         listed = found.damaged[:ALL_SHOWN] + ([f"and {more:,} more"] if more > 0 else [])
@@ -104,7 +105,7 @@ def fetch(
             got = fetch_from_hub(file, Path(data_root), hub, report)
         else:
             got = fetch_data(file, Path(data_root), report, variant=variant, archive=archive, keep_archive=keep_archive)
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout(soft_wrap=True)
     if got.folder is None:
         console.print(f"{got.about}: nothing to fetch", markup=False)
         return 0
@@ -134,7 +135,7 @@ def _progress() -> Iterator[ProgressCallback]:
     """Show a bar per stage in a terminal; one line per stage elsewhere."""
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = stderr()
     columns = (
         TextColumn("{task.description:<16}"),
         BarColumn(),

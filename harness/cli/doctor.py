@@ -14,13 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli import cluster, options
-from harness.cli.list_suites import family_name
+from harness.cli.consoles import stdout
+from harness.cli.missing import for_suites, print_missing, print_ready
 from harness.core import environment, hub
 from harness.core.classes import read_class_list
 from harness.core.config.generator import GeneratorSpec
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
-from harness.core.suites import SuiteFile, families, load_suite, suite_names
+from harness.core.suites import SuiteFile, load_suite, suite_names
 from harness.data.sources.base import open_source
 from harness.diffusion import weights
 from harness.diffusion.generator_kinds import check_generator
@@ -40,60 +41,66 @@ def doctor(
         str | None, typer.Option(help="With --ray-address: the suite whose images each node must have.")
     ] = None,
     plugin: options.Plugins = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="List every part of every suite that is here or missing, with its place.")
+    ] = False,
 ) -> int:
-    """Check this machine: devices, versions, Ray, and which suites' data and weights are found. Or each node of a cluster.
+    """Say which suites can run here and how to get what the others lack; check the machine. Or each node of a cluster.
 
-    Examples: `harness doctor`, `harness doctor --ray-address auto --suite digits --store /shared/results`.
+    Examples: `harness doctor`, `harness doctor --all`,
+    `harness doctor --ray-address auto --suite digits --store /shared/results`.
     """
     if ray_address is not None:
         plugins = [str(path) for path in plugin or ()]
         places = cluster.Places(store, data_root)
-        return cluster.print_nodes(Console(), ray_address, suite=suite, places=places, plugins=plugins)
+        return cluster.print_nodes(stdout(), ray_address, suite=suite, places=places, plugins=plugins)
     if suite is not None or plugin:
         raise UserError("--suite and --plugin are for the nodes of a cluster; add --ray-address, or leave them out.")
-    return print_report(Console(), data_root=data_root, store=store, weights_root=weights_root)
+    return print_report(stdout(), data_root=data_root, store=store, weights_root=weights_root, every=every)
 
 
-def print_report(console: Console, *, data_root: str, store: str, weights_root: str | None = None) -> int:
-    """Print devices, versions, Ray, methods, and the data and weights of all suites, each once with the suites that need it.
+def print_report(
+    console: Console, *, data_root: str, store: str, weights_root: str | None = None, every: bool = False
+) -> int:
+    """Print what can run here, what is missing with the command that gets it, and the machine.
+
+    Args:
+        console: where to.
+        data_root, store, weights_root: places, as on the command line.
+        every: of all suites every part that is here or missing, each once with the suites that need it.
 
     Returns:
         0, or 1 if no suite has its data.
     """
-    _section(console, "machine", _machine())
-    _section(console, "packages", [(name, version, version != "missing") for name, version in _versions().items()])
-    _section(console, "ray", [_ray()])
-    _section(console, "store", [_store(store)])
     hub.check_root(weights_root)
     discovery.discover()
-    broken = [(name, why, False) for name, why in discovery.methods.broken.items()]
-    _section(console, "methods", [*((name, "can be imported", True) for name in discovery.methods.names()), *broken])
     parts: dict[tuple[str, str, bool], list[str]] = {}
     for name in suite_names():
         for part in _suite(name, data_root, weights_root):
             parts.setdefault(part, []).append(name)
+    ready = [name for (what, _, fine), names in parts.items() if what == "data" and fine for name in names]
+    print_ready(console, ready, len(suite_names()))
+    _section(console, "machine", [*_machine(), _packages(), *_ray(), _store(store), *_methods()])
+    if not every:
+        print_missing(console, {part: names for part, names in parts.items() if not part[2]})
+        return 0 if ready else 1
     ordered = sorted(parts, key=lambda part: part[0] != "data")
     found, missing = ([part for part in ordered if part[2] is fine] for fine in (True, False))
     for title, rows in (("suites: here", found), ("suites: missing", missing)):
         _section(
-            console, title, [(what, f"{text}\n{_named(parts[what, text, fine])}", fine) for what, text, fine in rows]
+            console,
+            title,
+            [(what, f"{text}\n{for_suites(parts[what, text, fine])}", fine) for what, text, fine in rows],
         )
-    return 0 if any(what == "data" for what, _, _ in found) else 1
-
-
-def _named(suites: list[str]) -> str:
-    """Return what needs a part: "for: digits, cifar10_lt [_if10 _if20]"."""
-    whole = {base: family_name(base, others) for base, others in families().items() if {base, *others} <= set(suites)}
-    others = {name for base, names in families().items() if base in whole for name in names}
-    return "for: " + ", ".join(whole.get(name, name) for name in suites if name not in others)
+    return 0 if ready else 1
 
 
 def _section(console: Console, title: str, rows: list[tuple[str, str, bool]]) -> None:
     console.print(Text(title, style="bold"))
     table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True, min_width=5)
-    table.add_column(no_wrap=True, min_width=26)
-    table.add_column()
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, text, fine in rows:
         table.add_row(Text("  ok" if fine else "  --", style="green" if fine else "yellow"), Text(name), Text(text))
     console.print(table)
@@ -114,22 +121,28 @@ def _machine() -> list[tuple[str, str, bool]]:
     else:
         rows.append(("cuda", "no usable GPU: everything runs on the CPU", False))
     git = environment.git_state()
-    rows.append(
-        ("git", f"commit {git['commit']}, {'dirty' if git['dirty'] else 'clean'}" if git["commit"] else "none", True)
-    )
-    return rows
+    state = f"commit {git['commit'][:12]}, {'dirty' if git['dirty'] else 'clean'}" if git["commit"] else "none"
+    return [*rows, ("git", state, True)]
 
 
-def _versions() -> dict[str, str]:
-    return environment.package_versions()
+def _packages() -> tuple[str, str, bool]:
+    versions = environment.package_versions()
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return ("packages", text, "missing" not in versions.values())
 
 
-def _ray() -> tuple[str, str, bool]:
+def _methods() -> list[tuple[str, str, bool]]:
+    """Say how many methods can be imported, and a row for each that cannot."""
+    broken = [("method", f"{name}: {why}", False) for name, why in discovery.methods.broken.items()]
+    return [("methods", f"{len(discovery.methods.names())} can be imported", True), *broken]
+
+
+def _ray() -> list[tuple[str, str, bool]]:
     try:
-        import ray
+        import ray  # noqa: F401 -- its version stands among the packages'
     except ImportError as error:
-        return ("ray", f"cannot be imported ({error}); use --executor local", False)
-    return ("ray", f"{ray.__version__}: a run starts a local one and stops it; --ray-address joins a cluster", True)
+        return [("ray", f"cannot be imported ({error}); use --executor local", False)]
+    return []
 
 
 def _store(store: str) -> tuple[str, str, bool]:
@@ -138,9 +151,9 @@ def _store(store: str) -> tuple[str, str, bool]:
         folder = folder.parent
     try:
         with tempfile.TemporaryFile(dir=folder):
-            return (store, "can be written", True)
+            return ("store", f"{store} can be written", True)
     except OSError as error:
-        return (store, f"cannot be written: {error}", False)
+        return ("store", f"{store} cannot be written: {error}", False)
 
 
 def _suite(name: str, data_root: str, weights_root: str | None) -> list[tuple[str, str, bool]]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli import options
-from harness.cli.output import plain
+from harness.cli.consoles import message
 from harness.core.run_folder import RunFolder
 from harness.core.text import without_controls
 from harness.reporters.job_logs import RunJob, find_job, log_of, lost_logs, runs_now
@@ -52,9 +51,7 @@ def logs(
         return 0
     for lost in lost_logs(folder, found):
         if lost != path:
-            Console(stderr=True, soft_wrap=True).print(
-                "[bold]note:[/]", plain(f"the log of a try that was lost: {lost}")
-            )
+            message("note:", f"the log of a try that was lost: {lost}")
     return 0
 
 

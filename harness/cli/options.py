@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from harness.cli.consoles import message
 from harness.core.errors import UserError
 
 Store = Annotated[
@@ -47,12 +49,13 @@ ProtocolName = Annotated[
 
 
 Seeds = Annotated[
-    str | None, typer.Option("--seeds", help="Training seeds, with commas: one student per seed and set.")
+    str | None, typer.Option("--seeds", help="Training seeds, `0-4` or `0,1,2`: one student per seed and set.")
 ]
 
 
 DistillSeeds = Annotated[
-    str | None, typer.Option("--distill-seeds", help="Distillation seeds: one distilled set, or one pick, per seed.")
+    str | None,
+    typer.Option("--distill-seeds", help="Distillation seeds, `0-4` or `0,1,2`: one set, or pick, per seed."),
 ]
 
 
@@ -104,7 +107,15 @@ Settings = Annotated[
 ]
 
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the jobs and run nothing.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress: only results, failures and errors.")]
+
+
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="With --dry-run: list every job with its key.")]
+
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, say what a run would do and take, and run nothing.")
+]
 
 
 Scores = Annotated[
@@ -168,20 +179,53 @@ def names(text: str | None) -> tuple[str, ...] | None:
 
 def numbers(text: str | None, option: str, least: int) -> tuple[int, ...] | None:
     """Split "10,50" into whole numbers of at least `least`."""
+    return None if text is None else _numbers(text, option, least, f"{option} 10,50")
+
+
+def seeds(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Split "0-4" or "0-2,7" into seeds; a lone number such as 5 gets a note: it is one seed, not five."""
     if text is None:
         return None
-    numbers = []
+    parts: list[str] = []
+    for part in text.split(","):
+        ends = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", part)
+        if ends is None:
+            parts.append(part)
+            continue
+        first, last = int(ends[1]), int(ends[2])
+        if not 0 <= last - first < MOST_SEEDS:
+            raise UserError(
+                f"{option} {text!r}: {part.strip()} is no range; write the smaller seed first: {option} 0-4."
+            )
+        parts += map(str, range(first, last + 1))
+    found = _numbers(",".join(parts), option, 0, f"{option} 0-4 or {option} 0,1,2")
+    if len(found) == 1 and found[0] > 1 and "-" not in text:
+        message("note:", f"{option} {text} is the one seed {found[0]}; {found[0]} seeds are {option} 0-{found[0] - 1}")
+    return found
+
+
+MOST_SEEDS = 1000
+"""Of one range: more are a slip of the finger."""
+
+
+def _numbers(text: str, option: str, least: int, example: str) -> tuple[int, ...]:
+    """Split a text at its commas into whole numbers.
+
+    Raises:
+        UserError: one is none, or is too small.
+    """
+    found = []
     for part in text.split(","):
         try:
             number = int(part.strip())
         except ValueError:
             raise UserError(
-                f"{option} {text!r}: {part.strip()!r} is no whole number. Write numbers with commas, such as {option} 10,50."
+                f"{option} {text!r}: {part.strip()!r} is not an integer. Write a list with commas, such as {example}."
             ) from None
         if number < least:
             raise UserError(f"{option} {text!r}: {number} is too small; at least {least} is needed.")
-        numbers.append(number)
-    return tuple(numbers)
+        found.append(number)
+    return tuple(found)
 
 
 _PARAMETERS = {"bytes": "size", "plugins": "plugin"}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.text import Text
 
 from harness.api import report
 from harness.api.groups import GroupRun
+from harness.cli.consoles import message, plain, print_line, stderr, stdout
 from harness.core.run_folder import RunFolder
-from harness.core.text import shorten, without_controls
+from harness.core.text import shorten
+from harness.reporters.tables.screen import is_leaderboard, leaderboard_screen
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -23,73 +23,83 @@ if TYPE_CHECKING:
     from harness.reporters.runs import Run
 
 
-def plain(text: str) -> Text:
-    """Return a text that rich takes as it is, brackets and all, and a terminal shows and does not obey."""
-    return Text(without_controls(text))
-
-
 def print_summary(done: Run) -> None:
-    """Print the tables of a run that has ended, and what failed."""
-    print_run(done.folder)
-    for line in done.failures():
-        Console(stderr=True, soft_wrap=True).print("[bold red]failed:[/]", plain(line))
+    """Print the leaderboard of a run that has ended, where the rest is, and what failed."""
+    tables = report.report(done.folder)
+    print_screen(tables)
+    print_paths(done.folder)
+    folder, failed = RunFolder(done.folder), list(zip(done.failed, done.failures(), strict=True))
+    for title, line in failed[:SHOWN_FAILURES]:
+        message("failed:", line)
+        if (trace := folder.error_file(title, ".txt")).is_file():
+            stderr().print(plain(f"  traceback: {trace}"), soft_wrap=True)
+    if len(failed) > SHOWN_FAILURES:
+        message("failed:", f"and {len(failed) - SHOWN_FAILURES:,} more; see {folder.errors}")
 
 
-def stdout() -> Console:
-    """Return the console of tables: a pipe or a file has no width of its own, and no table should be broken there."""
-    return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=160)
+SHOWN_FAILURES = 10
 
 
-def print_run(folder: Path) -> None:
-    """Print the tables of a run and where its files are; of a long table only where it is."""
-    tables = report.report(folder)
-    print_tables({name: table for name, table in tables.items() if not table.long})
-    for name, table in tables.items():
-        if table.long:
-            path = RunFolder(folder).tables / f"{name}.md"
-            stdout().print(plain(f"{table.title}: see {path}\n"), soft_wrap=True, highlight=False)
-    print_paths(folder)
+def print_screen(tables: dict[str, Table], *, every: bool = False, captions: bool = False) -> None:
+    """Print the leaderboards of a run, short; or all tables, or captions too.
+
+    Args:
+        tables: by name, as `harness.report` returns them.
+        every: print every table whole, but for those that are too long for a terminal.
+        captions: print the caption of each table below it.
+    """
+    boards = {name: table for name, table in tables.items() if is_leaderboard(table)}
+    if every or not boards:
+        print_tables({name: table for name, table in tables.items() if not table.long}, captions=captions)
+        return
+    for name, table in boards.items():
+        print_tables({name: leaderboard_screen(table)}, captions=captions)
 
 
-def print_tables(tables: dict[str, Table]) -> None:
-    """Print tables, one below the other."""
-    console = stdout()
+def print_tables(tables: dict[str, Table], *, captions: bool = False) -> None:
+    """Print tables, one below the other, none wider than the console."""
     for table in tables.values():
-        console.print(table.to_rich(console.width), crop=False)
-        console.print()
+        out = stdout()
+        out.print(table.to_rich(out.width, captions=captions))
+        out.print()
 
 
-def print_paths(folder: Path) -> None:
-    """Print where the files of a run are."""
-    run, console = RunFolder(folder), Console(soft_wrap=True, highlight=False)
-    lines = [
-        f"records  {run.records_file}",
-        f"tables   {run.tables} (Markdown, CSV, JSON)",
-        f"images   {run.images} (a contact sheet of every distilled set)",
-    ]
-    if run.figures.is_dir():
-        lines.append(f"figures  {run.figures} (PNG, PDF; `harness report --figures` draws more)")
-    for line in [*lines, f"page     {run.page} (all of it in one file)"]:
-        console.print(plain(line))
+def print_paths(folder: Path, drawn: Iterable[str] = ()) -> None:
+    """Print where the files of a run are, which figures were drawn now, and which command shows more."""
+    run, shown = RunFolder(folder), list(drawn)
+    names = [path.name for path in (run.tables, run.images, run.figures, run.errors) if path.is_dir()]
+    lines = [f"page     {run.page}"] if run.page.is_file() else []
+    lines.append(f"files    {folder}")
+    lines.append(f"         {', '.join([run.records_file.name, *(f'{name}/' for name in names)])}")
+    lines += [f"drawn    {', '.join(shown)}"] if shown else []
+    for line in lines:
+        print_line(line)
+    print_more([str(folder) if folder != Path("results", "runs", run.name) else run.name])
+
+
+def print_more(runs: list[str]) -> None:
+    """Print which command shows the rest of one or several runs."""
+    print_line(f"more     harness report {shlex.join(runs)} --all")
+    print_line("         --all: every table; --captions: what the numbers are")
 
 
 def print_not_used(folder: Path, **named: Any) -> None:
     """Say in one line what a run names that is not used, because the command line does not name it."""
     if found := RunFolder(folder).not_used(**named):
-        line = f"the run names what is not used unless you name it too: {shorten(' '.join(found), 300)}"
-        Console(stderr=True, soft_wrap=True, highlight=False).print("[bold]note:[/]", plain(line))
+        message("note:", f"the run names what is not used unless you name it too: {shorten(' '.join(found), 300)}")
 
 
 def print_not_uploaded(folder: Path, uploaded: bool) -> None:
     """Say that what was written lies on this machine only, where that is so."""
     if not uploaded:
-        line = f"{folder} holds what was written; it could not be copied to the store, where others look for it."
-        Console(stderr=True, soft_wrap=True, highlight=False).print("[bold]note:[/]", plain(line))
+        message(
+            "note:", f"{folder} holds what was written; it could not be copied to the store, where others look for it."
+        )
 
 
 def print_drawn(folder: Path, names: Iterable[str]) -> None:
     """Print where figures are, and which."""
-    stdout().print(plain(f"figures  {RunFolder(folder).figures}: {', '.join(names)}"), soft_wrap=True, highlight=False)
+    print_line(f"figures  {RunFolder(folder).figures} ({', '.join(names)})")
 
 
 def group_summary(group: GroupRun) -> RichTable:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from harness.api import report as api_report
 from harness.cli import options, output
-from harness.cli.output import plain, print_paths, print_tables
+from harness.cli.consoles import plain, print_line, stdout
+from harness.cli.output import print_paths, print_screen
 from harness.core.bundle_files import is_bundle
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
@@ -32,7 +32,8 @@ def report(
         ),
     ] = None,
     html: Annotated[
-        bool, typer.Option("--html", help="Write the run's page, index.html, again: tables, figures, images, errors.")
+        bool,
+        typer.Option("--html", help="Write the page of one run, index.html, again: tables, figures, images, errors."),
     ] = False,
     store: options.Store = "results",
     plugin: options.Plugins = None,
@@ -47,8 +48,16 @@ def report(
         bool,
         typer.Option("--published", help="Published numbers beside the measured ones, with difference and source."),
     ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Print every table whole, not the leaderboard alone.")] = False,
+    captions: Annotated[
+        bool, typer.Option("--captions", help="Print the caption of each table: data, protocol, what the numbers are.")
+    ] = False,
     figures: Annotated[
-        bool, typer.Option("--figures", help="Draw figures too (PNG, PDF): accuracy against costs, training curves.")
+        bool,
+        typer.Option(
+            "--figures",
+            help="Draw figures too (PNG, PDF): accuracy against costs, training curves. Several runs: with --to.",
+        ),
     ] = False,
     bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
     metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
@@ -59,10 +68,11 @@ def report(
         ),
     ] = "last",
     to: Annotated[
-        Path | None, typer.Option("--to", help="Make a run of one bundle in this new folder, which is kept.")
+        Path | None,
+        typer.Option("--to", help="Folder: of figures of several runs; or a new one, for a run made of one bundle."),
     ] = None,
 ) -> int:
-    """Show the leaderboard, the paper-style table and the distillation times of a run again, or of several together.
+    """Show the leaderboard of a run again, or of several together; with --all the paper-style table and the times too.
 
     A bundle (`harness bundle`) of anybody is read as data: all of it is checked first, and nothing is written. Of a folder of
     bundles each is shown.
@@ -81,12 +91,13 @@ def report(
     discovery.discover()  # HARNESS_PLUGINS and --plugin may add tables
     for path in plugin or ():
         discovery.load_plugin(path)
-    if to is not None:
+    _check_several(runs, html=html, figures=figures, to=to)
+    if to is not None and not _several(runs):
         runs = [_kept(runs, to)]
     several = bundles_in(runs[0]) if runs and len(runs) == 1 else []
     together: list[list[str | None]] = [[str(path)] for path in several] or [[*runs] if runs else [None]]
     found = [[ended_runs.find_run(run, store) for run in group] for group in together]
-    if html or figures:
+    if html or (figures and not _several(runs)):
         for folder in (folder for group in found for folder in group):
             refuse_writing(folder)
     shown = [
@@ -95,29 +106,64 @@ def report(
     if form is not None:
         sys.stdout.write("\n".join(render(tables, form) for _, tables in shown))
         return 0
+    whole = every or layout is not None or published
     for folders, tables in shown:
-        _show(folders, tables, several=bool(several))
-    drawn = {f: api_report.figures(f, store, bars=bars, metric=metric) for f in found[0]} if figures else {}
+        _show(folders, tables, several=bool(several), whole=whole, captions=captions)
+    drawn = (
+        api_report.figures(found[0], store, bars=bars, metric=metric, to=to if _several(runs) else None)
+        if figures
+        else {}
+    )
+    if _several(runs):
+        if drawn:
+            print_line(f"figures  {to} ({', '.join(drawn)})")
+        if not whole:
+            output.print_more(runs or [])
+        return 0
+    folder = found[0][0]
     if html:
-        for folder in found[0]:
-            api_report.write_page(folder, store, published=published, rank_by=rank_by)
+        api_report.write_page(folder, store, published=published, rank_by=rank_by)
     if html or figures:
-        for folder in found[0]:
-            output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
-    for folder, names_of in drawn.items():
+        output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
+    if figures:
         output.print_not_used(folder, store=store)
-        output.print_drawn(folder, names_of)
-    if len(found[0]) == 1 and bundle_of(found[0][0]) is None:
-        print_paths(found[0][0])
+    if bundle_of(folder) is None:
+        print_paths(folder, drawn)
+    elif not whole:
+        output.print_more(runs or [])
     return 0
 
 
-def _show(folders: list[Path], tables: dict[str, Table], *, several: bool) -> None:
+def _several(runs: list[str] | None) -> bool:
+    return len(runs or ()) > 1
+
+
+def _check_several(runs: list[str] | None, *, html: bool, figures: bool, to: Path | None) -> None:
+    """Refuse a page of several runs, and figures of several without a folder of their own.
+
+    Raises:
+        UserError: says which command does it.
+    """
+    if not _several(runs):
+        return
+    if html:
+        raise UserError(
+            "--html writes the page of one run, and several are named. Write one for each: `harness report RUN --html`."
+        )
+    if figures and to is None:
+        raise UserError("--figures of several runs belong to none of them: name a folder for them, --to FOLDER.")
+    if to is not None and not figures:
+        raise UserError(
+            f"--to {to}: several runs are named; it takes the figures of several (--figures), or makes a run of one bundle."
+        )
+
+
+def _show(folders: list[Path], tables: dict[str, Table], *, several: bool, whole: bool, captions: bool) -> None:
     """Print tables, and keep those of a run of our own in its folder: tables of several runs belong to none of them."""
     sent = bundle_of(folders[0])
     if several and sent:
-        Console(soft_wrap=True, highlight=False).print(plain(f"bundle {sent}"), style="bold")
-    print_tables(tables)  # first: they can be read where nothing can be written
+        stdout(soft_wrap=True).print(plain(f"bundle {sent}"), style="bold")
+    print_screen(tables, every=whole, captions=captions)  # first: they can be read where nothing can be written
     if len(folders) == 1 and sent is None:
         api_report.save_tables(folders[0], tables)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.api.evaluate import evaluation
 from harness.api.export import export as write
 from harness.api.run import execute_plan
 from harness.cli import options
-from harness.cli.output import plain, print_summary
-from harness.cli.show import print_plan
+from harness.cli.consoles import plain, stderr, stdout
+from harness.cli.output import print_summary
+from harness.cli.show_plan import print_plan
 from harness.core.text import byte_size
 from harness.data.sets.export import MANIFEST
 
@@ -81,6 +81,8 @@ def evaluate(
     fresh: options.Fresh = False,
     name: options.RunName = None,
     log: options.Log = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> int:
     """Train and score students on an existing image set, and list it as a method.
 
@@ -117,8 +119,8 @@ def evaluate(
         methods=options.names(methods),
         students=options.names(students),
         protocol=protocol,
-        seeds=options.numbers(seeds, "--seeds", 0),
-        distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
+        seeds=options.seeds(seeds, "--seeds"),
+        distill_seeds=options.seeds(distill_seeds, "--distill-seeds"),
         executor=executor,
         ray_address=ray_address,
         wait_for_nodes=wait_for_nodes,
@@ -136,13 +138,13 @@ def evaluate(
         name=name,
         log=options.names(log),
     ) as ready:
-        told = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        told = stderr(soft_wrap=True, markup=False, quiet=quiet)
         for line in ready.about:
             told.print(plain(line))
         if dry_run:
-            print_plan(ready.resolved, ready.plan, Console())
+            print_plan(ready.resolved, ready.plan, stdout(), verbose=verbose)
             return 0
-        done = execute_plan(ready.resolved, ready.plan, Console(stderr=True))
+        done = execute_plan(ready.resolved, ready.plan, stderr(quiet=quiet))
         doubts = ready.doubts(done)
     print_summary(done)
     for line in doubts:
@@ -175,7 +177,7 @@ def export(
     --ipc 50 --to shards --format webdataset`.
     """
     folder = write(run, method=method, ipc=ipc, to=to, format=format_, distill_seed=distill_seed, store=store)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = stdout(soft_wrap=True, markup=False)
     console.print(plain(f"wrote {folder} ({format_}): {_contents(folder)}"))
     return 0
 

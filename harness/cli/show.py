@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,26 +14,19 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.list_suites import COLUMNS, budget_text, num_images, suite_rows
-from harness.cli.show_protocol import protocol_rows
+from harness.cli.show_plan import times_of
+from harness.cli.show_protocol import protocol_rows, value_text
 from harness.core.config.base import checked
 from harness.core.config.protocol import Protocol
 from harness.core.config.search import declared
 from harness.core.config.suite import Suite
-from harness.core.environment import device_name
 from harness.core.errors import UserError
 from harness.core.plugin import discovery, fingerprint
 from harness.core.remote_runs import fetch_runs
 from harness.core.run_folder import RunFolder
 from harness.core.store import Store
 from harness.core.suites import load_suite
-from harness.core.text import DASH, byte_size, duration, shorten, without_controls
-from harness.jobs.job import KINDS
-from harness.planning.estimate import estimate
-from harness.planning.plan import Plan
-from harness.planning.real_images import describe_images
-from harness.planning.remarks import remarks
-from harness.planning.rerun import rerun_reasons
-from harness.planning.resolve import Resolved
+from harness.core.text import shorten, without_controls
 from harness.planning.resolve_suite import suite_protocol, with_protocol_names
 from harness.students.spec import catalogue
 from harness.training.protocols import find_protocol
@@ -135,9 +129,14 @@ def print_method(name: str, console: Console, *, plugins: list[str]) -> None:
     for text in (inspect.getdoc(inspect.getmodule(cls)) or "", own):
         if text:
             console.print()
-            console.print(Text(text))
+            console.print(Text(_unwrapped(text)))
     console.print()
     _print_fields(cls.Config, console, prefix=f"--set {name}.")
+
+
+def _unwrapped(text: str) -> str:
+    """Join the lines of each paragraph: the console breaks them. Lines that are indented or listed stay."""
+    return re.sub(r"(?<=\S)\n(?=[^\s*\-+|>])", " ", text)
 
 
 def _print_fields(model: type[BaseModel], console: Console, prefix: str, values: dict[str, Any] | None = None) -> None:
@@ -162,12 +161,13 @@ def print_suite(name: str, console: Console) -> None:
     suite, files = with_protocol_names(file.suite, file.folder)
     console.print(Text(f"{suite.name} (version {suite.version}): {suite.title}", style="bold"))
     lines = {
-        "source": ", ".join(f"{k} {v}" for k, v in suite.source.items()),
+        "source": ", ".join(f"{k} {value_text(v)}" for k, v in suite.source.items() if not isinstance(v, dict)),
         "classes": suite.classes,
         "images": num_images(suite),
         "sizes": f"{suite.image_size} px distilled, {suite.side} px for students{', grey' if suite.channels == 1 else ''}",
         "budget": budget_text(suite),
-        "seeds": f"distillation {list(suite.budget.distillation_seeds)}, training {list(suite.budget.training_seeds)}",
+        "seeds": f"distillation {value_text(suite.budget.distillation_seeds)}, "
+        f"training {value_text(suite.budget.training_seeds)}",
         "students": ", ".join(suite.students),
         "protocol": suite.protocol,
         "teacher": f"{suite.teacher.student}, {suite.teacher.epochs} epochs" if suite.teacher else "none",
@@ -176,7 +176,8 @@ def print_suite(name: str, console: Console) -> None:
     for kind, spec in suite.generators.items():
         lines[f"generator {kind}"] = spec.weights or "trained by the prior job"
     for kind, resources in suite.resources.items():
-        lines[f"{kind} job"] = f"{resources.cpus} CPUs, {resources.gpus:g} GPUs, {resources.memory_gb:g} GB"
+        gpus = f", {times_of(resources.gpus, 'GPU')}" if resources.gpus else ""
+        lines[f"{kind} job"] = f"{times_of(resources.cpus, 'CPU')}{gpus}, {resources.memory_gb:g} GB"
     for label, text in lines.items():
         console.print(Text(f"{label:<28}{text}"))
     for label, changes in _changes(suite, files):
@@ -206,74 +207,6 @@ def _changes(suite: Suite, files: Mapping[str, Protocol]) -> Iterator[tuple[str,
 
 def _differences(before: BaseModel, after: BaseModel, fields: Iterable[str]) -> list[tuple[str, str, str]]:
     pairs = {field: (getattr(after, field), getattr(before, field, None)) for field in fields}
-    return [(field, str(value), str(default)) for field, (value, default) in pairs.items() if value != default]
-
-
-def print_plan(resolved: Resolved, plan: Plan, console: Console) -> None:
-    """Print the jobs of each kind, what is in the store already, what the rest will take, and what is skipped."""
-    store = resolved.context.store
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("jobs", "planned", "in the store", "each asks for"):
-        table.add_column(column, justify="left" if column in ("jobs", "each asks for") else "right")
-    for kind in KINDS:
-        jobs = [job for job in plan.jobs.values() if job.kind == kind]
-        if jobs:
-            asks = jobs[0].resources
-            ready = sum(store.has(kind, job.key) for job in jobs)
-            gpus = f", {asks.gpus:g} GPUs" if asks.gpus else ""
-            table.add_row(kind, str(len(jobs)), str(ready), f"{asks.cpus} CPUs{gpus}, {asks.memory_gb:g} GB")
-    console.print(table)
-    for job in list(plan.jobs.values())[:JOBS_SHOWN]:
-        console.print(Text(f"{job.key[:12]}  {job.title}", style="dim"))
-    if len(plan.jobs) > JOBS_SHOWN:
-        console.print(Text(f"... and {len(plan.jobs) - JOBS_SHOWN:,} more jobs", style="dim"))
-    for line in remarks(resolved):
-        console.print(Text(line), soft_wrap=True)
-    for method in resolved.plan_input.methods:
-        if method.skip:
-            console.print(Text(f"skipped: {method.name}: {method.skip}"))
-    if not resolved.request.fresh:
-        print_reruns(rerun_reasons(plan, store), console)
-    print_estimate(resolved, plan, console)
-    for line in describe_images(resolved, plan):
-        console.print(Text(line), soft_wrap=True)
-    console.print(f"{len(plan.jobs)} jobs, {len(plan.rows)} records. Dry run: nothing was run or written.")
-
-
-JOBS_SHOWN = 200
-"""Jobs that a dry run names one by one."""
-
-
-REASONS_SHOWN = 50
-"""Reasons that a dry run gives for jobs that run again."""
-
-
-def print_reruns(reasons: list[str], console: Console) -> None:
-    """Print why jobs run again that the store has under another key."""
-    if reasons:
-        console.print(Text("runs again, because its key is another than the newest of its name in the store:"))
-    for reason in reasons[:REASONS_SHOWN]:
-        console.print(Text(f"  {reason}"), soft_wrap=True)
-    if len(reasons) > REASONS_SHOWN:
-        console.print(Text(f"  ... and {len(reasons) - REASONS_SHOWN:,} more reasons"))
-
-
-def print_estimate(resolved: Resolved, plan: Plan, console: Console) -> None:
-    """Print what the jobs to come will take on this device, with the sum."""
-    unit = "device time" if resolved.context.device != "cpu" else "core time"
-    lines = estimate(resolved, plan)
-    if not lines:
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("stage", "of", "jobs to run", unit, "disk", "based on"):
-        table.add_column(column, justify="right" if column in ("jobs to run", unit, "disk") else "left")
-    for line in lines:
-        size = byte_size(line.disk_bytes) if line.disk_bytes is not None else DASH
-        table.add_row(line.stage, line.what, str(line.num_jobs), duration(line.device_s), size, line.basis)
-    console.print(table)
-    seconds = sum(line.device_s or 0 for line in lines)
-    disk = sum(line.disk_bytes or 0 for line in lines)
-    open_ends = [f"{line.stage} {line.what}" for line in lines if line.device_s is None]
-    more = f", and what cannot be foretold: {'; '.join(open_ends)}" if open_ends else ""
-    name = device_name(resolved.context.device)
-    console.print(Text(f"expected: {duration(seconds)} of {unit} on {name}, {byte_size(disk)} of disk{more}"))
+    return [
+        (name, value_text(value), value_text(default)) for name, (value, default) in pairs.items() if value != default
+    ]

@@ -78,20 +78,22 @@ def _table(protocol: Protocol, changed: Protocol | None, suite: str | None) -> T
             continue
         values = [getattr(one, name) for one in (*columns, default)]
         style = "bold" if values[-2] != values[-1] else ""
-        table.add_row(*(Text(t, style=style) for t in (name, *map(_text, values))), Text(info.description or ""))
+        table.add_row(*(Text(t, style=style) for t in (name, *map(value_text, values))), Text(info.description or ""))
     return table
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a value as a file would have it, roughly: a number by IPC in words."""
     if value is None:
         return "null"
+    if value == "":
+        return '""'
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, ByIpc):
         return ", ".join([*(f"{number} to IPC {bound}" for bound, number in value.up_to), str(value.above)])
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {one}" for key, one in value.items()) or "{}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(f'{one:.4g}' if isinstance(one, float) else str(one) for one in value)}]"
+        return ", ".join(f"{key}: {value_text(one)}" for key, one in value.items()) or "{}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(f'{one:.4g}' if isinstance(one, float) else value_text(one) for one in value)}]"
     return str(value)

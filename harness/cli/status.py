@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.cli import options
+from harness.cli.consoles import stdout
 from harness.core.errors import UserError
 from harness.core.progress import BYTE
 from harness.core.run_status import EndedTry, RunningJob, RunStatus, Use
@@ -61,7 +62,7 @@ def status(
 
 
 def _console() -> Console:
-    return Console(highlight=False, markup=False)
+    return stdout(markup=False)
 
 
 def _print_json(found: Watched) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli import options
-from harness.cli.output import plain
+from harness.cli.consoles import plain, stdout
 from harness.core.errors import UserError
 from harness.core.io import write_text_atomically, writing
 from harness.core.run_folder import RunFolder
@@ -46,7 +45,7 @@ def trace(
     lost = sum(one.status == "lost" for one in timeline.slices)
     jobs = times(len({one.key for one in timeline.slices}), "job")
     tries = f"{jobs}, {lost:,} tries lost" if lost > 1 else f"{jobs}, 1 try lost" if lost else jobs
-    Console(soft_wrap=True, highlight=False).print(
+    stdout(soft_wrap=True).print(
         plain(
             f"trace    {path} ({tries}, {duration(timeline.seconds)}); open it in ui.perfetto.dev or chrome://tracing"
         )

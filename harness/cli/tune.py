@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from harness.cli import options
-from harness.cli.output import plain, print_tables
+from harness.cli.consoles import message, plain, stderr, stdout
+from harness.cli.output import print_tables
 from harness.core.errors import UserError
 
 
@@ -91,8 +91,8 @@ def tune(
             final=final,
             students=options.names(students),
             protocol=protocol,
-            seeds=options.numbers(seeds, "--seeds", 0),
-            distill_seeds=options.numbers(distill_seeds, "--distill-seeds", 0),
+            seeds=options.seeds(seeds, "--seeds"),
+            distill_seeds=options.seeds(distill_seeds, "--distill-seeds"),
             device=device,
             settings=settings or [],
             plugins=tuple(str(p) for p in plugin or ()),
@@ -105,7 +105,7 @@ def tune(
     if dry_run:
         _print_plan(prepared)
         return 0
-    done = api_tune.run_tuning(prepared, Console(stderr=True))
+    done = api_tune.run_tuning(prepared, stderr())
     _print(done)
     return int(done.exit_code)
 
@@ -123,7 +123,7 @@ def _methods(chosen: list[str] | None, named: str | None) -> tuple[str, ...]:
 
 def _print_plan(prepared: Any) -> None:
     """Print what would be tuned."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout(soft_wrap=True)
     request = prepared.request
     console.print(plain(f"tuning {prepared.name}: {request.sampler}, {request.trials} trials of each method at most"))
     console.print(plain(f"scored on: {prepared.resolved.source_text}"))
@@ -141,12 +141,10 @@ def _print_plan(prepared: Any) -> None:
 def _print(done: Any) -> None:
     """Print the tables that are short, and where the files are."""
     print_tables({name: table for name, table in done.tables.items() if not table.long})
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout(soft_wrap=True)
     console.print(plain(f"trials   {done.folder / 'trials.csv'}"))
     for path in done.files.values():
         console.print(plain(f"best     {path} (harness run --config {path})"))
     console.print(plain(f"page     {done.page} (all of it in one file)"))
     if done.failed:
-        Console(stderr=True).print(
-            f"[bold red]failed:[/] {done.failed} trials; their reasons are in the table of trials"
-        )
+        message("failed:", f"{done.failed} trials; their reasons are in the table of trials")

@@ -7,12 +7,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.api.verify import Verification
 from harness.api.verify import verify as check
 from harness.cli import options
-from harness.cli.output import plain
+from harness.cli.consoles import plain, stderr, stdout
 from harness.core.progress import ProgressCallback
 from harness.core.text import byte_size, duration, times
 
@@ -38,7 +37,7 @@ def verify(
 
     Examples: `harness verify`, `harness verify first --json`, `harness verify --store /mnt/results --delete-damaged`.
     """
-    console = Console(stderr=True)
+    console = stderr()
     with console.status("") as status:
 
         def report(stage: str, done: int, total: int, unit: str) -> None:
@@ -64,7 +63,7 @@ def _seldom(report: ProgressCallback) -> ProgressCallback:
 
 
 def _print(found: Verification) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = stdout(soft_wrap=True)
     for problem in found.problems:
         console.print(plain(f"{problem.state:<8} {problem.what}: {problem.told}"))
     if found.without_sum:

@@ -18,8 +18,9 @@ class UserError(ValueError):
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest of `known`, or an empty string."""
+    """Return " Did you mean 'x'?" for the closest of `known`, whatever its case, or an empty string."""
     import difflib
 
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    by_lower = {one.lower(): one for one in reversed(known)}
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""

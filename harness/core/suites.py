@@ -103,8 +103,8 @@ def _by_name(name: str) -> tuple[Path, str | None]:
         return path.with_name(f"{bases[0]}.yaml"), name
     names = suite_names()
     raise UserError(
-        f"unknown suite {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}. A path to a YAML file works "
-        "too; groups of suites are for `harness run --suite`."
+        f"unknown suite {name!r}.{did_you_mean(name, names)} `harness list suites` lists all {len(names)}. A path to a "
+        "YAML file works too; groups of suites are for `harness run --suite`."
     )
 
 

@@ -18,7 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.core.text import duration, without_controls
+from harness.core.text import duration, times, without_controls
+from harness.core.traces import own_place
 from harness.execution.executor import Stage
 from harness.execution.status import Status, Statuses
 from harness.execution.view import Loss, View
@@ -145,7 +146,11 @@ class PlainView(View):
         clock = duration(time.monotonic() - self.begun)
         total = sum(v for k, v in counts.items() if k != "cached") if counts["cached"] else len(self._status)
         place = f"{counts['done'] + counts['failed']}/{total}"
-        self.tell(f"[{clock}] {place} {status}: {job.title}{': ' + error if error else ''}{rest}", bool(error))
+        blocked = (
+            f"; {times(counts['blocked'], 'job')} cannot run without what failed" if error and counts["blocked"] else ""
+        )
+        why = f": {told(outcome)}{blocked}" if error else ""
+        self.tell(f"[{clock}] {place} {status}: {job.title}{why}{rest}", bool(error))
 
     def lost(self, job: Job, loss: Loss, tries_left: int) -> None:
         """Print a line for a job that was lost and is tried again."""
@@ -225,7 +230,7 @@ class LiveView(PlainView):
         """Failures are printed above the panel at once; the rest shows in the counts."""
         self.left.end(job)
         if outcome.error:
-            self.tell(f"{status}: {job.title}: {outcome.error}", True)
+            self.tell(f"{status}: {job.title}: {told(outcome)}", True)
 
     def tell(self, line: str, is_error: bool) -> None:
         """Print above the panel."""
@@ -240,22 +245,36 @@ class LiveView(PlainView):
     def _render(self) -> Group:
         counts = summary(self._status)
         total = max(1, len(self._status))
-        finished = total - counts["to do"] - counts["running"]
+        finished = total - counts["to do"] - counts["running"] - counts["blocked"]
         left = self.left.seconds(self._status)
         head = "  ".join(f"{name} {number}" for name, number in counts.items() if number or name in ("done", "running"))
         clock = f"{duration(time.monotonic() - self.begun)} passed" + (f", about {duration(left)} left" if left else "")
+        keys, width = list(islice(self._running(), SHOWN_STAGES)), self.console.width
+        titles = [self.plan.jobs[key].title for key in keys]
         table = Table.grid(padding=(0, 2))
-        for key in islice(self._running(), SHOWN_STAGES):
+        table.add_column(overflow="fold", min_width=min(max(map(len, titles), default=0), width // 2))
+        for key, title in zip(keys, titles, strict=True):
             stage = self._stages.get(key)
             what = _stage_text(stage) if stage else "queued"
-            bar = ProgressBar(total=stage.total, completed=stage.done, width=24) if stage and stage.total else Text("")
-            table.add_row(Text(self.plan.jobs[key].title), bar, Text(what, style="dim"))
-        return Group(Text(f"jobs: {head}   {clock}"), ProgressBar(total=total, completed=finished, width=60), table)
+            bar = (
+                ProgressBar(total=stage.total, completed=stage.done, width=min(24, width // 8))
+                if stage and stage.total
+                else ""
+            )
+            table.add_row(Text(title), bar, Text(what, style="dim"))
+        whole = ProgressBar(total=total, completed=finished, width=min(60, width))
+        return Group(Text(f"jobs: {head}   {clock}"), whole, table)
 
     def _running(self) -> Iterator[str]:
         """Yield the keys of running jobs: first those that say what they do, then those that wait for a worker."""
         running = self._status.running
         return chain((k for k in running if k in self._stages), (k for k in running if k not in self._stages))
+
+
+def told(outcome: Outcome) -> str:
+    """Return why a job failed, and where in the code of a method or a plugin."""
+    place = own_place(outcome.trace)
+    return f"{outcome.error}{f' ({place})' if place else ''}"
 
 
 def _stage_text(stage: Stage) -> str:
@@ -268,7 +287,8 @@ def summary(status: Statuses) -> dict[str, int]:
     return {
         "done": counts["done"],
         "running": counts["running"],
-        "failed": counts["failed"] + counts["blocked"],
+        "failed": counts["failed"],
+        "blocked": counts["blocked"],
         "cached": counts["cached"],
         "to do": counts["waiting"],
     }

@@ -37,6 +37,7 @@ class Run:
         errors: title of each job that did not end well -> one line.
         num_done: records with a result.
         causes: title of each job that could not run -> title of the failed job that it needs.
+        places: title of a failed job -> FILE:LINE in the code of its method or plugin; "" where it failed elsewhere.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Run:
     errors: dict[str, str] = field(default_factory=dict)
     num_done: int = 0
     causes: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -55,11 +57,16 @@ class Run:
         """Return a line for each job that failed by itself, with the number of those that could not run without it."""
         waiting = Counter(self.causes.values())
         return [
-            f"{title}: {shorten(error, 300)}"
+            f"{title}: {shorten(self.errors[title], 300)}"
+            + (f" ({self.places[title]})" if self.places.get(title) else "")
             + (f" ({times(waiting[title], 'job')} could not run without it)" if waiting[title] else "")
-            for title, error in self.errors.items()
-            if title not in self.causes
+            for title in self.failed
         ]
+
+    @property
+    def failed(self) -> list[str]:
+        """Titles of the jobs that failed by themselves, in the order of `failures`."""
+        return [title for title in self.errors if title not in self.causes]
 
     def _lines(self) -> list[str]:
         """Return what was done, what failed, and where the page is, seen from the working directory."""

@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 import harness
+from harness.cli.show_protocol import value_text
 from harness.core.plugin import discovery
 from harness.training.protocols import protocols
 
@@ -72,7 +74,7 @@ def test_show_suite_prints_what_it_changes_beside_the_default(cli):
     code, out, _ = cli("show", "suite", "digits")
     assert code == 0
     flip = next(line for line in out.splitlines() if line.startswith("flip"))
-    assert flip.split() == ["flip", "False", "True"]
+    assert flip.split() == ["flip", "false", "true"]
 
 
 def changed_fields(out, title):
@@ -86,7 +88,7 @@ def test_show_suite_compares_a_protocol_with_its_own_defaults(cli):
     _, out, _ = cli("show", "suite", "digits")
     rded = protocols.get("rded")
     for field, (_, default) in changed_fields(out, "protocol rded").items():
-        assert default == str(getattr(rded, field)), field
+        assert default == value_text(getattr(rded, field)), field
 
 
 def test_show_suite_leaves_out_what_it_sets_to_the_default(cli, tiny_suite, tmp_path):
@@ -137,7 +139,7 @@ def test_unknown_things_to_show_or_list_suggest_the_closest(cli):
     for arguments, told in (
         (["show", "method", "minmax"], "Did you mean 'minimax'"),
         (["list", "method"], "Did you mean 'methods'"),
-        (["show", "metod", "x"], "Known: method, suite, protocol, run, job, log"),
+        (["show", "metod", "x"], "Known: method, suite, student, protocol, run, job, log"),
         (["report", "nothing"], "no run 'nothing'"),
     ):
         code, _, err = cli(*arguments)
@@ -155,16 +157,20 @@ def test_doctor_says_what_can_run_here(cli, tmp_path):
         "digits",
         "imagewoof",
         "facebook/DiT-XL-2-256",
-        "minimax",
-        "timm:resnet18.tv_in1k",
+        f"{len(discovery.methods.names())} can be imported",
     ):
         assert word in out
+    assert "timm:resnet18.tv_in1k" in cli("doctor", "--all", "--data-root", tmp_path, "--store", tmp_path)[1]
 
 
 def test_a_dry_run_shows_the_jobs_and_writes_nothing(cli, tiny_suite, tmp_path):
-    code, out, _ = cli("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--dry-run")
+    words = ("run", "--suite", tiny_suite, "--store", tmp_path / "s", "--methods", "minimax", "--dry-run")
+    code, out, _ = cli(*words)
     assert code == 0
-    assert "fit minimax seed 0" in out
+    totals, *rest = out.splitlines()
+    assert totals.endswith("0 in the store, 5 to run")
+    assert not any("fit minimax seed 0" in line for line in rest)
+    assert any(line.split()[1:] == ["fit", "minimax", "seed", "0"] for line in cli(*words, "--verbose")[1].splitlines())
     assert "nothing was run or written" in out
     assert not (tmp_path / "s").exists()
 
@@ -198,8 +204,11 @@ def test_a_failing_plugin_exits_with_1_and_says_why(cli, tiny_suite, tmp_path):
         "run", "--suite", tiny_suite, "--methods", "bad", "--plugin", plugin, "--executor", "local", "--store", tmp_path
     )
     assert code == 1
-    assert "no luck" in err
+    assert f"RuntimeError: no luck ({plugin}:7)" in err
+    traceback, *_ = [line.split("traceback: ")[1] for line in err.splitlines() if "traceback: " in line]
+    assert "no luck" in Path(traceback).read_text()
     assert "failed" in out
+    assert "images/" not in out, "it made none"
 
 
 @pytest.mark.slow

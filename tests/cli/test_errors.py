@@ -22,7 +22,7 @@ BAD_REQUESTS = {
     "protocol field": (["--set", "protocol.lrr=3"], "lrr"),
     "ipc zero": (["--ipc", "0"], "--ipc '0': 0 is too small"),
     "ipc negative": (["--ipc", "-1"], "--ipc '-1': -1 is too small"),
-    "ipc word": (["--ipc", "ten"], "--ipc 'ten': 'ten' is no whole number"),
+    "ipc word": (["--ipc", "ten"], "--ipc 'ten': 'ten' is not an integer"),
     "seed": (["--seeds", "-3"], "--seeds '-3': -3 is too small"),
     "plugin": (["--plugin", "nowhere.py"], "plugin nowhere.py: no such file or folder"),
     "timm student": (["--students", "timm:resnett18"], "resnet18"),

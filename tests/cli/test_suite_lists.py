@@ -44,7 +44,7 @@ def test_show_suite_knows_a_variant_and_its_images(cli):
 
 
 def test_doctor_says_each_missing_thing_once_with_all_that_need_it(cli, tmp_path):
-    code, out, _ = cli("doctor", "--data-root", tmp_path, "--store", tmp_path)
+    code, out, _ = cli("doctor", "--all", "--data-root", tmp_path, "--store", tmp_path)
     assert code == 0
     missing = out.split("suites: missing\n")[1]
     for thing, suites in (
@@ -60,6 +60,18 @@ def test_doctor_says_each_missing_thing_once_with_all_that_need_it(cli, tmp_path
     assert "harness data fetch" in missing
 
 
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_doctor_names_what_can_run_and_a_command_for_the_rest_on_one_screen(narrow, monkeypatch, tmp_path, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = narrow("doctor", "--data-root", str(tmp_path), "--store", str(tmp_path))
+    assert len(lines) < 40
+    assert max(map(len, lines)) <= width
+    assert " suites can run here: digits" in lines[0]
+    commands = [line.split("  for ")[0].strip() for line in lines if line.startswith(" harness data")]
+    assert {"harness data fetch cifar10", "harness data fetch mnist", "harness data check imagenet1k"} <= set(commands)
+    assert len(commands) == len(set(commands))
+
+
 def test_doctor_tells_a_suite_file_that_is_wrong_and_goes_on(cli, tmp_path, monkeypatch):
     from harness.core import suites
 
@@ -70,7 +82,8 @@ def test_doctor_tells_a_suite_file_that_is_wrong_and_goes_on(cli, tmp_path, monk
     (own / "classes" / "digits.txt").write_text((real / "classes" / "digits.txt").read_text())
     (own / "wrong.yaml").write_text("name: wrong\n")
     monkeypatch.setattr(suites, "data_folder", lambda name: own)
-    code, out, _ = cli("doctor", "--data-root", tmp_path, "--store", tmp_path)
+    assert "wrong.yaml, line 1" in cli("doctor", "--data-root", tmp_path, "--store", tmp_path)[1]
+    code, out, _ = cli("doctor", "--all", "--data-root", tmp_path, "--store", tmp_path)
     assert code == 0
     here, missing = out.split("suites: missing\n")
     assert "scikit-learn digits" in here

@@ -219,8 +219,9 @@ def test_doctor_lists_every_part_of_every_generator(tmp_path, monkeypatch):
     (tmp_path / "sd-vae-ft-mse").mkdir()
     with (tmp_path / "out.txt").open("w") as handle:
         print_report(
-            Console(file=handle, width=250), data_root=str(tmp_path), store=str(tmp_path), weights_root=str(tmp_path)
-        )
+            Console(file=handle, width=250), data_root=str(tmp_path), store=str(tmp_path), weights_root=str(tmp_path),
+            every=True,
+        )  # fmt: skip
     lines = [line.strip() for line in (tmp_path / "out.txt").read_text().splitlines()]
     here = [line for line in lines if "decoder" in line and "sd-vae-ft-mse" in line]
     assert any(f"found, {tmp_path}" in line for line in here)

@@ -173,6 +173,6 @@ def test_an_interrupt_keeps_what_was_finished_and_says_how_to_go_on(tiny_suite, 
         assert process.exitcode is None
     os.kill(process.pid, getattr(signal, name))
     assert finish(process, timeout=60) == code
-    assert "goes on from there" in (tmp_path / "log").read_text()
+    assert "run the same command again" in (tmp_path / "log").read_text()
     assert json.loads((tmp_path / "runs" / "cut" / "run.json").read_text())["status"] == "interrupted"
     assert "interrupted" in set(harness.load_results("cut", tmp_path)["status"])

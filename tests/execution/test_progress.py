@@ -122,6 +122,7 @@ def test_the_panel_says_the_counts_and_first_the_jobs_that_say_what_they_do():
     running = [line for line in lines if "train" in line]
     assert "done 1  running 20  to do 9" in head
     assert "train 15" in running[0]
+    assert max(map(len, out.getvalue().splitlines())) <= 120
     assert "1/10 epoch" in running[0]
     assert len(running) == progress.SHOWN_STAGES
 
@@ -154,3 +155,27 @@ def test_every_job_reports_when_it_begins(tiny_suite, tmp_path):
     job = next(job for job in plan.jobs.values() if job.kind == "synthesize")
     assert execute(job, resolved.context, lambda *report: reports.append(report)).ok
     assert reports[0] == ("starting", 0, 0, "")
+
+
+def test_blocked_jobs_do_not_count_as_finished():
+    out = io.StringIO()
+    view = progress.PlainView(Plan(JOBS, ()), Console(file=out, width=200))
+    status = Statuses(JOBS, {"a": "failed", "b": "blocked", "c": "blocked"})
+    view.update(status, {})
+    view.ended(JOBS["a"], "failed", Outcome("a", error="boom", trace='  File "/home/me/mine.py", line 3, in f\n'))
+    line = out.getvalue()
+    assert "1/4 failed: " in line
+    assert "boom (/home/me/mine.py:3); 2 jobs cannot run without what failed" in line
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_title_is_whole_on_a_narrow_terminal(width):
+    title = "train random_real ipc 1 set 0 seed 0"
+    jobs = {"0": Job("0", "train", title, {}, {}, Resources())}
+    out = io.StringIO()
+    console = Console(file=out, width=width)
+    view = progress.LiveView(Plan(jobs, ()), console)
+    view.update(Statuses(jobs, {"0": "running"}), {"0": STAGE})
+    console.print(view._render())
+    assert width < 80 or title in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) <= width

@@ -74,8 +74,8 @@ def test_a_dry_run_prints_the_sum_and_what_cannot_be_foretold(tiny_suite, tmp_pa
     code, out, _ = cli("run", "--suite", tiny_suite, *words)
     assert code == 0
     assert "tried on random images" in out
-    assert "of core time on" in out
-    assert "cannot be foretold: synthesize pooled, 16 px" in out
+    assert "of CPU time on" in out
+    assert "no estimate for: synthesize pooled, 16 px" in out
     assert not (tmp_path / "none").exists()
 
 
@@ -135,7 +135,7 @@ def test_a_trial_that_fails_is_no_estimate_and_ends_nothing(tiny_suite, tmp_path
     code, out, err = cli("run", "--suite", tiny_suite, "--methods", "random_real", "--store", tmp_path, "--dry-run")
     assert (code, err) == (0, "")
     assert "the trial failed: RuntimeError: CUDA error: out of memory" in " ".join(out.split())
-    assert "what cannot be foretold: train convnet3, 16 px" in " ".join(out.split())
+    assert "no estimate for: train convnet3, 16 px" in " ".join(out.split())
 
 
 @pytest.fixture

@@ -121,6 +121,18 @@ def origins(file: SuiteFile) -> list[KnownFile]:
     return [load_known(name) for name in getattr(config, "origins", ())]
 
 
+def can_fetch(file: SuiteFile) -> bool:
+    """Return whether `fetch` can bring the folder that a suite reads.
+
+    Raises:
+        UserError: as `origins`.
+    """
+    own = file.suite.source.get("root")
+    return any(
+        one.downloads and own in (None, one.root) for known in origins(file) for one in known.source.variants.values()
+    )
+
+
 def how_to_get(file: SuiteFile, data_root: Path) -> str:
     """Return what to do for each data set that a suite can use, as text of several lines; empty where none is known."""
     lines = []

@@ -118,6 +118,7 @@ class RayExecutor:
             UserError: no cluster at the address, a job asks for more than the largest node has, or a node lacks something.
         """
         address = self.options.ray_address
+        self.options.say("starting Ray ..." if address is None else f"joining the Ray cluster at {address} ...")
         with own_handlers():
             ray = self._ray = join(address, self.options.workers)
         self._unmute = mute(ray)

@@ -28,10 +28,11 @@ class TableContent:
         display: strings only, one row for each row that a person reads; for terminal and Markdown.
         notes: what a reader must know beyond the caption, such as failures.
         bold: (row position, column) of the cells of `display` to stress.
-        aside: columns of `display` that a narrow terminal can do without; every other form has them.
+        aside: columns of `display` that matter least: a narrow terminal shows them last.
         underline: cells to stress less, as papers do with the second best.
         group: column of `display` whose changes LaTeX and HTML set apart by a rule; "" for none.
         long: too many rows for a terminal; it is told where the files are.
+        brief: what is compared, over how many seeds, by which test, in one line: for a terminal, below the table.
     """
 
     title: str
@@ -44,6 +45,7 @@ class TableContent:
     underline: frozenset[tuple[int, str]] = frozenset()
     group: str = ""
     long: bool = False
+    brief: str = ""
 
     def is_text(self, column: str) -> bool:
         """Return whether a column holds words, aligned left, rather than numbers."""

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from harness.core.io import write_text_atomically
 from harness.core.paths import plain_name
-from harness.core.text import without_controls
-from harness.reporters.tables.content import TableContent, is_text
+from harness.reporters.tables.content import TableContent
 from harness.reporters.tables.html import to_html
 from harness.reporters.tables.latex import to_latex
+from harness.reporters.tables.terminal import to_rich
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import rich.table
-    from rich.text import Text
+    from rich.console import Group
 
 
 _STRESS = {"bold": "**{}**", "underline": "<ins>{}</ins>", "": "{}"}
@@ -32,42 +30,12 @@ _MARKDOWN = re.compile(r"[\\`*|<~$]|&(?=#?\w+;)|\](?=[(\[])|(?<![^\W_])_|_(?![^\
 """What GitHub would not show as it is; an underscore within a word means nothing."""
 
 
-_HEADER_WIDTH = 8
-"""A longer header is broken into lines of at most so many characters, where words allow it."""
-
-
 class Table(TableContent):
     """A table in all its forms: terminal, Markdown, LaTeX, HTML, CSV, JSON."""
 
-    def to_rich(self, width: int | None = None) -> rich.table.Table:
-        """Return the table for a terminal; cells are taken literally, never as markup, and numbers are never broken.
-
-        Args:
-            width: columns of the terminal; where the whole table is wider, those named in `aside` are left out.
-        """
-        import rich.box
-        import rich.table
-
-        narrow = width is not None and _natural_width(self.display) > width
-        hidden = set(self.aside) if narrow else set()
-        table = rich.table.Table(
-            title=_plain(self.title),
-            caption=_plain("\n".join([self.caption, *self.notes])),
-            box=rich.box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-            title_justify="left",
-            caption_justify="left",
-        )
-        shown = [c for c in self.display.columns if c not in hidden]
-        for column in shown:
-            justify: Literal["left", "right"] = "left" if self.is_text(column) else "right"
-            width_of = None if column == "Status" else _width(self.display, column)
-            table.add_column(_plain(_header(column)), justify=justify, overflow="fold", min_width=width_of)
-        for position, row in enumerate(self.display[shown].itertuples(index=False, name=None)):
-            cells = zip(shown, row, strict=True)
-            table.add_row(*[_plain(_compact(cell), self.stress(position, c)) for c, cell in cells])
-        return table
+    def to_rich(self, width: int | None = None, *, captions: bool = True) -> Group:
+        """Return the table for a terminal of so many columns (None: any), with its caption or with the one line `brief`."""
+        return to_rich(self, width, captions=captions)
 
     def to_markdown(self) -> str:
         """Return title, caption, the table in GitHub's form, and the notes."""
@@ -126,38 +94,6 @@ _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.\s]|$)")
 
 def _not_a_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
-
-
-def _plain(text: str, style: str = "") -> Text:
-    """Return a text that a terminal shows and does not obey."""
-    from rich.text import Text
-
-    return Text(without_controls(text), style=style)
-
-
-def _header(column: str) -> str:
-    """Break a long header at spaces and underscores: headers are wider than the numbers below them."""
-    if is_text(column):
-        return column
-    lines = [""]
-    for word in re.findall(r"[^ _]+[ _]?|[ _]", column):
-        if lines[-1] and len((lines[-1] + word).rstrip()) > _HEADER_WIDTH:
-            lines.append("")
-        lines[-1] += word
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _compact(cell: str) -> str:
-    return cell.replace(" ± ", "±")
-
-
-def _natural_width(display: pd.DataFrame) -> int:
-    """Return the columns of a terminal that the table takes unbroken."""
-    return sum(_width(display, column) + 2 for column in display.columns)
-
-
-def _width(display: pd.DataFrame, column: str) -> int:
-    return max(map(len, [*_header(column).split("\n"), *map(_compact, display[column])]))
 
 
 def _cell(text: str) -> str:
