@@ -22,6 +22,7 @@ from harness.data.real import RealImages
 from harness.diffusion.generator_kinds import PriorInputs, generator_kinds
 from harness.jobs.context import JobContext, open_split
 from harness.jobs.task_resources import load_generator
+from harness.jobs.whitening import real_whitening
 from harness.planning.method_selection import method_config
 from harness.planning.request import make_request
 from harness.planning.resolve import Resolved, resolve
@@ -29,6 +30,7 @@ from harness.students.build import build_student
 from harness.students.features import FeatureExtractor
 from harness.testing.small import GENERATORS, OPTIONS
 from harness.training.soft_labels import SoftLabels
+from harness.training.whitening import Whitening
 
 MakeTask = Callable[..., Task]
 """(kind of job, method name, seed) -> the task of such a job for three classes."""
@@ -96,6 +98,9 @@ class _Services:
 
     def features(self, name: str) -> FeatureExtractor:
         return FeatureExtractor.from_student(self.network, self.protocol, self.side, "cpu")
+
+    def whitening(self, side: int) -> Whitening:
+        return real_whitening(self.context, side)
 
     def teacher(self) -> SoftLabels:
         return SoftLabels(self.network, self.protocol, 0, side=self.side)
