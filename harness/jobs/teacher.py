@@ -15,6 +15,7 @@ from harness.training.teacher import check_teacher, score_teacher, train_teacher
 from harness.training.teacher_folder import TeacherFolder
 from harness.training.teacher_weights import in_suite_order, open_weights, write_teacher
 
+
 def run_teacher(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Train a teacher on the real training split less a hold-out, or take the given weights of the suite's.
 
