@@ -9,6 +9,7 @@ from PIL import Image
 import harness
 from harness.api.run import prepare
 from harness.core.errors import UserError
+from harness.core.plugin import discovery
 from harness.planning.amounts import Amounts
 from harness.planning.request import make_request
 from harness.planning.trials import Trials
@@ -53,10 +54,14 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hard(suite, store, plugin):
-    return harness.run(
+    discovery.discover()
+    known = discovery.methods.snapshot()
+    done = harness.run(
         methods=[*METHODS, "halves"], suite=suite, ipc=[2], students=["convnet3", "resnet10_cifar"],
         plugins=[plugin], executor="local", store=store, name="hard",
     )  # fmt: skip
+    discovery.methods.restore(known)  # the fixture of every test that forgets plugins begins after this one
+    return done
 
 
 @pytest.fixture(scope="module")
