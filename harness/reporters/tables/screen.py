@@ -135,7 +135,9 @@ def _brief(frame: pd.DataFrame, metric: str, seeds: int, *, ranked: bool) -> str
     if ranked:
         tested = frame["rank_tested"].astype(bool).any() if "rank_tested" in frame else True
         return f"{what} " + (
-            "Equal rank: no significant difference (Welch's t, Holm-corrected)." if tested else "Ranks by the mean, not tested."
+            "Equal rank: no significant difference (Welch's t, Holm-corrected)."
+            if tested
+            else "Ranks by the mean, not tested."
         )
     if int((~frame["reference_row"].astype(bool)).sum()) < 2 or seeds >= FEW_SEEDS:
         return what
