@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -82,7 +82,38 @@ class LabelledImages:
     labels: dict[str, np.ndarray]
 
 
-class NumberedSource(ImageSource):
+class ArraySource(ImageSource):
+    """A source whose images all lie in memory; a subclass gives them, and which of them belong to a class."""
+
+    @property
+    @abstractmethod
+    def _data(self) -> Any:
+        """The data set: `images` and `labels` by split."""
+
+    @property
+    @abstractmethod
+    def _positions(self) -> dict[str, dict[str, list[int]]]:
+        """Per split and class of the suite, its images, ascending."""
+
+    @property
+    @abstractmethod
+    def _fingerprint(self) -> str:
+        """A hash, per split and class, of the pixels of its images."""
+
+    def check(self) -> None:
+        _ = self._positions
+
+    def fingerprint(self) -> str:
+        """Hash, per split and class, the pixels of the images that belong to it."""
+        return self._fingerprint
+
+    def split(self, name: str) -> Split:
+        if name not in ("train", "test"):
+            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
+        return Split(ArrayReader(self._data.images[name], self._positions[name]), self.class_ids)
+
+
+class NumberedSource(ArraySource):
     """A folder of files with numbers for labels; a class id is its number, such as "7", so a class list may leave some out."""
 
     kind: ClassVar[str]
@@ -159,13 +190,6 @@ class NumberedSource(ImageSource):
                 )
         return found
 
-    def check(self) -> None:
-        _ = self._positions
-
-    def fingerprint(self) -> str:
-        """Hash, per split and class, the pixels of its images."""
-        return self._fingerprint
-
     @cached_property
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(f"{self.kind} 1\n".encode())
@@ -176,11 +200,6 @@ class NumberedSource(ImageSource):
                 digest.update(f"{class_id}\x1f{len(positions)}\n".encode())
                 digest.update(images[positions].tobytes())
         return digest.hexdigest()
-
-    def split(self, name: str) -> Split:
-        if name not in ("train", "test"):
-            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
-        return Split(ArrayReader(self._data.images[name], self._positions[name]), self.class_ids)
 
     def describe(self) -> str:
         num = {split: sum(map(len, by_class.values())) for split, by_class in self._positions.items()}

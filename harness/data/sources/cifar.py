@@ -16,17 +16,16 @@ from pydantic import Field
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError, did_you_mean
-from harness.data.sources.arrays import ArrayReader
-from harness.data.sources.base import ImageSource, register_source
+from harness.data.sources.arrays import ArraySource
+from harness.data.sources.base import register_source
 from harness.data.sources.cifar_files import LAYOUTS, CifarData, read_cifar
 from harness.data.sources.long_tail import kept_items, long_tail_counts
-from harness.data.split import Split
 
 _TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 
 
 @register_source("cifar")
-class Cifar(ImageSource):
+class Cifar(ArraySource):
     """CIFAR-10 or CIFAR-100; class ids are the data set's own names, such as "airplane"."""
 
     class Config(Source):
@@ -96,26 +95,15 @@ class Cifar(ImageSource):
                 )
         return chosen
 
-    def check(self) -> None:
-        _ = self._positions
-
-    def fingerprint(self) -> str:
-        """Hash, per split and class, the pixels of the images that belong to it; so the imbalance is part of it."""
-        return self._fingerprint
-
     @cached_property
     def _fingerprint(self) -> str:
+        """Of the images that belong to each class, so the imbalance is part of it."""
         digest = hashlib.sha256(b"cifar 1\n")
         for split, by_class in self._positions.items():
             for class_id, positions in by_class.items():
                 digest.update(f"{split}\x1f{class_id}\x1f{len(positions)}\n".encode())
                 digest.update(self._data.images[split][positions].tobytes())
         return digest.hexdigest()
-
-    def split(self, name: str) -> Split:
-        if name not in ("train", "test"):
-            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
-        return Split(ArrayReader(self._data.images[name], self._positions[name]), self.class_ids)
 
     def describe(self) -> str:
         num = {split: [len(p) for p in by_class.values()] for split, by_class in self._positions.items()}
