@@ -28,8 +28,8 @@ PACKAGING = (
     Mutation(
         "a method of a wheel stands on the package's own file",
         FINGERPRINT,
-        'inside = "." in _in_a_checkout(name)',
-        'inside = "." in name',
+        'inside = ("." in _in_a_checkout(name) or',
+        'inside = ("." in name or',
         "tests/core/test_fingerprint.py",
     ),
     Mutation(
