@@ -13,7 +13,6 @@ from harness.core.classes import ClassInfo
 from harness.core.errors import UserError
 from harness.data.imported.base import ImportedSet, Rows
 from harness.data.sets.folder import load_distilled
-from harness.jobs.task_resources import load_teacher
 from harness.planning.resolve import Resolved
 from harness.planning.teacher_key import suite_teacher_key
 from harness.reporters.runs import Run, load_results
@@ -107,6 +106,8 @@ def doubts_after(resolved: Resolved, name: str, done: Run) -> tuple[str, ...]:
 
 def _asked(resolved: Resolved, images_of: Callable[[ClassInfo], torch.Tensor]) -> tuple[str, ...]:
     """Ask the teacher about uint8 images of each class."""
+    from harness.jobs.task_resources import load_teacher  # it imports torch
+
     context = resolved.context
     key = suite_teacher_key(resolved.plan_input)
     teacher = load_teacher(context.store.path("teacher", str(key)), context)[0]

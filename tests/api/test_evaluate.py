@@ -89,7 +89,7 @@ def test_a_ray_worker_trains_on_a_set_that_only_this_machine_reads(write_folder,
         executor.submit(jobs[0])
         assert [outcome.ok for outcome in executor.wait(0)] == [True], "and no Ray was asked"
         assert executor.wait(0) == []
-        assert any("ImportedImages" in source for _, source in ready.resolved.context.plugins)
+        assert any("ImportedImages" in text for plugin in ready.resolved.context.plugins for _, text in plugin.files)
 
 
 COMMANDS = {
@@ -175,7 +175,7 @@ def test_wrong_images_or_requests_are_refused_and_nothing_is_written(case, write
 def test_the_command_line_says_what_it_took_and_refuses_with_exit_code_2(cli, write_folder, tiny_suite, tmp_path):
     root = write_folder(name=lambda c: f"{int(c):05d}")
     given = ("--as", "mine", "--suite", tiny_suite, "--store", tmp_path / "store")
-    code, out, err = cli("evaluate", root, *given, "--ipc", "2", "--dry-run")
+    code, out, err = cli("evaluate", root, *given, "--ipc", "2", "--dry-run", "--verbose")
     assert code == 0, err
     assert "30 images of 10 classes; 2 of each are taken (the first in byte order)" in err
     assert "00003 = 3" in err

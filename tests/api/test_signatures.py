@@ -30,7 +30,7 @@ def test_a_call_takes_each_field_of_a_request_with_its_type(function):
         if (function, name) == (harness.evaluate, "suite"):
             expected = str | Path
         assert parameters[name].annotation == expected, name
-    own = {"images", "as_name", "title", "pick", "class_order", "normalised", "labels"}
+    own = {"images", "as_name", "title", "pick", "class_order", "normalised", "keep_float", "labels"}
     extra = own if function is harness.evaluate else {"config"}
     assert set(parameters) == {*RunRequest.model_fields, *extra, "console"}
 

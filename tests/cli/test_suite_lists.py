@@ -67,7 +67,7 @@ def test_doctor_names_what_can_run_and_a_command_for_the_rest_on_one_screen(narr
     assert len(lines) < 40
     assert max(map(len, lines)) <= width
     assert " suites can run here: digits" in lines[0]
-    commands = [line.split("  for ")[0].strip() for line in lines if line.startswith(" harness data")]
+    commands = [line.split("  for ")[0].strip() for line in lines if line.strip().startswith("harness data")]
     assert {"harness data fetch cifar10", "harness data fetch mnist", "harness data check imagenet1k"} <= set(commands)
     assert len(commands) == len(set(commands))
 

@@ -240,7 +240,7 @@ def test_dropout_repeats_too(train):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_images": torch.zeros(4, 3, 16, 16), "train_labels": torch.zeros(4).long()}, "expected uint8"),
+        ({"train_images": torch.zeros(4, 3, 16, 16).double(), "train_labels": torch.zeros(4).long()}, "expected uint8"),
         ({"train_images": torch.zeros(4, 3, 16, 8, dtype=torch.uint8)}, r"train_images: expected uint8 \[N, 3, 8, 8\]"),
         ({"test_images": torch.zeros(4, 3, 8, 8, dtype=torch.uint8)}, r"test_images: expected uint8 \[N, 3, 16, 16\]"),
         ({"train_labels": torch.zeros(3).long()}, r"train_labels: expected int64 \[40\]"),
