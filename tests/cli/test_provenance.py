@@ -56,8 +56,8 @@ def test_an_input_of_two_jobs_is_shown_once(traced, shared_store, cli):
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("abc", r"'abc' is no key: expected its first 6 to 32 hex digits"),
-        ("../../etc", r"is no key"),
+        ("abc", r"'abc' is not a key: expected 6 to 32 hex digits"),
+        ("../../etc", r"is not a key"),
         ("000000", r"no job whose key begins with 000000 in store .*harness show run RUN"),
     ],
 )
@@ -82,7 +82,7 @@ def test_an_artefact_from_before_logs_says_so(tmp_path, cli):
     Store(tmp_path).write("fit", "ab" * 16, lambda folder: {"title": "fit old\x1b[31m", "deps": {"fit": ["cd" * 16]}})
     code, out, _ = cli("show", "job", "abababab", "--store", tmp_path)
     assert code == 0
-    assert "none: it was made before logs were kept" in out
+    assert "none: made before logs were recorded" in out
     assert "no longer in the store" in out
     assert "\x1b" not in out
     code, _, err = cli("show", "log", "abababab", "--store", tmp_path)
