@@ -74,19 +74,16 @@ class DistilledSet:
         import torch
 
         if self.draws > 1 and self.stored is None:
-            raise ValueError(f"draws = {self.draws} without `stored`: a pool of images is more than the budget allows")
+            raise ValueError(f"draws = {self.draws} without `stored`: a pool of images would exceed the budget")
         ipc *= self.draws
         known = {c.id for c in classes}
         if wrong := [key for key in self.images if not isinstance(key, str)]:
             raise ValueError(
-                f"the keys of a distilled set are class ids, which are texts such as {min(known)!r}; found the "
+                f"the keys of a distilled set must be class ids (strings such as {min(known)!r}); found the "
                 f"{type(wrong[0]).__name__} {wrong[0]!r}. Use c.id of `for c in task.classes`"
             )
         if unknown := sorted(set(self.images) - known):
-            raise ValueError(
-                f"the distilled set has images for classes that the task does not have: {unknown[:5]}; it has "
-                f"{sorted(known)[:5]}"
-            )
+            raise ValueError(f"the distilled set has unknown classes: {unknown[:5]}; the task has {sorted(known)[:5]}")
         checked, floats = {}, {}
         for c in classes:
             if c.id not in self.images:
@@ -104,7 +101,7 @@ class DistilledSet:
                 image = floats[c.id].clamp(0, 1)
             checked[c.id] = _to_uint8(image, c.id)
         if not (isinstance(self.notes, tuple | list) and all(isinstance(note, str) for note in self.notes)):
-            raise ValueError(f"notes are {self.notes!r}; expected a tuple of texts")
+            raise ValueError(f"notes are {self.notes!r}; expected a tuple of strings")
         soft = None if self.soft_labels is None else {c.id: self._soft_labels(c.id, ipc) for c in classes}
         made = DistilledSet(checked, notes=tuple(self.notes), stored=self.stored, draws=self.draws, soft_labels=soft)
         made.keep_float, made.floats = self.keep_float, floats if self.keep_float else None
@@ -150,7 +147,9 @@ def _to_float32(image: torch.Tensor, class_id: str) -> torch.Tensor:
 
     image = image.detach().cpu()
     if not image.is_floating_point() or not torch.isfinite(image).all():
-        raise ValueError(f"class {class_id!r}: images to keep as float are {image.dtype} or not finite; expected float")
+        raise ValueError(
+            f"class {class_id!r}: images to keep as float are {image.dtype} or not finite; expected finite floats"
+        )
     return image.float().contiguous()
 
 

@@ -82,7 +82,7 @@ class Method:
 
     def synthesize(self, task: Task, state: Any, ipc: int) -> DistilledSet:
         """Return `ipc` images for each of `task.classes`; `state` is what `fit` returned for these classes."""
-        raise UserError(f"method {self.name!r} has no synthesize(task, state, ipc); write one")
+        raise UserError(f"method {self.name!r} does not implement synthesize(task, state, ipc)")
 
     def redraw_every(self) -> int | None:
         """Return after how many epochs a student sees new images, from `drawer`; None: it keeps those of `synthesize`.
@@ -97,7 +97,7 @@ class Method:
         Called once per class group and training. The task's random streams are those of `synthesize`, so that all
         students see the same images; its generator is shared by the class groups: add to it, do not change it.
         """
-        raise UserError(f"method {self.name!r} redraws, but has no drawer(task, state, ipc); write one")
+        raise UserError(f"method {self.name!r} sets redraw_every, but does not implement drawer(task, state, ipc)")
 
     def work(self, num_real: int, num_images: int) -> dict[str, tuple[str, float, float]]:
         """Return what the generator will have to do, for estimates: stage ("fit", "synthesize") -> (kind, learned, denoised).
