@@ -51,7 +51,7 @@ def bundle(
     """
     folder = find_run(run, store)
     if sent := bundle_of(folder):
-        raise UserError(f"{sent} is a bundle already; send it as it is.")
+        raise UserError(f"{sent} is already a bundle; send this file.")
     opened = RunFolder(folder)
     files, records = bundle_files(opened, store_of(folder, store), pictures)
     files |= tables_of(build_reports(as_frame(records)))
@@ -77,7 +77,7 @@ def contents(bundle: Bundle) -> list[str]:
     ended = ", ".join(f"{number} {status}" for status, number in Counter(r["status"] for r in rows).items())
     git = about.get("environment", {}).get("git", {})
     changed = " with uncommitted changes" if git.get("dirty") else ""
-    code = f"commit {git['commit']}{changed}" if git.get("commit") else "commit not known"
+    code = f"commit {git['commit']}{changed}" if git.get("commit") else "commit unknown"
     ipcs = sorted({r["ipc"] for r in rows if r["ipc"] is not None})
     return [
         f"run        {bundle.name}, {byte_size(bundle.num_bytes)}: {times(len(rows), 'record')} ({ended})",
@@ -86,7 +86,7 @@ def contents(bundle: Bundle) -> list[str]:
         f"methods    {', '.join(sorted({r['method'] for r in rows}))}; IPC {', '.join(map(str, ipcs)) or 'none'}",
         f"harness    {about.get('environment', {}).get('harness', 'unknown')}, {code}",
         f"code       {_code(about['methods'])}",
-        f"keys       {times(len(bundle.identities), 'key')} computed again: all fit their records",
+        f"keys       {times(len(bundle.identities), 'key')} recomputed: all match their records",
     ]
 
 

@@ -54,7 +54,9 @@ def inspect(
     opened = RunFolder(find_run(run, store))
     overrides = parse_overrides(settings or {})
     if others := sorted(set(overrides) - {"data"}):
-        raise UserError(f"inspect overrides fields of the suite's source only, such as data.root; found {others[0]}.")
+        raise UserError(
+            f"inspect can override only fields of the suite's data source, e.g. data.root; found {others[0]}."
+        )
     named = Named(
         data_root=str(data_root or "data"),
         device=device,

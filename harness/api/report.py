@@ -51,7 +51,7 @@ def report(
     records = _merged(folders)
     tables = build_reports(records, None if layout is None else [layout], rank_by=rank_by)
     if not tables:
-        raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} holds nothing for such a table.")
+        raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} has no data for this table.")
     if published and layout != "published":
         tables |= build_reports(records, ["published"])
     note = _sources(folders)
@@ -149,7 +149,7 @@ def figures(
 
     folders = _agreeing(run, store)
     if to is None and len(folders) > 1:
-        raise UserError("figures of several runs belong to none of them: name a folder for them, to=FOLDER.")
+        raise UserError("figures of several runs need an output folder: to=FOLDER.")
     first, folder = folders[0], Path(to) if to is not None else RunFolder(folders[0]).figures
     records = _merged(folders)
     if to is None:
@@ -161,11 +161,12 @@ def figures(
         names = ", ".join(folder.name for folder in folders)
         if tuple(kinds) == ("published",):
             raise UserError(
-                f"{names}: nothing to compare: no finished training has protocol, IPC, test model and method of a published "
-                "number. `harness.report(run, layout='published')` lists them with the reason."
+                f"{names}: nothing to compare: no finished training matches a published number in protocol, IPC, test "
+                "model and method. `harness.report(run, layout='published')` lists the published numbers with the "
+                "reason."
             )
         raise UserError(
-            f"run {names} has nothing to draw: no training of a method is done. `harness report {names}` "
-            "shows what failed; the same `harness run` command goes on after it is mended."
+            f"run {names} has nothing to plot: no method has a finished training. See `harness report {names}` for "
+            "failures; fix the cause, then run the same `harness run` command to resume."
         )
     return done

@@ -57,7 +57,7 @@ def check_method(
         discovery.load_plugin(path)
     cls = discovery.methods.get(name)
     if cls.given:
-        raise UserError(f"method {name!r} is a set that was made elsewhere: there is nothing to test.")
+        raise UserError(f"method {name!r} is an imported set: there is nothing to test.")
     method = quick_method(name, settings)
     needs = {*cls.needs, *(type(method.inner).needs if method.inner else ())}
     kinds = {need.removesuffix("_generator") for need in needs if need.endswith("_generator")}

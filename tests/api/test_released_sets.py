@@ -97,7 +97,7 @@ def test_zca_is_undone_with_the_training_split(given, tiny_suite, tmp_path):
     sets = [store / "store" / "synthesize" / row["distilled_key"] for row in (plain, white)]
     for image in sorted(sets[0].glob("*/*.png")):
         assert image.read_bytes() == (sets[1] / image.relative_to(sets[0])).read_bytes()
-    assert "whitening was undone" in white["notes"]
+    assert "whitening was inverted" in white["notes"]
     soft = torch.nn.functional.one_hot(labels, 10) * 4.0
     torch.save([whitened(images, tiny_suite) * 1.5, soft], tmp_path / "datm.pt")
     chosen = {"protocol.whitening": "zca", "protocol.temperature": 1}
@@ -151,7 +151,7 @@ def test_the_command_line_takes_two_files(given, tiny_suite, tmp_path, cli):
     common = ("--as", "theirs", "--suite", tiny_suite, "--store", tmp_path / "s", "--dry-run")
     code, _, err = cli("evaluate", tmp_path / "images_best.pt", tmp_path / "labels_best.pt", *common)
     assert code == 0, err
-    assert "30 images of 10 classes; 3 of each are taken" in err
+    assert "30 images of 10 classes; 3 of each are used" in err
     code, _, err = cli("evaluate", *[tmp_path / "images_best.pt"] * 3, *common)
     assert code == 2
-    assert "3 paths are given" in err
+    assert "3 paths were given" in err

@@ -80,7 +80,7 @@ def test_an_unknown_repository_is_told(hub):
 
 def test_offline_mode_asks_nobody_and_says_so(hub, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids the download"):
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE disables downloads"):
         locate(REPO)
     assert hub_files.newest_commit(REPO, None) is None
     assert not hub
@@ -89,7 +89,7 @@ def test_offline_mode_asks_nobody_and_says_so(hub, monkeypatch):
 def test_a_full_disk_is_told_before_the_download(hub, cache, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(download.shutil, "disk_usage", lambda path: usage(1000, 1000, 0))
-    with pytest.raises(UserError, match=r"are to be downloaded to .* 0 MB free.*HF_HOME"):
+    with pytest.raises(UserError, match=r"the download needs .* only 0 MB are free.*HF_HOME"):
         locate(REPO)
     assert not list(cache.rglob("*.safetensors"))
 

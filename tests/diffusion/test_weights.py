@@ -193,7 +193,7 @@ def test_a_weights_root_that_is_no_folder_is_refused(cli, tmp_path):
     for command in (["run", "--store", tmp_path / "s"], ["doctor", "--store", tmp_path / "s"]):
         code, _, err = cli(*command, "--weights-root", tmp_path / "nowhere")
         assert code == 2
-        assert "no such folder" in err
+        assert "folder not found" in err
     assert not (tmp_path / "s").exists()
 
 
@@ -203,7 +203,7 @@ def test_weights_that_cannot_be_had_are_told_before_any_work(tmp_path, monkeypat
     suite, store = write_suite(tmp_path, {"weights": NAME}), tmp_path / "store"
     request = {"suite": suite, "ipc": [1], "executor": "local", "store": store}
     with pytest.raises(
-        UserError, match=rf"{NAME}: not on this machine, and the model hub cannot be asked.*need it: dit"
+        UserError, match=rf"{NAME}: not on this machine, and the model hub cannot be reached.*need it: dit"
     ):
         harness.run(methods=["dit", "random_real"], **request)
     assert not store.exists()

@@ -51,7 +51,7 @@ def run_tuning(prepared: Prepared, console: Console, trial: TrialFunction | None
     check_free(folder)
     folder.begin({"request": request.model_dump(mode="json"), "same": prepared.same})
     ended = folder.trials()
-    console.print(f"tuning {folder.name}: {times(len(ended), 'trial')} ended earlier", highlight=False)
+    console.print(f"tuning {folder.name}: {times(len(ended), 'trial')} finished earlier", highlight=False)
     for space in prepared.spaces:
         for note in space.notes:
             console.print(Text(without_controls(note)), soft_wrap=True)

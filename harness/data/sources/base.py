@@ -124,7 +124,7 @@ def open_source(source: Mapping[str, Any], class_ids: tuple[str, ...], data_root
         UserError: no or an unknown kind, an unknown option, or a value of the wrong type.
     """
     if not isinstance(source, Mapping) or not isinstance(source.get("kind"), str):
-        raise UserError(f"source {source!r} needs a kind, such as {{kind: digits}}. Known: {', '.join(sources)}.")
+        raise UserError(f"source {source!r} needs a kind, e.g. {{kind: digits}}. Known: {', '.join(sources)}.")
     cls = sources.get(source["kind"])
     config = checked(cls.Config, dict(source), f"source {source['kind']!r}")
     return cls(config, tuple(class_ids), Path(data_root))
