@@ -88,6 +88,12 @@ class ImageSource(ABC):
             UserError: there is no such folder.
         """
 
+    def files(self, split: str, class_id: str) -> list[Path]:
+        """Return the non-empty image files of a class, also if the data as a whole cannot be used; a source without such
+        files returns none.
+        """
+        return []
+
     def remarks(self) -> list[str]:
         """Return what a user should know about the data, though it stops no run; one line each."""
         return []

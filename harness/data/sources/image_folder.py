@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import cached_property, partial
+from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
+from harness.core.text import times
 from harness.data.dataset_cards import UNKNOWN, differences, recognise
 from harness.data.decode import short_side_of_file
 from harness.data.sources.base import ImageSource, register_source
@@ -156,9 +158,22 @@ class ImageFolder(ImageSource):
             for name in store.names(c)[:each]
         ]
 
+    def files(self, split: str, class_id: str) -> list[Path]:
+        store = self._stores[split]
+        try:
+            folder = store.folder(class_id)
+        except OSError:
+            return []
+        sized = zip(folder.names, folder.sizes, strict=True)
+        return [store.path(class_id, name) for name, size in sized if size > 0]
+
     def remarks(self) -> list[str]:
         lines = []
         for split, store in self._stores.items():
+            others = [name for name in _folders(store.root) if name not in self.class_ids]
+            if 0 < len(others) <= len(self.class_ids):  # more: a suite of a few classes of a large data set
+                shown = ", ".join(others[:_MAX_REMARKED])
+                lines.append(f"{split}: {times(len(others), 'folder')} not in the class list, ignored: {shown}")
             ignored = {c: n for c in self.class_ids if (n := store.folder(c).num_ignored)}
             if ignored:
                 shown = ", ".join(f"{c}: {n:,}" for c, n in list(ignored.items())[:_MAX_REMARKED])
@@ -188,8 +203,18 @@ class ImageFolder(ImageSource):
 
     def _problems(self, split: str) -> list[str]:
         if split not in self._found_problems:
-            self._found_problems[split] = self._stores[split].problems(self.class_ids)
+            self._found_problems[split] = self._stores[split].problems(self.class_ids) + self._hint(split)
         return self._found_problems[split]
+
+    def _hint(self, split: str) -> list[str]:
+        """Say which folders there are where that of a split does not exist."""
+        if self._stores[split].root.is_dir():
+            return []
+        there = _folders(self.data_root / self.config.root)
+        return [
+            f"{self.data_root / self.config.root} has: {', '.join(there[:_MAX_REMARKED]) or 'no folders'}. If one of them has "
+            f"the {split} images, set {split}_dir in the suite's source, or --set data.{split}_dir=FOLDER"
+        ]
 
     @cached_property
     def _found_problems(self) -> dict[str, list[str]]:
@@ -199,3 +224,11 @@ class ImageFolder(ImageSource):
 def _shifted(report: ProgressCallback, shift: int, total: int, stage: str, done: int, _: int, unit: str) -> None:
     """Tell the progress of one of several splits as a part of all."""
     report(stage, shift + done, total, unit)
+
+
+def _folders(root: Path) -> list[str]:
+    """Return the names of the folders in a folder; none where there is no such folder."""
+    if not root.is_dir():
+        return []
+    with os.scandir(root) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
