@@ -65,9 +65,7 @@ def write_method(name: str, folder: Path) -> tuple[Path, Path]:
         UserError: the name is no lower-case Python name or is taken, or a file would be overwritten.
     """
     if not (name.isidentifier() and name == name.lower()) or keyword.iskeyword(name):
-        raise UserError(
-            f"method name {name!r}: expected name of the method: a lower-case Python identifier, such as my_method."
-        )
+        raise UserError(f"method name {name!r}: expected a lower-case Python identifier, e.g. my_method.")
     discovery.discover()
     if name in discovery.methods or name in discovery.methods.broken:
         raise UserError(f"method name {name!r} already exists; `harness list methods` shows all names.")

@@ -225,7 +225,9 @@ def test_a_new_method_runs_on_digits_with_its_test(cli, tmp_path):
     assert "1 passed" in ran.stdout, ran.stdout
 
 
-@pytest.mark.parametrize(("name", "told"), [("minimax", "already exists"), ("My-Method", "lower-case Python name")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("minimax", "already exists"), ("My-Method", "lower-case Python identifier")]
+)
 def test_a_new_method_needs_a_name_of_its_own(cli, tmp_path, name, told):
     code, _, err = cli("new", "method", name, "--to", tmp_path)
     assert code == 2

@@ -77,7 +77,7 @@ def test_a_check_names_every_bundle_that_is_refused(cli, work):
     code, out, err = cli("bundle", "--check", "forged.zip", "theirs.zip", "none.zip")
     assert (code, out.count("no problems found"), err.count("error:")) == (2, 1, 2)
     assert "forged.zip" in err
-    assert "none.zip: there is no such file" in err
+    assert "none.zip: file not found" in err
     code, _, err = cli("bundle", "--check", "theirs.zip", "--limit", "1kB")
     assert (code, "more than --limit .1,000" in err) == (2, True)
 

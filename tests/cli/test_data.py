@@ -79,7 +79,7 @@ def test_images_that_cannot_be_read_are_named(cli, tmp_path):
         (["check", "imagenet1k"], "sign in"),
         (["fetch", "imagenet1k"], "sign in"),
         (["fetch", "imagenette", "--variant", "320px"], "Did you mean '320'"),
-        (["fetch", "imagenette", "--archive", "absent.tgz"], "there is no such file"),
+        (["fetch", "imagenette", "--archive", "absent.tgz"], "file not found"),
         (["fetch"], "Missing argument"),
     ],
 )

@@ -87,7 +87,7 @@ def test_an_artefact_from_before_logs_says_so(tmp_path, cli):
     assert "\x1b" not in out
     code, _, err = cli("show", "log", "abababab", "--store", tmp_path)
     assert code == 2
-    assert "made before logs were kept" in err
+    assert "made before logs were recorded" in err
 
 
 def test_a_job_says_its_machine_and_a_record_what_it_was_tried_again_for(traced, shared_store, cli):

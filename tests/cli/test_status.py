@@ -32,7 +32,7 @@ def test_a_running_run_fits_a_terminal():
         "",
         "running                                        doing               on        for",
         "fit minimax seed 0                             fit 30/100 step     node1  1m 35s",
-        "try 2: train minimax ipc 10 set 0 convnet3 s…  waits for a worker           10 s",
+        "attempt 2: train minimax ipc 10 set 0 convne…  waits for a worker           10 s",
     ]
 
 

@@ -44,7 +44,7 @@ def test_earlier_records_tell_what_more_of_the_same_will_take(tiny_suite, shared
     assert "other options" not in more["fit", "d3m, 16 px"].basis
     assert more["synthesize", "d3m, 16 px"].disk_bytes > 0
     other = expected(tiny_suite, shared_store, settings={"d3m.steps": 4})
-    assert "tried" in other["fit", "d3m, 16 px"].basis, "records of other options tell less than a trial"
+    assert "trial" in other["fit", "d3m, 16 px"].basis, "records of other options tell less than a trial"
 
 
 def test_records_of_another_image_size_tell_nothing(tiny_suite, tmp_path):
@@ -81,7 +81,7 @@ def test_a_dry_run_prints_the_sum_and_what_cannot_be_foretold(tiny_suite, tmp_pa
 
 def test_a_full_disk_is_found_before_the_first_job(tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
-    with pytest.raises(UserError, match=r"20 distilled images take up to 64.0 MiB, and 976.6 KiB are free"):
+    with pytest.raises(UserError, match=r"20 distilled images take up to 64.0 MiB, but only 976.6 KiB are free"):
         harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
 

@@ -34,7 +34,7 @@ def test_a_dry_run_says_what_is_decoded_where_and_how_much_memory_it_takes(tiny_
         assert f"decoded/{split}-16-resize-" in out
         size = (128 + num * ROW) / 1024
         assert (
-            f"takes {size:.1f} KiB of disk ({num:,} images at 16 px, above {LIMIT}=0); {size:.1f} KiB are still" in out
+            f"takes {size:.1f} KiB of disk ({num:,} images at 16 px, above {LIMIT}=0); {size:.1f} KiB still have" in out
         )
     assert (
         "host memory: students on all real images (1 job): up to 1.5 GiB per job, plus the network's activations" in out

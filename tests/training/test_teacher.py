@@ -40,7 +40,7 @@ def test_a_good_teacher_passes():
 
 def test_two_exchanged_classes_are_named_whatever_the_accuracy():
     """Half of the images are called rightly, which is above the threshold of 40 %."""
-    with pytest.raises(UserError, match=r"exchanges 2 classes.*dingo 'samoyed', samoyed 'dingo'"):
+    with pytest.raises(UserError, match=r"swapped labels .2 classes.*dingo as 'samoyed', samoyed as 'dingo'"):
         check(scores([10, 0, 0, 0], [0, 1, 9, 0], [0, 8, 2, 0], [0, 0, 0, 10]))
 
 
@@ -184,7 +184,7 @@ def test_a_teacher_with_two_classes_exchanged_is_refused_and_the_students_say_wh
     assert done.exit_code == 1
     errors = set(harness.load_results(done)["error"])
     assert len(errors) == 1
-    assert "swapped labels .2 classes.: on real images it predicts 3 as '7', 7 as '3'" in errors.pop()
+    assert "swapped labels (2 classes): on real images it predicts 3 as '7', 7 as '3'" in errors.pop()
 
 
 def test_the_folder_of_another_run_is_a_teacher_as_it_stands(trained):
@@ -209,7 +209,7 @@ def test_the_folder_of_another_run_is_a_teacher_as_it_stands(trained):
         ({"weights": "timm:resnet18"}, r"timm:resnet18 needs `classes`"),
         ({"weights": "here.pt", "epochs": 3, "student": "convnet3"}, r"either `epochs` .* or `weights`"),
         ({"epochs": 3}, r"needs `student`"),
-        ({"weights": "empty"}, r"is not a folder of a teacher \(teacher.json: FileNotFoundError"),
+        ({"weights": "empty"}, r"is not a teacher folder \(teacher.json: FileNotFoundError"),
     ],
     ids=["missing", "no classes", "timm without classes", "both", "no student", "other folder"],
 )
