@@ -30,20 +30,20 @@ def bundle(
     pictures: int = PICTURES_BYTES,
     store: str | Path = "results",
 ) -> Path:
-    """Write a run as one file to send, and return it: records, configs, environment, tables, figures, contact sheets.
+    """Write a run to one file for sharing, and return it: records, configs, environment, tables, figures, contact sheets.
 
-    Equal runs give equal bytes. Left out are paths above a file's own name, host names, addresses of stores, the event log, the
+    Equal runs give byte-equal files. Not included: folders of files, host names, addresses of stores, the event log,
     tracebacks of failed jobs, and contact sheets of further seeds.
 
     Args:
         run: what `harness.run` returned, a run's name or folder; None: the newest run of the store.
-        to: a name that ends with .zip, or a folder that gets the same files; nothing that exists is overwritten.
+        to: a file name ending in .zip, or a folder for the same files; existing files are never overwritten.
         sets: add the images, and stored soft labels, of every distilled set.
-        pictures: bytes that contact sheets and figures may have together; they are made smaller until they fit.
-        store: where runs are looked for by name, and artefacts where the run lies in no store.
+        pictures: size limit of contact sheets and figures in bytes; they are scaled down to fit.
+        store: where runs are found by name, and artefacts if the run is not in a store.
 
     Raises:
-        UserError: there is no such run, it is a bundle already, the store no longer holds what it is made of, or `to` exists.
+        UserError: no such run, it is already a bundle, the store no longer has its artefacts, or `to` exists.
 
     Examples:
         >>> import harness

@@ -104,19 +104,19 @@ def evaluate(
     """Score given images and return the run.
 
     Args:
-        images: a folder with one folder a class; a file of tensors (.pt, .npz, .npy, .safetensors) as authors publish it
-            (docs/bring_your_own.md lists the layouts); or two files, images and labels.
+        images: a folder with one subfolder per class; a file of tensors (.pt, .npz, .npy, .safetensors) in a layout that
+            authors publish (docs/bring_your_own.md); or two files, images and labels.
         as_name: the method's name in records and tables: a lower-case word.
-        title: what tables call it; None: its name.
-        pick: of more images than IPC: the first, or random ones by distillation seed.
-        class_order: what numbers in place of class ids mean: "labels", "sorted", or a file with a class id a line.
-        normalised: what float tensors were normalised with: "cifar10", ..., "zca", "none" or MEAN/STD.
-        keep_float: keep the pixels as they are, without clipping and rounding.
-        labels: as the protocol says, or the soft labels that came with the images.
-        methods: further methods for the same tables; none is added unasked.
-        ipc: None: all images, where every class has as many.
+        title: its name in tables; None: `as_name`.
+        pick: if there are more images than IPC: the first, or a random subset by distillation seed.
+        class_order: meaning of numeric classes: "labels", "sorted", or a file with one class id per line.
+        normalised: normalisation of float tensors: "cifar10", ..., "zca", "none" or MEAN/STD.
+        keep_float: keep float pixels, without clipping or rounding.
+        labels: "protocol": as the protocol defines them; "own": the soft labels of the set.
+        methods: more methods for the same tables; none is added automatically.
+        ipc: None: all images, if all classes have the same number.
         suite, ..., validation_seed: as for `harness.run`.
-        console: where progress goes; None: standard error.
+        console: output for progress; None: standard error.
 
     Raises:
         UserError: the images or the request are wrong; nothing was written.

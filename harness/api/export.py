@@ -41,12 +41,12 @@ def export(
 
     Args:
         run: what `harness.run` returned, a run's name or folder; None: the newest run of the store.
-        method: whose set.
-        ipc: its images per class; of a generative pool all that students saw are written.
+        method: the method that made the set.
+        ipc: images per class of the set; for a generative pool, all images that students saw are written.
         to: a folder that does not exist or is empty.
-        format: "imagefolder", "webdataset", "parquet", or the files of authors' code: "dc", "mtt", "ddranking", "sre2l".
-        distill_seed: which set, where the run made several; None: there is one.
-        store: where runs are looked for by name, and sets where the run lies in no store.
+        format: "imagefolder", "webdataset", "parquet", or a format of the authors' code: "dc", "mtt", "ddranking", "sre2l".
+        distill_seed: required if the run made several sets; None: there is only one.
+        store: where runs are found by name, and sets if the run is not in a store.
 
     Raises:
         UserError: there is no such run, set or format, the folder is not empty, or the set is damaged.
@@ -116,7 +116,7 @@ def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
     images = {c.id: _images(store, key, c.id)[:per_class] for c in classes}
     if short := [c for c, files in images.items() if len(files) < per_class]:
         raise UserError(
-            f"run {folder.name} says {per_class} images of each class; but artefact synthesize/{key} has "
+            f"run {folder.name} states {per_class} images of each class, but artefact synthesize/{key} has "
             f"{len(images[short[0]])} of class {short[0]!r}."
         )
     labels = None

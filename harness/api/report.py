@@ -34,9 +34,9 @@ def report(
 
     Args:
         run: as for `load_results`; several runs give one set of tables.
-        store: where runs are looked for by name.
-        layout: one kind of table only: one of the above, or statistics, comparisons, published.
-        published: add the published numbers of the suite beside the measured ones.
+        store: where runs are found by name.
+        layout: only this kind of table: one of the above, or statistics, comparisons, published.
+        published: add the published numbers of the suite next to the measured ones.
         rank_by: accuracy that the leaderboard ranks and tests: `last`, of the final model, or `best` evaluation. Also that
             of the layouts statistics and comparisons. The paper layout shows `best`, as papers do.
 
@@ -103,8 +103,8 @@ def write_page(
 
     Args:
         run: what `run` returned, a run's name or folder; None: the newest run of the store.
-        store: where runs are looked for by name.
-        published: add the published numbers of the suite beside the measured ones.
+        store: where runs are found by name.
+        published: add the published numbers of the suite next to the measured ones.
         rank_by: as for `report`.
 
     Raises:
@@ -131,7 +131,7 @@ def figures(
 
     Args:
         run: as for `report`; the training curves are those that the store of the first run has.
-        store: where runs are looked for by name, and training curves where the run lies in no store.
+        store: where runs are found by name, and training curves if the run is not in a store.
         kinds: accuracy (against IPC, time, bytes, device-seconds), curves (of trainings and fits), published (measured
             against published, each in the metric of the published number).
         bars: ci95, Student's t interval of the mean, or std, one sample standard deviation.

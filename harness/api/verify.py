@@ -95,19 +95,19 @@ def verify(
     delete_damaged: bool = False,
     report: ProgressCallback = no_progress,
 ) -> Verification:
-    """Check all artefacts of a store, or the records of a run with the artefacts that they were made from.
+    """Check all artefacts of a store, or the records of a run with their artefacts.
 
-    All files are read: it takes as long as reading the store does. Of a remote store each artefact is copied here for that
-    and removed again.
+    It reads all files, so it takes as long as reading the store. Artefacts of a remote store are copied to this machine and
+    removed again.
 
     Args:
         run: what `harness.run` returned, a run's name or folder; None: the whole store.
-        store: where runs are looked for by name, and artefacts where the run lies in no store.
-        delete_damaged: delete the artefacts of a local store that were set aside, those of this run or all.
-        report: told the artefacts that are done.
+        store: where runs are found by name, and artefacts if the run is not in a store.
+        delete_damaged: delete artefacts of a local store that were moved aside, for this run or all.
+        report: called with the number of checked artefacts.
 
     Raises:
-        UserError: there is no such run or store.
+        UserError: no such run or store.
 
     Examples:
         >>> import harness

@@ -249,7 +249,7 @@ def show(
     `harness show job 4f1d0c`, `harness show log 4f1d0c`.
     """
     if suite is not None and kind != "protocol":
-        raise UserError(f"--suite is for `harness show protocol`; leave it out of `harness show {kind}`.")
+        raise UserError(f"--suite works only with `harness show protocol`; omit it for `harness show {kind}`.")
     plugins = [str(p) for p in plugin or ()]
     known = {
         "method": lambda: show_module.print_method(name, stdout(), plugins=plugins),

@@ -169,7 +169,10 @@ Log = Annotated[
     str | None,
     typer.Option(
         "--log",
-        help="Write curves and final numbers of each training to `tensorboard`, `mlflow` or `wandb` too, with commas.",
+        help=(
+            "Also log the curves and final results of each training to `tensorboard`, `mlflow` or `wandb`; "
+            "comma-separated."
+        ),
     ),
 ]
 

@@ -116,12 +116,12 @@ def find_artefact(prefix: str, store: Store) -> tuple[str, str]:
         found = [(kind, prefix) for kind in KINDS if store.has(kind, prefix)]
     if not found:
         raise UserError(
-            f"no job whose key begins with {prefix} in store {store.uri}. `harness show run RUN` lists keys; --store "
+            f"no job whose key starts with {prefix} in store {store.uri}. `harness show run RUN` lists keys; --store "
             "DIR selects another store."
         )
     if len(found) > 1:
         names = ", ".join(f"{kind} {key}" for kind, key in found[:5])
-        raise UserError(f"{times(len(found), 'job')} begin with {prefix}: {names}. Give more digits.")
+        raise UserError(f"{times(len(found), 'job')} match {prefix}: {names}. Use more digits.")
     return found[0]
 
 

@@ -123,14 +123,17 @@ def _head(found: Watched, now: float) -> Iterator[str]:
     driver = f", driven by process {about.pid} on {about.host}" if about.host else ""
     yield f"suite {about.suite}{driver}"
     if found.is_gone(now):
-        yield f"begun {_clock(about.started, now)}; stopped unexpectedly: run the same command again to resume"
+        yield f"started {_clock(about.started, now)}; stopped unexpectedly: run the same command again to resume"
     elif about.ended is not None:
-        yield f"begun {_clock(about.started, now)}, ended {_clock(about.ended, now)}, after {_past(about.started, about.ended)}"
+        yield (
+            f"started {_clock(about.started, now)}, ended {_clock(about.ended, now)}, after "
+            f"{_past(about.started, about.ended)}"
+        )
         yield f"{_PLACE}{found.place}"
     else:
         left = f"; about {duration(about.left_s)} left" if about.left_s else ""
         sign = f"last sign of life {_past(about.seen, now)} ago" if found.speaks else "no sign of life yet"
-        yield f"begun {_clock(about.started, now)}, {_past(about.started, now)} ago; {sign}{left}"
+        yield f"started {_clock(about.started, now)}, {_past(about.started, now)} ago; {sign}{left}"
 
 
 def _state(found: Watched, now: float) -> str:

@@ -140,7 +140,7 @@ class _Made:
         where, shared = f"in the group of class {group[0].id!r}", made.stored.shared_bytes if made.stored else 0
         if self.images:
             if bool(self.files) != bool(made.stored):
-                raise ValueError(f"`stored` is given for some groups only: it differs {where} from an earlier group")
+                raise ValueError(f"`stored` is given only for some groups: it differs {where} from an earlier group")
             for name, value, earlier in (
                 ("draws", made.draws, self.draws),
                 ("shared_bytes", shared, self.shared_bytes),

@@ -84,8 +84,7 @@ def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
     `features(images) -> [B, D]`, the input of its last linear layer.
 
     Raises:
-        UserError: the name is a built-in one, is taken by another builder, or is not made of lower-case letters,
-            digits and underscores.
+        UserError: the name is built in, already used, or has other characters than lower-case letters, digits and underscores.
     """
     if name in _BUILT_IN:
         raise UserError(f"student {name!r} is built in; choose another name")

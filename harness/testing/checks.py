@@ -36,7 +36,7 @@ class Subject:
     """A method under test.
 
     Attributes:
-        name: as it is registered.
+        name: its registered name.
         make_task: makes tasks; harness/testing/tasks.py.
         settings: options that win over the quick ones.
     """

@@ -37,13 +37,13 @@ def check_method(
     settings: Mapping[str, Any] | None = None,
     suite: str | Path = "digits",
 ) -> list[Checked]:
-    """Check a method as those of the harness are checked, and return how each check ended.
+    """Run the conformance checks of the built-in methods on a method, and return the result of each check.
 
     Args:
-        name: as it is registered.
+        name: its registered name.
         plugins: files or folders that register it.
-        settings: options of the method that win over those that make it quick, such as {"rounds": 2}.
-        suite: whose images, for three of its classes; its generators are replaced by ones too small to be good.
+        settings: options of the method that override the fast test options, e.g. {"rounds": 2}.
+        suite: source of the images (three of its classes); its generators are replaced by tiny ones.
 
     Raises:
         UserError: no such method, plugin, option or suite.

@@ -33,7 +33,7 @@ class _Text(Protocol):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name of the protocol, on the command line and in tables"
     )
-    version: PositiveInt = Field(1, description="+1 whenever equal settings would give other accuracies")
+    version: PositiveInt = Field(1, description="+1 whenever equal settings would give different accuracies")
     title: str = Field(min_length=1, pattern=r"^[^\n]*$", description="one line for `harness list protocols`")
     source: str = Field(min_length=1, description="source of its settings: paper, code, golden file")
 

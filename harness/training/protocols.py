@@ -62,10 +62,10 @@ _BY_STUDENT = ("lr_by_student", "batch_by_student")
 
 
 def register_protocol(protocol: Protocol) -> Protocol:
-    """Make a protocol available under its own name. A file does it without code: datasets/protocols, `--protocol my.yaml`.
+    """Make a protocol available under its own name. Without code: a file in datasets/protocols, or `--protocol my.yaml`.
 
     Raises:
-        UserError: a field cannot be right, such as a crop scale above 1, or the harness has another protocol of this name.
+        UserError: a field is invalid, e.g. a crop scale above 1, or a built-in protocol has this name.
     """
     _check(protocol, f"protocol {protocol.name!r}")
     if protocol.name in shipped_names() and protocol != shipped(protocol.name).protocol:

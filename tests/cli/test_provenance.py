@@ -58,7 +58,7 @@ def test_an_input_of_two_jobs_is_shown_once(traced, shared_store, cli):
     [
         ("abc", r"'abc' is not a key: expected 6 to 32 hex digits"),
         ("../../etc", r"is not a key"),
-        ("000000", r"no job whose key begins with 000000 in store .*harness show run RUN"),
+        ("000000", r"no job whose key starts with 000000 in store .*harness show run RUN"),
     ],
 )
 def test_a_key_that_is_none_is_refused(key, told, traced, shared_store, cli):
@@ -71,9 +71,7 @@ def test_a_beginning_that_two_jobs_share_is_refused(tmp_path):
     store = Store(tmp_path)
     for kind, key in (("fit", "abcdef" + "0" * 26), ("train", "abcdef" + "1" * 26)):
         store.write(kind, key, lambda folder: {})
-    with pytest.raises(
-        harness.UserError, match=r"2 jobs begin with abcdef: fit abcdef0+, train abcdef1+. Give more digits"
-    ):
+    with pytest.raises(harness.UserError, match=r"2 jobs match abcdef: fit abcdef0+, train abcdef1+. Use more digits"):
         find_artefact("abcdef", store)
     assert find_artefact("abcdef1", store) == ("train", "abcdef" + "1" * 26)
 

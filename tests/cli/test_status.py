@@ -22,7 +22,7 @@ def test_a_running_run_fits_a_terminal():
     assert shown().splitlines() == [
         "run r: running",
         "suite digits, driven by process 42 on elsewhere",
-        f"begun {clock(1000)}, 1m 40s ago; last sign of life 1 s ago; about 5m 00s left",
+        f"started {clock(1000)}, 1m 40s ago; last sign of life 1 s ago; about 5m 00s left",
         "",
         "jobs     1 of 4 done, 2 running, 1 to do, 3 were in the store",
         "         fit 0/1, synthesize 1/1, train 0/2",
@@ -44,7 +44,7 @@ def clock(at):
 def test_a_driver_without_a_sign_of_life_is_said_to_be_gone():
     lines = shown(now=1200.0).splitlines()
     assert lines[0] == f"run r: not running: no sign of life since {clock(1099)}, 1m 41s ago"
-    assert lines[2] == f"begun {clock(1000)}; stopped unexpectedly: run the same command again to resume"
+    assert lines[2] == f"started {clock(1000)}; stopped unexpectedly: run the same command again to resume"
     assert "2 were running" in lines[4]
     assert "16 CPUs, worked 25 % of the time" in lines[6]
     assert not any("doing" in line for line in lines)

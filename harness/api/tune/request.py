@@ -51,7 +51,7 @@ def make_tune_request(**fields: Any) -> TuneRequest:
     """Build a request from Python or the command line.
 
     Args:
-        **fields: those of `TuneRequest`, and of `RunRequest` those that an ordinary run has: methods, suite, ipc, ... (its
+        **fields: fields of `TuneRequest`, and of `RunRequest` those that an ordinary run has: methods, suite, ipc, ... (its
             `executor` is that of the two runs in the end); `time` as seconds or "2h" in place of time_s; None: as if left out.
 
     Raises:

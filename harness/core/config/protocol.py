@@ -46,7 +46,7 @@ class Protocol(ConfigModel):
     """
 
     name: str = Field("idc", description="name of the protocol")
-    version: int = Field(1, description="+1 whenever equal settings would give other accuracies")
+    version: int = Field(1, description="+1 whenever equal settings would give different accuracies")
     labels: Literal["hard", "soft", "stored"] = Field(
         "hard",
         description=(

@@ -58,14 +58,14 @@ def _is_number(value: Any) -> bool:
 
 
 def search(scale: Scale, *values: Any) -> dict[str, Any]:
-    """Return the mark of an option that may be tuned; with another mark: `AFTER_FIT | search("linear", 1, 4)`.
+    """Return the mark of a tunable option; combined with another mark: `AFTER_FIT | search("linear", 1, 4)`.
 
     Args:
-        scale: "linear", "log" or "integers" with the least and the greatest value, or "choice" with all values.
+        scale: "linear", "log" or "integers" with lower and upper bound, or "choice" with all values.
         values: see `Dimension`.
 
     Raises:
-        UserError: the range is empty or no range.
+        UserError: the range is empty or invalid.
     """
     _checked(Dimension(scale, values), "search")
     return {_MARK: [scale, *values]}

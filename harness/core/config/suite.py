@@ -1,7 +1,8 @@
 """Everything that a user may set, as frozen pydantic models that refuse unknown keys and explain their fields.
 
 In: YAML, flags or keyword arguments. Out: checked values that the rest trusts. No torch, no files but the suite's own.
-An option is declared here once (or in the inner `Config` of the plugin that it belongs to); flags, help and docs derive from it.
+An option is declared here once (or in the inner `Config` of the plugin that it belongs to); flags, help and docs derive from
+it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Budget(ConfigModel):
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
         if bool(self.ipc) == bool(self.bytes):
-            raise ValueError("give a budget as `ipc` (images per class) or as `bytes`, not as both or none")
+            raise ValueError("give a budget as `ipc` (images per class) or as `bytes`, exactly one of them")
         return self
 
     @field_validator("ipc", "bytes", "distillation_seeds", "training_seeds")

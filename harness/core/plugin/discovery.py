@@ -32,10 +32,10 @@ methods: Registry[type[Method]] = Registry("method")
 
 
 def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
-    """Register a `Method` under `name`, the word on the command line and in the tables.
+    """Register a `Method` under `name`, used on the command line and in tables.
 
     Raises:
-        UserError: the class is no `Method`, or the name is taken.
+        UserError: the class is not a `Method`, or the name is already used.
     """
 
     def decorate(cls: type[Method]) -> type[Method]:

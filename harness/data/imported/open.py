@@ -53,8 +53,8 @@ def open_imported(
     for found in filter(None, (place, own_labels)):
         if found.suffix.lower() not in TENSORS:
             raise UserError(
-                f"{found} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). "
-                "Unpack an archive first."
+                f"{found} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). Unpack "
+                "archives first."
             )
     return open_tensors(place, own_labels, classes, order, pixels)
 

@@ -53,7 +53,7 @@ class Cifar(ArraySource):
     @cached_property
     def _data(self) -> CifarData:
         if self.place is None:
-            archive = f", or {self.config.archive} as it is," if self.config.archive else ""
+            archive = f", or the archive {self.config.archive}," if self.config.archive else ""
             origin = " `harness data fetch SUITE` downloads it." if self.config.origins else ""
             raise UserError(
                 f"source 'cifar': {self.data_root / self.config.root} does not exist. Put the folder "

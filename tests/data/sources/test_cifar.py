@@ -108,7 +108,7 @@ def test_files_are_checked_against_their_sums(root, files):
 def test_what_is_missing_is_told_with_what_to_do(root, tmp_path):
     with pytest.raises(
         UserError,
-        match=r"Put the folder .* or cifar-10-python\.tar\.gz as it is,.* `harness data fetch SUITE` downloads",
+        match=r"Put the folder .* or the archive cifar-10-python\.tar\.gz,.* `harness data fetch SUITE` downloads",
     ):
         open_cifar(tmp_path / "nowhere", origins=["cifar10"]).check()
     for name in ("data_batch_3", "batches.meta"):
