@@ -75,7 +75,7 @@ def test_a_bundle_is_small_and_says_what_it_holds(sent):
     assert set(found.sheets) == {"random_real_ipc1_seed0.png", "random_real_ipc2_seed0.png"}
     text = "\n".join(contents(found))
     assert "9 records (5 done, 4 skipped)" in text
-    assert f"{len(found.identities)} keys computed again" in text
+    assert f"{len(found.identities)} keys recomputed" in text
 
 
 def test_pictures_are_made_smaller_until_they_fit(store, tmp_path):

@@ -183,7 +183,7 @@ def test_a_sheet_of_images_that_cannot_be_read_is_left_out(tiny_suite, store, tm
     classes = api_run.prepare(make_request(suite=tiny_suite, methods=["random_real"]))[0].context.classes
     (sheet,) = write_sheets(records, classes, tmp_path / "sheets")
     assert sheet.name == "herding_ipc1_seed0.png"
-    assert "no contact sheet of random_real, IPC 1, seed 0" in caplog.text
+    assert "no contact sheet for random_real, IPC 1, seed 0" in caplog.text
 
 
 def test_a_disk_that_is_full_while_a_job_writes_fails_the_job_with_one_line(words, store, cli, monkeypatch):
@@ -287,7 +287,8 @@ def test_a_damaged_set_is_not_exported_and_made_again_by_the_same_command(words,
     flip_bit(image_of("random_real", store))
     wanted = {"method": "random_real", "ipc": 1, "to": tmp_path / "out", "store": store}
     with pytest.raises(
-        UserError, match=r"is damaged: 3/00000.png holds .* The same `harness run` command makes it again"
+        UserError,
+        match=r"is damaged: 3/00000.png has different content .* Run the same `harness run` command to create it again",
     ):
         harness.export("a", **wanted)
     assert cli(*words, "--name", "b")[0] == 0

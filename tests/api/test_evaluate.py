@@ -149,7 +149,7 @@ BAD = {
     "too many": (lambda root: None, {"ipc": 4}, r"fewer than 4 images"),
     "name": (lambda root: None, {"as_name": "RDED"}, r"--as 'RDED': expected a lower-case word"),
     "taken name": (lambda root: None, {"as_name": "minimax"}, r"--as 'minimax' is the name of an existing method"),
-    "no labels": (lambda root: None, {"labels": "own"}, r"has no soft labels of its own"),
+    "no labels": (lambda root: None, {"labels": "own"}, r"has no soft labels"),
     "pick": (lambda root: None, {"pick": "last"}, r"--pick 'last': expected first or random"),
     "normalised": (lambda root: None, {"normalised": "1,1,1/1,1,1"}, r"--normalised applies only to tensors"),
     "two kinds of labels": (

@@ -52,7 +52,7 @@ def test_each_set_of_a_file_is_a_distillation_seed(given, tiny_suite, tmp_path):
     assert len({(folder / "2" / "00000.png").read_bytes() for folder in folders}) == 2, "images of its own for each"
     first = planned(tmp_path / "res.pt", tiny_suite, tmp_path / "s", distill_seeds=[1])
     assert [job.spec["seed"] for job in first.plan.jobs.values() if job.kind == "synthesize"] == [1]
-    with pytest.raises(UserError, match="distillation seeds 0 to 1; there is no 2"):
+    with pytest.raises(UserError, match="distillation seeds 0 to 1; there is no seed 2"):
         planned(tmp_path / "res.pt", tiny_suite, tmp_path / "s", distill_seeds=[0, 2])
 
 
@@ -73,7 +73,7 @@ def test_floats_that_are_bytes_train_as_the_bytes_and_others_as_they_are(given, 
     assert floats.loc[1, "storage_bytes"] == round(file.stat().st_size / 3)
     assert (run.folder / "images" / "theirs_ipc1_seed0.png").is_file()
     wide = done(evaluate(tmp_path / "wide.pt", tiny_suite, store, **kept)).iloc[0]
-    assert "clipped" in wide["notes"]
+    assert "clipping" in wide["notes"]
     kept_file = load_file(store / "store" / "synthesize" / wide["distilled_key"] / FLOATS_FILE)
     assert (kept_file["0"].min(), kept_file["0"].max()) == (-1, pytest.approx((images[0] / 255 * 3 - 1).max()))
     assert wide["top1_last"] != floats.loc[1, "top1_last"]

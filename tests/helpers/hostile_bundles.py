@@ -229,7 +229,7 @@ def _empty(files: Files, target: Path) -> None:
     target.write_bytes(b"")
 
 
-@_hostile("nested more than")
+@_hostile("nested too deeply")
 def _deep(files: Files, target: Path) -> None:
     write(files | {"records.json.gz": gzip.compress(b"[" * 100_000 + b"]" * 100_000)}, target)
 
@@ -290,7 +290,7 @@ def _edit_a_seed(jobs: dict[str, Any]) -> None:
 
 _edited("forged_key", "forged key", IDENTITIES, _rename)
 _edited("forged_seed", "forged key", IDENTITIES, _edit_a_seed)
-_edited("key_of_text", "is not a key", IDENTITIES, lambda jobs: jobs | {"not a key": next(iter(jobs.values()))})
+_edited("key_of_text", "is no key", IDENTITIES, lambda jobs: jobs | {"not a key": next(iter(jobs.values()))})
 _edited("job_of_text", "and nothing else", IDENTITIES, lambda jobs: jobs | {"ab" * 16: "text"})
 _edited("identities_of_no_object", "by key", IDENTITIES, lambda jobs: [jobs])
 _edited("other_epochs", "protocol.epochs of run.json", "run.json",
