@@ -40,7 +40,7 @@ def test_the_lists_that_we_ship_can_be_read(name, num):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\nb\na\n", r"line 3: 'a' is a duplicate class id (first on line 1)"),
+        ("a\nb\na\n", r"line 3: 'a' is a duplicate class id .first on line 1."),
         ("# nothing\n\n", "is empty"),
         ("a\n../b\n", r"line 2: '../b' is not a valid folder name"),
     ],

@@ -90,7 +90,7 @@ MESSAGES = {
         "from helper import VALUE\n",
         r"is a single file.*write `from \.helper import \.\.\.` and pass --plugin ",
     ),
-    "relative in a file": ("from .helper import VALUE\n", r"stands alone.*give --plugin "),
+    "relative in a file": ("from .helper import VALUE\n", r"is a single file.*pass --plugin "),
     "absent package": ("import no_such_package\n", r"No module named 'no_such_package'\. Install the package"),
     "bad name": (
         PLUGIN.format(name="MyMethod"),

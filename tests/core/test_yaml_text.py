@@ -22,7 +22,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for 
         ("a: " + "x" * 2_000_000, "has 2,000,003 characters; the limit is 1,000,000"),
         (
             "a: 1\nipc: [1, 010]\n",
-            "line 2: 010 is a different number in YAML (octal or base 60); write a plain decimal number",
+            "line 2: 010 is a different number in YAML .octal or base 60.; write a plain decimal number",
         ),
         ("seconds: 1:30\n", "line 1: 1:30 is a different number in YAML"),
         ("day: 2024-99-99\n", "not valid YAML: month must be in 1..12"),

@@ -129,7 +129,7 @@ def test_a_part_of_the_classes_is_recognised_by_its_numbers_per_class(tiny, tmp_
     ("change", "told"),
     [
         ({"variants": {"full": {"root": "../evil"}}}, "variants.full.root"),
-        ({"variants": {"full": {"root": "x"}}}, "set `how` .how to get it"),
+        ({"variants": {"full": {"root": "x"}}}, "set `how` (how to g"),
         ({"variants": {"full": {"root": "x", "archive": {"url": "file:///etc/passwd"}}}}, "url"),
         ({"titel": "x"}, "unknown field 'titel'. Did you mean 'title'"),
         ({"classes": "absent.txt"}, "cannot be read"),

@@ -69,7 +69,10 @@ def test_a_download_that_was_cut_short_is_completed(hub, cache):
 
 
 def test_a_hub_that_cannot_be_reached_is_told_with_what_to_do(cache):
-    with pytest.raises(UserError, match=r"someone/other: not on this machine, and the model hub .*--weights-root"):
+    with pytest.raises(
+        UserError,
+        match=r"someone/other: not on this machine, and the download from the model hub failed .*--weights-root",
+    ):
         locate("someone/other", report=lambda *_: None)
 
 

@@ -167,10 +167,10 @@ def test_28_pixels_work_with_a_halving_by_the_text_priors_unet(tmp_path):
             r"28 pixels are not divisible by 8: the VAE's 3 levels halve them 2 times, and patch_size is 2; change "
             r"generators.class_conditional.train of the suite, such as vae_channels: \[16, 32\]",
         ),
-        (PriorTraining(patch_size=8), r"divide by 32: .* change generators.class_conditional.train of the suite$"),
+        (PriorTraining(patch_size=8), r"divisible by 32: .* change generators.class_conditional.train of the suite$"),
         (
             TextPriorTraining(unet_channels=(8, 8)),
-            r"divide by 8: .* the UNet's 2 halve them 1 times; .*text_to_image.train .* vae_channels: \[16, 32\]",
+            r"divisible by 8: .* the UNet's 2 halve them 1 times; .*text_to_image.train .* vae_channels: \[16, 32\]",
         ),
     ],
 )

@@ -123,7 +123,7 @@ def test_a_damaged_file_or_another_kind_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK")
     torch.save([torch.zeros(1)], tmp_path / "list.pt")
     for name, told in (
-        ("a.npz", "cannot be read"), ("a.zip", "Unpack an archive first"),
+        ("a.npz", "cannot be read"), ("a.zip", "Unpack archives first"),
         ("list.pt", r"holds a list of 1; expected images with labels"),
         ("none", "does not exist"),
     ):  # fmt: skip
