@@ -169,7 +169,7 @@ def test_a_token_name_that_exists_is_refused(text_generator):
     with pytest.raises(UserError, match="already has a token 'two'"):
         text_generator.text.add_token("two", rows)
     text_generator.text.add_token("<a>", rows)
-    with pytest.raises(UserError, match="has a token '<a>' already"):
+    with pytest.raises(UserError, match="already has a token '<a>'"):
         text_generator.text.add_token("<a>", rows)
     with pytest.raises(UserError, match="one word without spaces"):
         text_generator.text.add_token("<a b>", rows)
