@@ -57,7 +57,9 @@ def export(
     """
     write, target = known_format(format), Path(to)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} exists and is not empty; nothing was overwritten. Choose another folder with --to.")
+        raise UserError(
+            f"{target} exists and is not an empty folder; nothing was overwritten. Choose another folder with --to."
+        )
     folder = find_run(run, store)
     given = _collect(store_of(folder, store), folder, _record(folder, method, ipc, distill_seed))
     try:

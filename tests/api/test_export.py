@@ -132,7 +132,7 @@ def test_what_is_not_there_is_named_and_nothing_written(fields, told, write, tmp
 def test_nothing_is_overwritten_and_a_failure_leaves_nothing(write, tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("mine")
-    with pytest.raises(UserError, match="is not empty; nothing was overwritten"):
+    with pytest.raises(UserError, match="is not an empty folder; nothing was overwritten"):
         write("full")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="not an empty folder"):

@@ -84,7 +84,7 @@ def test_a_disk_too_small_for_decoded_images_is_refused(tiny_suite, tmp_path, mo
     usage = namedtuple("usage", "total used free")
     resolved, plan = planned(tiny_suite, tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 65 * 2**20))
-    expected = r"540 decoded images take 405\.1 KiB and .*1,257 decoded images take .* and 65\.0 MiB are free"
+    expected = r"540 decoded images take 405\.1 KiB and .*1,257 decoded images take .* but only 65\.0 MiB are free"
     with pytest.raises(UserError, match=f"{expected}.*Set HARNESS_CACHE to another folder"):
         check_disk(resolved, plan)
     monkeypatch.setenv(LIMIT, "1")
