@@ -30,20 +30,20 @@ def bundle(
     pictures: int = PICTURES_BYTES,
     store: str | Path = "results",
 ) -> Path:
-    """Write a run as one file to send, and return it: records, configs, environment, tables, figures, contact sheets.
+    """Write a run to one file for sharing, and return it: records, configs, environment, tables, figures, contact sheets.
 
-    Equal runs give equal bytes. Left out are paths above a file's own name, host names, addresses of stores, the event log, the
+    Equal runs give byte-equal files. Not included: folders of files, host names, addresses of stores, the event log,
     tracebacks of failed jobs, and contact sheets of further seeds.
 
     Args:
         run: what `harness.run` returned, a run's name or folder; None: the newest run of the store.
-        to: a name that ends with .zip, or a folder that gets the same files; nothing that exists is overwritten.
+        to: a file name ending in .zip, or a folder for the same files; existing files are never overwritten.
         sets: add the images, and stored soft labels, of every distilled set.
-        pictures: bytes that contact sheets and figures may have together; they are made smaller until they fit.
-        store: where runs are looked for by name, and artefacts where the run lies in no store.
+        pictures: size limit of contact sheets and figures in bytes; they are scaled down to fit.
+        store: where runs are found by name, and artefacts if the run is not in a store.
 
     Raises:
-        UserError: there is no such run, it is a bundle already, the store no longer holds what it is made of, or `to` exists.
+        UserError: no such run, it is already a bundle, the store no longer has its artefacts, or `to` exists.
 
     Examples:
         >>> import harness
@@ -51,7 +51,7 @@ def bundle(
     """
     folder = find_run(run, store)
     if sent := bundle_of(folder):
-        raise UserError(f"{sent} is a bundle already; send it as it is.")
+        raise UserError(f"{sent} is already a bundle; send this file.")
     opened = RunFolder(folder)
     files, records = bundle_files(opened, store_of(folder, store), pictures)
     files |= tables_of(build_reports(as_frame(records)))
@@ -77,7 +77,7 @@ def contents(bundle: Bundle) -> list[str]:
     ended = ", ".join(f"{number} {status}" for status, number in Counter(r["status"] for r in rows).items())
     git = about.get("environment", {}).get("git", {})
     changed = " with uncommitted changes" if git.get("dirty") else ""
-    code = f"commit {git['commit']}{changed}" if git.get("commit") else "commit not known"
+    code = f"commit {git['commit']}{changed}" if git.get("commit") else "commit unknown"
     ipcs = sorted({r["ipc"] for r in rows if r["ipc"] is not None})
     return [
         f"run        {bundle.name}, {byte_size(bundle.num_bytes)}: {times(len(rows), 'record')} ({ended})",
@@ -86,7 +86,7 @@ def contents(bundle: Bundle) -> list[str]:
         f"methods    {', '.join(sorted({r['method'] for r in rows}))}; IPC {', '.join(map(str, ipcs)) or 'none'}",
         f"harness    {about.get('environment', {}).get('harness', 'unknown')}, {code}",
         f"code       {_code(about['methods'])}",
-        f"keys       {times(len(bundle.identities), 'key')} computed again: all fit their records",
+        f"keys       {times(len(bundle.identities), 'key')} recomputed: all match their records",
     ]
 
 

@@ -48,10 +48,10 @@ def own_labels_fit(protocol: str, settings: Mapping[str, Any]) -> None:
     if resolve_protocol(protocol).labels != "hard" or "protocol.temperature" in settings:
         return
     raise UserError(
-        f"--labels own trains with soft labels, and protocol {protocol} is made for hard labels: its learning rate is too small "
-        "for the loss at temperature 20. Take a protocol for soft labels, such as --protocol rded or sre2l; or choose the "
-        f"temperature: --set protocol.temperature=1 trains {protocol} with the cross-entropy against these labels, as DATM and "
-        "DD-Ranking do. Without --labels own the students learn the hard labels."
+        f"--labels own trains with soft labels, but protocol {protocol} is made for hard labels: its learning rate is "
+        "too small for the loss at temperature 20. Use a soft-label protocol, e.g. --protocol rded or sre2l; or set "
+        f"the temperature: with --set protocol.temperature=1, {protocol} uses the cross-entropy with these labels, as "
+        "DATM and DD-Ranking do. Without --labels own the students train on hard labels."
     )
 
 
@@ -60,13 +60,13 @@ def labels_line(found: ImportedSet, rows: Rows) -> list[str]:
     hits = sum(int((found.soft_labels(c.id, rows[c.id]).argmax(dim=1) == c.label).sum()) for c in found.classes)
     share = hits / sum(len(rows[c.id]) for c in found.classes)
     lines = [
-        f"labels   the soft labels that came with the images are taken; {100 * share:.1f} % of them call the image its own "
-        "class most"
+        f"labels   the soft labels of the set are used; {100 * share:.1f} % of them give the highest probability to "
+        "the image's own class"
     ]
     if share < suspicious_below(len(found.classes)):
         lines.append(
-            f"warning  only {100 * share:.1f} % of the soft labels prefer the class of their image: their columns are probably "
-            f"in another order. {ORDER}."
+            f"warning  only {100 * share:.1f} % of the soft labels agree with the class of their image: the columns "
+            f"are probably in a different order. {ORDER}."
         )
     return lines
 
@@ -90,8 +90,8 @@ def doubts_after(resolved: Resolved, name: str, done: Run) -> tuple[str, ...]:
     if best >= limit:
         return ()
     told = (
-        f"warning  all students of {name} are near chance: the best has {best:.1f} %, chance is {100 / num_classes:.1f} %. "
-        f"{ORDER} and how pixels were normalised (--normalised).",
+        f"warning  all students of {name} are near chance accuracy: best {best:.1f} %, chance is "
+        f"{100 / num_classes:.1f} %. {ORDER} and how pixels were normalised (--normalised).",
     )
     if not _has_teacher(resolved):
         return told
@@ -120,8 +120,8 @@ def _asked(resolved: Resolved, images_of: Callable[[ClassInfo], torch.Tensor]) -
     if share >= suspicious_below(len(context.classes)):
         return ()
     return (
-        f"warning  the suite's teacher calls only {100 * share:.1f} % of {num:,} images by their class (chance: "
-        f"{100 / len(context.classes):.1f} %): the class order looks wrong. {ORDER}.",
+        f"warning  the suite's teacher classifies only {100 * share:.1f} % of {num:,} images as their own class "
+        f"(chance: {100 / len(context.classes):.1f} %): the class order looks wrong. {ORDER}.",
     )
 
 

@@ -104,19 +104,19 @@ def evaluate(
     """Score given images and return the run.
 
     Args:
-        images: a folder with one folder a class; a file of tensors (.pt, .npz, .npy, .safetensors) as authors publish it
-            (docs/bring_your_own.md lists the layouts); or two files, images and labels.
+        images: a folder with one subfolder per class; a file of tensors (.pt, .npz, .npy, .safetensors) in a layout that
+            authors publish (docs/bring_your_own.md); or two files, images and labels.
         as_name: the method's name in records and tables: a lower-case word.
-        title: what tables call it; None: its name.
-        pick: of more images than IPC: the first, or random ones by distillation seed.
-        class_order: what numbers in place of class ids mean: "labels", "sorted", or a file with a class id a line.
-        normalised: what float tensors were normalised with: "cifar10", ..., "zca", "none" or MEAN/STD.
-        keep_float: keep the pixels as they are, without clipping and rounding.
-        labels: as the protocol says, or the soft labels that came with the images.
-        methods: further methods for the same tables; none is added unasked.
-        ipc: None: all images, where every class has as many.
+        title: its name in tables; None: `as_name`.
+        pick: if there are more images than IPC: the first, or a random subset by distillation seed.
+        class_order: meaning of numeric classes: "labels", "sorted", or a file with one class id per line.
+        normalised: normalisation of float tensors: "cifar10", ..., "zca", "none" or MEAN/STD.
+        keep_float: keep float pixels, without clipping or rounding.
+        labels: "protocol": as the protocol defines them; "own": the soft labels of the set.
+        methods: more methods for the same tables; none is added automatically.
+        ipc: None: all images, if all classes have the same number.
         suite, ..., validation_seed: as for `harness.run`.
-        console: where progress goes; None: standard error.
+        console: output for progress; None: standard error.
 
     Raises:
         UserError: the images or the request are wrong; nothing was written.
@@ -205,11 +205,11 @@ def _asked(settings: Any, as_name: str, own: bool) -> dict[str, Any]:
     """Return the user's overrides as "target.field" -> value, less what the options of this command say."""
     asked = parse_overrides(settings or {})
     if as_name in asked:
-        raise UserError(f"--set {as_name}.{next(iter(asked[as_name]))}: given images have no settings of their own.")
+        raise UserError(f"--set {as_name}.{next(iter(asked[as_name]))}: imported images have no options.")
     kind = asked.get("protocol", {}).get("labels", "stored")
     if own and kind != "stored":
         raise UserError(
-            f"--labels own trains with stored soft labels, and --set says protocol.labels={kind}: leave one out."
+            f"--labels own trains with stored soft labels, but --set has protocol.labels={kind}: remove one of them."
         )
     return {f"{target}.{field}": value for target, values in asked.items() for field, value in values.items()}
 
@@ -222,7 +222,7 @@ def _paths(images: Images) -> tuple[Path, Path | None]:
     """
     given = [Path(images)] if isinstance(images, str | Path) else [Path(one) for one in images]
     if not 1 <= len(given) <= 2:
-        raise UserError(f"{len(given)} paths are given; expected a folder, a file, or two files: images and labels.")
+        raise UserError(f"{len(given)} paths were given; expected a folder, a file, or two files: images and labels.")
     return given[0], given[1] if len(given) == 2 else None
 
 
@@ -234,7 +234,7 @@ def _set_seeds(found: ImportedSet, asked: Any, pick: str) -> Any:
     seeds = tuple(range(num)) if asked is None else tuple(asked)
     if beyond := [seed for seed in seeds if seed >= num]:
         raise UserError(
-            f"{found.where}: it holds {num} sets, which are distillation seeds 0 to {num - 1}; there is no {beyond[0]}."
+            f"{found.where}: it holds {num} sets (distillation seeds 0 to {num - 1}); there is no seed {beyond[0]}."
         )
     return seeds
 
@@ -252,17 +252,21 @@ def _absolute(class_order: str | None) -> str | None:
 def _about(found: ImportedSet, offered: Rows, side: int, ipc: int, pick: str, own: bool) -> tuple[str, ...]:
     """Return what was taken for what, one line each."""
     total = sum(found.num_per_class.values())
-    how = "the first in byte order" if pick == "first" else f"drawn by seed from {sum(map(len, offered.values())):,}"
+    how = (
+        "the first in byte order"
+        if pick == "first"
+        else f"a seeded random subset of {sum(map(len, offered.values())):,}"
+    )
     lines = [
-        f"given    {found.where}: {total:,} images of {len(found.classes)} classes; {ipc} of each are taken ({how}), "
-        f"kept at {side} x {side} pixels",
+        f"given    {found.where}: {total:,} images of {len(found.classes)} classes; {ipc} of each are used ({how}), "
+        f"stored at {side} x {side} pixels",
         f"classes  {found.order}",
         *(f"note     {remark}" for remark in found.remarks),
     ]
     if own:
         lines += labels_line(found, offered)
     elif found.has_labels:
-        lines.append("labels   soft labels came with the images and are not used; --labels own trains with them")
+        lines.append("labels   the set has soft labels, which are not used; --labels own trains with them")
     return tuple(lines)
 
 
@@ -271,18 +275,18 @@ def _registered(name: str, title: str) -> Iterator[None]:
     """Make the method `name` of given images known while the run lasts; workers get it as the source of a plugin."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("all", *RESERVED):
         raise UserError(
-            f"--as {name!r}: expected a lower-case word of letters, digits and _, such as rded_release: it names rows and "
-            "files. --title is what tables show."
+            f"--as {name!r}: expected a lower-case word of letters, digits and _, e.g. rded_release; it names rows "
+            "and files. Use --title for the name in tables."
         )
     discovery.discover()
     if name in discovery.methods or name in discovery.methods.broken:
-        raise UserError(f"--as {name!r} is the name of a method here; choose another, such as {name}_release.")
+        raise UserError(f"--as {name!r} is the name of an existing method; choose another name, e.g. {name}_release.")
     # The title is a docstring, which no key depends on.
     source = (
         f"{title!r}\n\nfrom harness import register_method\nfrom harness.data.imported import ImportedImages\n\n\n"
         f"@register_method({name!r})\nclass Given(ImportedImages):\n    title = __doc__\n"
     )
-    discovery.load_plugin_source(PluginSource(f"images given as {name}", (("given", source),)))
+    discovery.load_plugin_source(PluginSource(f"imported images {name}", (("given", source),)))
     module = discovery.methods.get(name).__module__
     try:
         yield

@@ -41,12 +41,12 @@ def export(
 
     Args:
         run: what `harness.run` returned, a run's name or folder; None: the newest run of the store.
-        method: whose set.
-        ipc: its images per class; of a generative pool all that students saw are written.
+        method: the method that made the set.
+        ipc: images per class of the set; for a generative pool, all images that students saw are written.
         to: a folder that does not exist or is empty.
-        format: "imagefolder", "webdataset", "parquet", or the files of authors' code: "dc", "mtt", "ddranking", "sre2l".
-        distill_seed: which set, where the run made several; None: there is one.
-        store: where runs are looked for by name, and sets where the run lies in no store.
+        format: "imagefolder", "webdataset", "parquet", or a format of the authors' code: "dc", "mtt", "ddranking", "sre2l".
+        distill_seed: required if the run made several sets; None: there is only one.
+        store: where runs are found by name, and sets if the run is not in a store.
 
     Raises:
         UserError: there is no such run, set or format, the folder is not empty, or the set is damaged.
@@ -57,7 +57,9 @@ def export(
     """
     write, target = known_format(format), Path(to)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} exists and is not an empty folder; nothing is overwritten. Give another with --to.")
+        raise UserError(
+            f"{target} exists and is not an empty folder; nothing was overwritten. Choose another folder with --to."
+        )
     folder = find_run(run, store)
     given = _collect(store_of(folder, store), folder, _record(folder, method, ipc, distill_seed))
     try:
@@ -71,7 +73,7 @@ def export(
                 target.rmdir()
             filled.rename(target)
     except OSError as error:
-        raise UserError(f"--to {target}: cannot be written ({error}). Give a folder that you may write to.") from None
+        raise UserError(f"--to {target}: cannot be written ({error}). Choose a writable folder.") from None
     return target
 
 
@@ -81,20 +83,20 @@ def _record(folder: Path, method: str, ipc: int, distill_seed: int | None) -> di
     methods = sorted(set(rows["method"]))
     if method not in methods:
         raise UserError(
-            f"run {folder.name} has no method {method!r}.{did_you_mean(method, methods)} It has: {', '.join(methods)}."
+            f"run {folder.name} has no method {method!r}.{did_you_mean(method, methods)} Methods: {', '.join(methods)}."
         )
     made = rows["distilled_key"].fillna("") != "" if "distilled_key" in rows else False
     own = rows[(rows["method"] == method) & made & rows["distillation_seed"].notna()]
     known = sorted(int(n) for n in own["ipc"].dropna().unique())
     if ipc not in known:
-        has = f"It has IPC {', '.join(map(str, known))}" if known else "It has none: none was made"
+        has = f"It has IPC {', '.join(map(str, known))}" if known else "It has no sets"
         raise UserError(f"run {folder.name} has no set of method {method!r} at IPC {ipc}. {has}.")
     own = own[own["ipc"] == ipc]
     seeds = sorted(int(n) for n in own["distillation_seed"].unique())
     if distill_seed is None and len(seeds) > 1:
         raise UserError(
-            f"run {folder.name} has {len(seeds)} sets of method {method!r} at IPC {ipc}; say which with --distill-seed "
-            f"{seeds[0]} (of {', '.join(map(str, seeds))})."
+            f"run {folder.name} has {len(seeds)} sets of method {method!r} at IPC {ipc}; choose one with "
+            f"--distill-seed {seeds[0]} (of {', '.join(map(str, seeds))})."
         )
     if distill_seed is not None and distill_seed not in seeds:
         raise UserError(
@@ -116,7 +118,7 @@ def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
     images = {c.id: _images(store, key, c.id)[:per_class] for c in classes}
     if short := [c for c, files in images.items() if len(files) < per_class]:
         raise UserError(
-            f"run {folder.name} says {per_class} images of each class; artefact synthesize/{key} has "
+            f"run {folder.name} states {per_class} images of each class, but artefact synthesize/{key} has "
             f"{len(images[short[0]])} of class {short[0]!r}."
         )
     labels = None
@@ -125,7 +127,7 @@ def _collect(store: Store, folder: Path, record: dict[str, Any]) -> ExportedSet:
         _check_whole(store, kind, label_key)
         rows = load_labels(store.path(kind, label_key), classes, ipc=per_class)
         if len(rows) != per_class * len(classes):
-            raise UserError(f"artefact {kind}/{label_key} has fewer soft labels than run {folder.name} says.")
+            raise UserError(f"artefact {kind}/{label_key} has fewer soft labels than run {folder.name} states.")
         labels = dict(zip([c.id for c in classes], rows.split(per_class), strict=True))
     about = {name: _plain(record.get(name)) for name in ABOUT} | {"config": json.loads(record.get("config") or "{}")}
     return ExportedSet(classes, images, labels, about)
@@ -146,7 +148,7 @@ def _classes(run: RunFolder) -> tuple[ClassInfo, ...]:
     """
     ids = run.about.get("classes")
     if not ids:
-        raise UserError(f"run {run.name}: its description names no classes, so nothing of it can be exported.")
+        raise UserError(f"run {run.name}: its description lists no classes, so it cannot be exported.")
     names = run.about.get("class_names") or ids
     return tuple(ClassInfo(c, label, name) for label, (c, name) in enumerate(zip(ids, names, strict=True)))
 
@@ -155,10 +157,11 @@ def _check_whole(store: Store, kind: str, key: str) -> None:
     try:
         store.fetch(kind, key)
     except DamagedArtefact as error:
-        raise UserError(f"{error}. The same `harness run` command makes it again.") from None
+        raise UserError(f"{error}. Run the same `harness run` command to create it again.") from None
     except FileNotFoundError:
         raise UserError(
-            f"store {store.uri} no longer holds the set (artefact {kind}/{key}). The same `harness run` command makes it."
+            f"store {store.uri} no longer holds the set (artefact {kind}/{key}). Run the same `harness run` command "
+            "to create it."
         ) from None
 
 

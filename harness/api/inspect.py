@@ -31,17 +31,17 @@ def inspect(
 ) -> Inspection:
     """Compare a run's distilled images with the real training images in a feature space; draw into its folder.
 
-    It reads the store and the real training images, computes, and is no part of the benchmark: no record changes. The run
-    may come from anybody: no plugin, file, store or folder that it names is used; name them here.
+    It reads the store and the real training images and is not part of the benchmark: records do not change. Safe for runs
+    from other people: plugins, files, stores or folders that the run names are not used; pass them here.
 
     Args:
         run: what `run` returned, a run's name or folder; None: the newest run of the store.
-        store: where runs are looked for by name, and sets where the run lies in no store.
-        features: the network: "teacher", that of the run's jobs, or "timm:NAME" with its pretrained weights.
+        store: where runs are found by name, and sets if the run is not in a store.
+        features: the network: "teacher" (of the run), or "timm:NAME" with its pretrained weights.
         projection: of the maps: "pca" or "tsne".
-        data_root: folder under which image folders lie; None: "data".
+        data_root: folder that contains the image folders; None: "data".
         device: where features are computed: "auto", "cpu" or "cuda".
-        suite: YAML file of the run's suite, where it does not come with the harness.
+        suite: YAML file of the run's suite, if the suite is not built in.
         plugins: files with sources or students that the run needs.
         settings: overrides of the suite's source, {"data.root": "elsewhere"}.
 
@@ -49,12 +49,14 @@ def inspect(
         The table of representativeness, diversity, density and coverage, and the figures by name.
 
     Raises:
-        UserError: no such run, unknown features or projection, or data, sets or teacher are not there.
+        UserError: no such run, unknown features or projection, or missing data, sets or teacher.
     """
     opened = RunFolder(find_run(run, store))
     overrides = parse_overrides(settings or {})
     if others := sorted(set(overrides) - {"data"}):
-        raise UserError(f"inspect overrides fields of the suite's source only, such as data.root; found {others[0]}.")
+        raise UserError(
+            f"inspect can override only fields of the suite's data source, e.g. data.root; found {others[0]}."
+        )
     named = Named(
         data_root=str(data_root or "data"),
         device=device,

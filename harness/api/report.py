@@ -34,9 +34,9 @@ def report(
 
     Args:
         run: as for `load_results`; several runs give one set of tables.
-        store: where runs are looked for by name.
-        layout: one kind of table only: one of the above, or statistics, comparisons, published.
-        published: add the published numbers of the suite beside the measured ones.
+        store: where runs are found by name.
+        layout: only this kind of table: one of the above, or statistics, comparisons, published.
+        published: add the published numbers of the suite next to the measured ones.
         rank_by: accuracy that the leaderboard ranks and tests: `last`, of the final model, or `best` evaluation. Also that
             of the layouts statistics and comparisons. The paper layout shows `best`, as papers do.
 
@@ -51,7 +51,7 @@ def report(
     records = _merged(folders)
     tables = build_reports(records, None if layout is None else [layout], rank_by=rank_by)
     if not tables:
-        raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} holds nothing for such a table.")
+        raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} has no data for this table.")
     if published and layout != "published":
         tables |= build_reports(records, ["published"])
     note = _sources(folders)
@@ -103,8 +103,8 @@ def write_page(
 
     Args:
         run: what `run` returned, a run's name or folder; None: the newest run of the store.
-        store: where runs are looked for by name.
-        published: add the published numbers of the suite beside the measured ones.
+        store: where runs are found by name.
+        published: add the published numbers of the suite next to the measured ones.
         rank_by: as for `report`.
 
     Raises:
@@ -131,7 +131,7 @@ def figures(
 
     Args:
         run: as for `report`; the training curves are those that the store of the first run has.
-        store: where runs are looked for by name, and training curves where the run lies in no store.
+        store: where runs are found by name, and training curves if the run is not in a store.
         kinds: accuracy (against IPC, time, bytes, device-seconds), curves (of trainings and fits), published (measured
             against published, each in the metric of the published number).
         bars: ci95, Student's t interval of the mean, or std, one sample standard deviation.
@@ -149,7 +149,7 @@ def figures(
 
     folders = _agreeing(run, store)
     if to is None and len(folders) > 1:
-        raise UserError("figures of several runs belong to none of them: name a folder for them, to=FOLDER.")
+        raise UserError("figures of several runs need an output folder: to=FOLDER.")
     first, folder = folders[0], Path(to) if to is not None else RunFolder(folders[0]).figures
     records = _merged(folders)
     if to is None:
@@ -161,11 +161,12 @@ def figures(
         names = ", ".join(folder.name for folder in folders)
         if tuple(kinds) == ("published",):
             raise UserError(
-                f"{names}: nothing to compare: no finished training has protocol, IPC, test model and method of a published "
-                "number. `harness.report(run, layout='published')` lists them with the reason."
+                f"{names}: nothing to compare: no finished training matches a published number in protocol, IPC, test "
+                "model and method. `harness.report(run, layout='published')` lists the published numbers with the "
+                "reason."
             )
         raise UserError(
-            f"run {names} has nothing to draw: no training of a method is done. `harness report {names}` "
-            "shows what failed; the same `harness run` command goes on after it is mended."
+            f"run {names} has nothing to plot: no method has a finished training. See `harness report {names}` for "
+            "failures; fix the cause, then run the same `harness run` command to resume."
         )
     return done

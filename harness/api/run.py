@@ -88,26 +88,27 @@ def run(
     config: str | Path | None = None,
     console: Console | None = None,
 ) -> Run:
-    """Run a benchmark and return where its results are. What is left out takes the value of `RunRequest`, or the suite's.
+    """Run a benchmark and return the run. Omitted arguments have the default of `RunRequest`, or the suite's value.
 
     Args:
         methods: names, or "all".
         suite: name of a suite, or path of its YAML file; needed unless `config` has it.
-        ipc: images per class; bytes: in place of them, how many bytes a set may take ("8kB").
-        students, protocol: in place of the suite's.
-        seeds, distill_seeds: of trainings, and of distilled sets.
+        ipc: images per class; bytes: instead of ipc, the size limit of a set ("8kB").
+        students, protocol: instead of the suite's.
+        seeds, distill_seeds: training seeds, and distillation seeds.
         settings: overrides, {"protocol.lr": 0.02, "minimax.epochs": 4}.
-        plugins: files or folders with methods of your own.
+        plugins: files or folders with your own methods.
         device, executor, ray_address, workers, wait_for_nodes: where jobs run.
-        job_timeout: "2h" or seconds; retries: of jobs that the system lost.
+        job_timeout: "2h" or seconds; retries: for jobs whose worker or node was lost.
         store, data_root, weights_root: folders.
         scores: also compute label- and augmentation-robust scores.
-        reference: False: under soft labels, no random real subset beside the methods that are named.
-        log: tensorboard, mlflow or wandb: where curves and final numbers of each training are written when the run has ended.
-        name: of the run; fresh: run every job again although the store has its result.
-        validation, validation_seed: score on this share of the training split, not on the test split.
-        config: a file with a whole request, such as a run's request.yaml; what is given here wins.
-        console: where progress goes; None: standard error.
+        reference: False: with soft labels, do not add a random real subset to the methods.
+        log: tensorboard, mlflow or wandb: loggers for the curves and final results of each training, written at the end of
+            the run.
+        name: of the run; fresh: run every job again, even if its result is in the store.
+        validation, validation_seed: measure accuracy on this fraction of the training split instead of the test split.
+        config: a file with a whole request, e.g. a run's request.yaml; arguments override it.
+        console: output for progress; None: standard error.
 
     Raises:
         UserError: the request is wrong; nothing was written.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Run(runs.Run):
-    """A run that has ended. It reads what the run left in `folder`; nothing is kept in memory.
+    """A finished run. It reads the files in `folder`; nothing is kept in memory.
 
     Example:
         >>> import harness

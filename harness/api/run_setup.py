@@ -53,7 +53,7 @@ def make_run_folder(resolved: Resolved, store: Store) -> Path:
         except FileExistsError:
             if wanted:
                 raise UserError(
-                    f"--name {wanted!r}: a run of that name exists in {store.uri}. Choose another name."
+                    f"--name {wanted!r}: a run with that name exists in {store.uri}. Choose another name."
                 ) from None
     raise AssertionError("count never ends")
 
@@ -147,7 +147,7 @@ def make_executor(resolved: Resolved, view: View, console: Console) -> Executor:
 
 def writing_run(store: Store, folder: Path) -> contextlib.AbstractContextManager[None]:
     """Turn a full disk, and whatever else refuses a run's files, into one message."""
-    kept = f"What its jobs made is kept in {store.folder}, and what was written before in {folder}."
+    kept = f"The jobs' results are kept in {store.folder}; files written before the error are in {folder}."
     return disk.one_message(f"run {folder.name}: its files could not be written", folder, kept)
 
 

@@ -95,19 +95,19 @@ def verify(
     delete_damaged: bool = False,
     report: ProgressCallback = no_progress,
 ) -> Verification:
-    """Check all artefacts of a store, or the records of a run with the artefacts that they were made from.
+    """Check all artefacts of a store, or the records of a run with their artefacts.
 
-    All files are read: it takes as long as reading the store does. Of a remote store each artefact is copied here for that
-    and removed again.
+    It reads all files, so it takes as long as reading the store. Artefacts of a remote store are copied to this machine and
+    removed again.
 
     Args:
         run: what `harness.run` returned, a run's name or folder; None: the whole store.
-        store: where runs are looked for by name, and artefacts where the run lies in no store.
-        delete_damaged: delete the artefacts of a local store that were set aside, those of this run or all.
-        report: told the artefacts that are done.
+        store: where runs are found by name, and artefacts if the run is not in a store.
+        delete_damaged: delete artefacts of a local store that were moved aside, for this run or all.
+        report: called with the number of checked artefacts.
 
     Raises:
-        UserError: there is no such run or store.
+        UserError: no such run or store.
 
     Examples:
         >>> import harness
@@ -120,14 +120,15 @@ def verify(
     if run is None:
         place = Store(store)
         if not place.is_remote and not place.folder.is_dir():
-            raise UserError(f"store {place.uri}: there is none. Name the folder of a store with --store DIR.")
+            raise UserError(f"store {place.uri}: store not found. Pass the folder of a store with --store DIR.")
         wanted = _all_of(place)
         checked = _check(place, wanted, wanted, report)
     else:
         folder = find_run(run, store)
         if sent := bundle_of(folder):
             raise UserError(
-                f"{sent} is a bundle, checked with `harness bundle --check {sent}`: what it stands on is not here."
+                f"{sent} is a bundle: check it with `harness bundle --check {sent}`. The artefacts that it depends on "
+                "are not on this machine."
             )
         place = store_of(folder, store)
         records, problems = _read_records(RunFolder(folder))
@@ -170,7 +171,7 @@ def _check(
             if one is not None:
                 checked[artefact] = one
             elif artefact in named:
-                told = "a record stands on it, and the store does not have it"
+                told = "a record depends on it, but it is not in the store"
                 checked[artefact] = _Checked({}, Problem("missing", " ".join(artefact), told))
             report("checked", len(checked), len(wanted), "artefact")
     return checked
@@ -239,10 +240,10 @@ def _compared(record: dict[str, Any], checked: dict[Artefact, _Checked]) -> Prob
     try:
         expected = recorded_fields(record, train, made, fits)
     except (KeyError, TypeError, ZeroDivisionError) as error:
-        return Problem("damaged", _title(record), f"its artefacts lack what a record is made of: {error!r}")
+        return Problem("damaged", _title(record), f"its artefacts lack data that the record needs: {error!r}")
     for name, value in expected.items():
         if name in record and not _equal(record[name], value):
-            return Problem("edited", _title(record), f"{name} is {record[name]}; what it was made from says {value}")
+            return Problem("edited", _title(record), f"{name} is {record[name]}; its artefacts give {value}")
     return None
 
 

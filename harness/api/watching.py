@@ -29,7 +29,7 @@ def make_monitor(resolved: Resolved, plan: Plan, view: PlainView) -> Monitor:
     """Return the monitor of a run; it does nothing before it begins.
 
     Raises:
-        UserError: HARNESS_QUIET_S is no number of seconds.
+        UserError: HARNESS_QUIET_S is not a number of seconds.
     """
     store, device = resolved.context.store, resolved.context.device
     return Monitor(
@@ -64,5 +64,7 @@ def _quiet_s() -> float:
     except ValueError:
         seconds = 0.0
     if not seconds > 0:
-        raise UserError(f"HARNESS_QUIET_S={text}: expected seconds without a sign of life, such as 600.")
+        raise UserError(
+            f"HARNESS_QUIET_S={text}: expected the seconds without a sign of life before a warning, e.g. 600."
+        )
     return seconds

@@ -51,8 +51,11 @@ def _print_version(wanted: bool) -> None:
 
 app = typer.Typer(
     name="harness",
-    help="The reference benchmark for dataset distillation: which method's distilled set trains the best student, at "
-    "which cost, under one protocol?\n\nFirst steps: `harness run --methods all --suite digits`, then `harness report`.",
+    help=(
+        "The reference benchmark for dataset distillation: which method's distilled set trains the best student, at "
+        "what cost, under a common protocol?\n\nFirst steps: `harness run --methods all --suite digits`, then "
+        "`harness report`."
+    ),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -105,17 +108,22 @@ def run(
     suite: Annotated[
         str,
         typer.Option(
-            help="Suite name (`harness list suites`), path of a suite YAML, a group such as `remote_sensing`, names with "
-            "commas, or `all`."
+            help=(
+                "Suite name (`harness list suites`), path of a suite YAML, a group such as `remote_sensing`, "
+                "comma-separated names, or `all`."
+            )
         ),
     ] = "digits",
-    methods: Annotated[str, typer.Option(help="`all`, or method names with commas.")] = "all",
-    ipc: Annotated[str | None, typer.Option(help="Images per class, with commas; default: the suite's.")] = None,
+    methods: Annotated[str, typer.Option(help="`all`, or comma-separated method names.")] = "all",
+    ipc: Annotated[str | None, typer.Option(help="Images per class, comma-separated; default: the suite's.")] = None,
     size: Annotated[
         str | None,
         typer.Option(
             "--bytes",
-            help="Budgets in bytes in place of IPCs, with commas: `8kB,75KiB`. As many images as fit, uncompressed.",
+            help=(
+                "Storage budgets instead of IPCs, comma-separated: `8kB,75KiB`. Each set gets as many uncompressed "
+                "images as fit."
+            ),
         ),
     ] = None,
     students: options.Students = None,
@@ -148,7 +156,7 @@ def run(
 ) -> int:
     """Distil with each method, train students on each distilled set, and show the leaderboard.
 
-    What is in the store is not run again; a run that was killed goes on with the same command.
+    Results that are already in the store are reused. Run the same command again to resume a killed run.
 
     Examples: `harness run --suite digits` (runs anywhere, minutes), `harness run --suite digits --methods minimax,dit
     --ipc 10 --seeds 0,1,2,3,4`, `harness run --plugin mine.py --dry-run`, `harness run --config best.yaml --name tuned`.
@@ -230,18 +238,18 @@ def list_(
 @app.command()
 def show(
     kind: Annotated[str, typer.Argument(help="method, suite, student, protocol, run, job or log")],
-    name: Annotated[str, typer.Argument(help="its name; of a job and its log the first digits of the key")],
+    name: Annotated[str, typer.Argument(help="its name; for a job or a log: the first digits of the key")],
     plugin: options.Plugins = None,
     store: options.Store = "results",
-    suite: Annotated[str | None, typer.Option(help="Of a protocol: its fields as this suite changes them.")] = None,
+    suite: Annotated[str | None, typer.Option(help="With a protocol: show the values that this suite uses.")] = None,
 ) -> int:
-    """Explain a method, a suite, a student or a protocol; list a run's records; trace a job to its inputs; print a job's log.
+    """Describe a method, suite, student or protocol; list a run's records; trace a job to its inputs; print a job's log.
 
     Examples: `harness show method minimax`, `harness show protocol dsa --suite digits`, `harness show run first`,
     `harness show job 4f1d0c`, `harness show log 4f1d0c`.
     """
     if suite is not None and kind != "protocol":
-        raise UserError(f"--suite is for `harness show protocol`; leave it out of `harness show {kind}`.")
+        raise UserError(f"--suite works only with `harness show protocol`; omit it for `harness show {kind}`.")
     plugins = [str(p) for p in plugin or ()]
     known = {
         "method": lambda: show_module.print_method(name, stdout(), plugins=plugins),
@@ -261,12 +269,12 @@ def show(
 @app.command()
 def new(
     kind: Annotated[str, typer.Argument(help="method")],
-    name: Annotated[str, typer.Argument(help="a lower-case Python name")],
+    name: Annotated[str, typer.Argument(help="name of the method: a lower-case Python identifier")],
     folder: Annotated[Path, typer.Option("--to", help="Folder for the plugin and its test.")] = Path(),
 ) -> int:
     """Write a method plugin that runs on digits, and its test."""
     if kind != "method":
-        raise UserError(f"cannot make a new {kind!r}. Known: method.")
+        raise UserError(f"cannot create a new {kind!r}. Known: method.")
     plugin, test_file = write_method(name, folder)
     console = stdout(soft_wrap=True)
     console.print(f"wrote {plugin} and {test_file}")

@@ -20,27 +20,28 @@ def bundle(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Name or folder of a run, default: the newest; with --check the bundles.", metavar="[RUN]..."
+            help="Name or folder of a run; default: the newest. With --check: the bundles.", metavar="[RUN]..."
         ),
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="File to write, such as mine.zip; or a new folder for the same files.")
+        Path | None, typer.Option("--to", help="File to write, e.g. mine.zip; or a new folder for the same files.")
     ] = None,
     sets: Annotated[
         bool, typer.Option("--sets", help="Add the images and stored soft labels of every distilled set.")
     ] = False,
     pictures: Annotated[
-        str, typer.Option(help="Bytes that contact sheets and figures may take; they are made smaller until they fit.")
+        str, typer.Option(help="Size limit for contact sheets and figures; they are scaled down to fit.")
     ] = "1.2MB",
     check: Annotated[
-        bool, typer.Option("--check", help="Check bundles in place of writing one, and say what they hold.")
+        bool,
+        typer.Option("--check", help="Check existing bundles and print what they contain, instead of writing one."),
     ] = False,
     limit: Annotated[
-        str | None, typer.Option(help="With --check: refuse a bundle of more bytes, such as `2MB`.")
+        str | None, typer.Option(help="With --check: reject bundles larger than this, e.g. `2MB`.")
     ] = None,
     store: options.Store = "results",
 ) -> int:
-    """Write a run as one file to send: records, configs, environment, tables, figures and contact sheets.
+    """Write a run to one file for sharing: records, configs, environment, tables, figures and contact sheets.
 
     `harness report FILE.zip` shows it, anywhere and without the store. Equal runs give equal bytes.
 
@@ -48,7 +49,7 @@ def bundle(
     logs and tracebacks. Device, processor, operating system, versions, commit, times and your options stay: look at run.json
     in the file before you send it. Pictures are made small, and of each method and IPC the first seed is shown.
 
-    Exit code 0: written, or all is well. 2: a message says what is wrong; nothing is written.
+    Exit code 0: written, or no problems found. 2: a message says what is wrong; nothing is written.
 
     Examples: `harness bundle first --to first.zip`, `harness bundle first --to first.zip --sets`,
     `harness bundle --check results/community/*.zip --limit 2MB`.
@@ -56,16 +57,16 @@ def bundle(
     console = stdout(soft_wrap=True)
     if check:
         if to is not None or sets or not runs:
-            raise UserError("--check takes bundles and neither --to nor --sets: `harness bundle --check FILE.zip...`.")
+            raise UserError("--check takes bundles, without --to or --sets: `harness bundle --check FILE.zip...`.")
         return _check(runs, _bytes("--limit", limit), console)
     if to is None:
-        raise UserError("say where the bundle goes: `harness bundle RUN --to FILE.zip`.")
+        raise UserError("name the output file: `harness bundle RUN --to FILE.zip`.")
     if runs and len(runs) > 1:
-        raise UserError("a bundle is of one run; write one for each.")
+        raise UserError("a bundle holds one run; write one bundle per run.")
     path = write(runs[0] if runs else None, to=to, sets=sets, pictures=_bytes("--pictures", pictures) or 1, store=store)
     files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
     console.print(plain(f"wrote {path} ({byte_size(sum(one.stat().st_size for one in files))})"))
-    console.print(plain(f"look at it with `harness report {path}`"))
+    console.print(plain(f"view it with `harness report {path}`"))
     return 0
 
 
@@ -82,19 +83,18 @@ def _check(names: list[str], most: int | None, console: Console) -> int:
     for name in names:
         try:
             if not Path(name).exists():
-                raise UserError(
-                    f"{name}: there is no such file. --check takes bundles: `harness bundle --check FILE.zip...`."
-                )
+                raise UserError(f"{name}: file not found. --check takes bundles: `harness bundle --check FILE.zip...`.")
             found = check_bundle(name)
             if most is not None and found.num_bytes > most:
                 raise UserError(
-                    f"bundle {name}: it has {found.num_bytes:,} bytes; --limit allows {most:,}. Write it without --sets."
+                    f"bundle {name}: size {found.num_bytes:,} bytes, more than --limit ({most:,}). Write it without "
+                    "--sets."
                 )
         except UserError as error:
             message("error:", str(error))
             code = 2
             continue
-        console.print(plain(f"{name}: all is well"))
+        console.print(plain(f"{name}: no problems found"))
         for line in contents(found):
             console.print(plain(f"  {line}"))
     return code

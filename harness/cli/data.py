@@ -30,8 +30,11 @@ SuiteName = Annotated[str, typer.Argument(help="Suite name (`harness list suites
 
 data_app = typer.Typer(
     name="data",
-    help="Get a suite's real images, and see what is there.\n\nFirst steps: `harness data check imagewoof` says what is "
-    "missing and how to get it; `harness data fetch imagewoof` brings fast.ai's archive. ImageNet itself cannot be fetched.",
+    help=(
+        "Download and check the real images of a suite.\n\nFirst steps: `harness data check imagewoof` reports what "
+        "is missing and how to get it; `harness data fetch imagewoof` downloads fast.ai's archive. ImageNet itself "
+        "cannot be downloaded this way."
+    ),
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -45,17 +48,20 @@ def check(
     suite: SuiteName,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override a field of the source: `data.root=imagewoof2-320`; repeatable."),
+        typer.Option("--set", help="Override a field of the data source: `data.root=imagewoof2-320`; repeatable."),
     ] = None,
     decode_all: Annotated[
-        bool, typer.Option("--decode-all", help="Decode every image, not some of each class: minutes to hours.")
+        bool,
+        typer.Option(
+            "--decode-all", help="Decode every image instead of a sample of each class; takes minutes to hours."
+        ),
     ] = False,
     data_root: DataRoot = "data",
 ) -> int:
-    """Say what a suite's data are: which data set, images per class, suspicious files, fingerprint.
+    """Report on a suite's data: which data set, images per class, suspicious files, fingerprint.
 
-    Every file is listed anew and some images of each class are decoded; nothing below the data root changes. Exit
-    code 0: a run can use them. 2: it cannot, and the message says what is missing and how to get it.
+    All files are listed again and a sample of images per class is decoded; nothing below the data root changes. Exit
+    code 0: the data can be used. 2: they cannot; the message says what is missing and how to get it.
 
     Examples: `harness data check digits`, `harness data check imagewoof --set data.root=imagewoof2-320`.
     """
@@ -66,7 +72,7 @@ def check(
     if found.damaged:
         more = len(found.damaged) - ALL_SHOWN
         listed = found.damaged[:ALL_SHOWN] + ([f"and {more:,} more"] if more > 0 else [])
-        raise UserError("these images cannot be read; replace or remove them:\n  " + "\n  ".join(listed))
+        raise UserError("unreadable images; replace or remove them:\n  " + "\n  ".join(listed))
     return 0
 
 
@@ -74,15 +80,17 @@ def check(
 def fetch(
     suite: SuiteName,
     variant: Annotated[
-        str | None, typer.Option(help="Form of the archive: `full`, `320` or `160` (pixels of the short side).")
+        str | None, typer.Option(help="Variant of the archive: `full`, `320` or `160` (pixels on the short side).")
     ] = None,
     archive: Annotated[
-        Path | None, typer.Option(help="An archive that you have already, for machines without a network.")
+        Path | None, typer.Option(help="Use an archive that is already on disk (no network needed).")
     ] = None,
     hub: Annotated[
         str | None,
         typer.Option(
-            help="Instead: an image data set of the Hugging Face hub, OWNER/NAME, whose labels name the classes."
+            help=(
+                "Use an image data set from the Hugging Face hub instead: OWNER/NAME. Its labels must name the classes."
+            )
         ),
     ] = None,
     keep_archive: Annotated[bool, typer.Option("--keep-archive", help="Keep the downloaded archive.")] = False,
@@ -90,16 +98,18 @@ def fetch(
 ) -> int:
     """Download a suite's data, check them, and unpack them below the data root.
 
-    What broke off goes on with the same command. Nothing is unpacked that fails its checksum, and no folder appears
-    before it is whole. fast.ai's archives hold ImageNet's images in another split: their numbers do not compare with
-    those of ImageNet's own folders, and every table says which was used.
+    Run the same command again to resume an interrupted download. Archives that fail their checksum are not unpacked; a
+    folder appears only when it is complete. fast.ai's archives contain ImageNet images with a different split, so
+    results are not comparable with those on ImageNet's own folders; every table says which was used.
 
     Examples: `harness data fetch imagewoof --variant 160` (93 MB), `harness data fetch imagenette` (1.6 GB),
     `harness data fetch imagewoof --hub OWNER/NAME` (a data set of the Hugging Face hub, of any origin).
     """
     file = load_suite(suite)
     if hub is not None and (variant is not None or archive is not None):
-        raise UserError("--hub fetches a data set of the hub; --variant and --archive belong to archives. Give one.")
+        raise UserError(
+            "--hub downloads from the Hugging Face hub; --variant and --archive apply to archives. Use one of the two."
+        )
     with _progress() as report:
         if hub is not None:
             got = fetch_from_hub(file, Path(data_root), hub, report)
@@ -111,10 +121,10 @@ def fetch(
         return 0
     console.print(f"{got.about}: {'already ' if got.here_before else ''}in {got.folder}", markup=False)
     if got.sha256 and not got.declared:
-        console.print(f"no checksum is declared for this archive: trusted as it came, SHA-256 {got.sha256}")
+        console.print(f"no checksum is known for this archive; it was accepted unchecked, SHA-256 {got.sha256}")
     if not got.is_suites_own:
         console.print(
-            f"suite {file.suite.name} reads {file.suite.source.get('root')} unless told otherwise; to use this:"
+            f"suite {file.suite.name} reads {file.suite.source.get('root')} by default; to use this data set:"
         )
         console.print(f"  harness data check {suite} --set data.root={got.folder.name}", markup=False)
         console.print(f"  harness run --suite {suite} --set data.root={got.folder.name}", markup=False)
@@ -126,7 +136,7 @@ def _source_options(settings: list[str]) -> dict[str, Any]:
     parsed = parse_overrides(settings)
     other = sorted(set(parsed) - {"data"})
     if other:
-        raise UserError(f"--set {other[0]}: this command knows the target data only, as in --set data.root=imagewoof2.")
+        raise UserError(f"--set {other[0]}: this command accepts only data fields, e.g. --set data.root=imagewoof2.")
     return parsed.get("data", {})
 
 

@@ -35,17 +35,17 @@ def doctor(
     store: options.Store = "results",
     weights_root: options.WeightsRoot = None,
     ray_address: Annotated[
-        str | None, typer.Option("--ray-address", help="Look at every node of this Ray cluster instead.")
+        str | None, typer.Option("--ray-address", help="Check every node of this Ray cluster instead.")
     ] = None,
     suite: Annotated[
-        str | None, typer.Option(help="With --ray-address: the suite whose images each node must have.")
+        str | None, typer.Option(help="With --ray-address: the suite whose images must be on every node.")
     ] = None,
     plugin: options.Plugins = None,
     every: Annotated[
-        bool, typer.Option("--all", help="List every part of every suite that is here or missing, with its place.")
+        bool, typer.Option("--all", help="List every part of every suite: found or missing, and its path.")
     ] = False,
 ) -> int:
-    """Say which suites can run here and how to get what the others lack; check the machine. Or each node of a cluster.
+    """Show which suites can run here and how to get what the others need; check this machine, or every node of a cluster.
 
     Examples: `harness doctor`, `harness doctor --all`,
     `harness doctor --ray-address auto --suite digits --store /shared/results`.
@@ -55,7 +55,7 @@ def doctor(
         places = cluster.Places(store, data_root)
         return cluster.print_nodes(stdout(), ray_address, suite=suite, places=places, plugins=plugins)
     if suite is not None or plugin:
-        raise UserError("--suite and --plugin are for the nodes of a cluster; add --ray-address, or leave them out.")
+        raise UserError("--suite and --plugin check the nodes of a cluster; add --ray-address, or omit them.")
     return print_report(stdout(), data_root=data_root, store=store, weights_root=weights_root, every=every)
 
 
@@ -86,7 +86,7 @@ def print_report(
         return 0 if ready else 1
     ordered = sorted(parts, key=lambda part: part[0] != "data")
     found, missing = ([part for part in ordered if part[2] is fine] for fine in (True, False))
-    for title, rows in (("suites: here", found), ("suites: missing", missing)):
+    for title, rows in (("suites: found", found), ("suites: missing", missing)):
         _section(
             console,
             title,
@@ -177,7 +177,7 @@ def _weights(file: SuiteFile, data_root: str, weights_root: str | None) -> list[
     rows = []
     for kind, spec in file.suite.generators.items():
         if spec.weights is None:
-            rows.append((kind, "trained by the prior job", True))
+            rows.append((kind, "will be trained during the run", True))
             continue
         found = weights.locate(spec, file, data_root, weights_root)
         for part in weights.PARTS:
@@ -196,7 +196,7 @@ def _teacher(file: SuiteFile, data_root: str, weights_root: str | None) -> list[
         place = teacher_lookup.locate(file, data_root, weights_root).weights
     except UserError as error:
         return [("teacher", str(error), False)]
-    known = "a pretrained model of timm; the first run downloads it where the hub's cache lacks it"
+    known = "a pretrained timm model; the first run downloads it if the hub's cache does not have it"
     return [("teacher", f"{place}: {known}" if str(place).startswith("timm:") else f"found, {place}", True)]
 
 
@@ -206,7 +206,7 @@ def _place(wanted: str, place: str) -> tuple[str, bool]:
         return f"{wanted}: found, {path}", True
     if hub.hub_id(wanted) is None:
         return f"{wanted}: not on this machine; put it under --weights-root", False
-    how = "and HF_HUB_OFFLINE forbids the download" if hub.offline() else "the first run downloads it"
+    how = "and HF_HUB_OFFLINE disables downloads" if hub.offline() else "the first run downloads it"
     return f"{wanted}: not on this machine; {how}", False
 
 

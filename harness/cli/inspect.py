@@ -15,21 +15,25 @@ from harness.reporters import runs as ended_runs
 def inspect(
     run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
     store: options.Store = "results",
-    features: Annotated[str, typer.Option(help="`teacher`, that of the run, or `timm:NAME`, pretrained.")] = "teacher",
-    projection: Annotated[str, typer.Option(help="Of the maps: `pca`, or `tsne`, which takes longer.")] = "pca",
+    features: Annotated[
+        str, typer.Option(help="Feature extractor: `teacher` (the run's), or `timm:NAME` (pretrained).")
+    ] = "teacher",
+    projection: Annotated[str, typer.Option(help="Projection of the feature maps: `pca`, or `tsne` (slower).")] = "pca",
     suite: Annotated[
-        Path | None, typer.Option(help="YAML file of the run's suite, where it does not come with the harness.")
+        Path | None, typer.Option(help="YAML file of the run's suite, if the suite is not built in.")
     ] = None,
     data_root: options.DataRoot = "data",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Override the suite's source: `data.root=photos`; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="Override a field of the suite's data source: `data.root=photos`; repeatable."),
     ] = None,
     plugin: options.Plugins = None,
     device: options.Device = "auto",
 ) -> int:
     """Compare distilled with real training images in a feature space: coverage, representativeness, maps of features.
 
-    The run may come from anybody: no plugin, suite file, store or folder that it names is used unless you name it too.
+    Safe for runs from other people: a plugin, suite file, store or folder that the run names is used only if you also
+    name it.
     """
     from harness.api import inspect as api_inspect  # it imports torch and matplotlib
 

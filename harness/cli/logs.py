@@ -29,12 +29,14 @@ def logs(
     run: Annotated[str, typer.Argument(help="Name or folder of the run.")],
     job: Annotated[
         str,
-        typer.Argument(help="A job of it: its title, the first digits of its key, or a part that no other title has."),
+        typer.Argument(help="A job of the run: its title, the first digits of its key, or a unique part of its title."),
     ],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends, or Ctrl-C.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow the log until the job ends or Ctrl-C.")
+    ] = False,
     store: options.Store = "results",
 ) -> int:
-    """Print what a job of a run printed: one that runs, is done, or failed.
+    """Print the log of a job: running, done or failed.
 
     Examples: `harness logs RUN 'fit minimax'`, `harness logs RUN 4f1d0c --follow`. `harness status RUN` shows titles.
     """
@@ -51,7 +53,7 @@ def logs(
         return 0
     for lost in lost_logs(folder, found):
         if lost != path:
-            message("note:", f"the log of a try that was lost: {lost}")
+            message("note:", f"log of an attempt that was lost: {lost}")
     return 0
 
 

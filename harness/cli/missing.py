@@ -78,11 +78,11 @@ def print_missing(console: Console, missing: Mapping[Part, list[str]]) -> None:
             console.print(table)
         console.print()
     if groups:
-        console.print(Text("`harness doctor --all` says where each part is looked for."))
+        console.print(Text("`harness doctor --all` shows where each part is searched."))
 
 
-_FETCH = "images that a command brings"
-_BRING = "images to bring: the command says from where and to which folder"
+_FETCH = "images that a command downloads"
+_BRING = "images to get yourself: the command says from where, and which folder to use"
 _LOAD = "weights that the first run downloads"
 _WRONG = "wrong"
 

@@ -31,6 +31,10 @@ def _hint(text: str, words: list[str]) -> str:
         option = next((word for word in reversed(words[:at]) if word.startswith("-")), "")
         if option in _LISTS:
             values = words[words.index(option) + 1 : at]
-            return f"Several values take commas: {option} {','.join([*values, *extra[1].split()])}." if extra else ""
+            return (
+                f"Separate several values with commas: {option} {','.join([*values, *extra[1].split()])}."
+                if extra
+                else ""
+            )
     command = next((word for word in words if not word.startswith("-")), "")
-    return f"`harness {command + ' ' if command else ''}--help` shows what there is."
+    return f"`harness {command + ' ' if command else ''}--help` lists what is available."

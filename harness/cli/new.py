@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 
-PLUGIN = '''"""{title}: say in one line what it does."""
+PLUGIN = '''"""{title}: describe it in one line."""
 
 import torch
 from pydantic import Field
@@ -65,15 +65,15 @@ def write_method(name: str, folder: Path) -> tuple[Path, Path]:
         UserError: the name is no lower-case Python name or is taken, or a file would be overwritten.
     """
     if not (name.isidentifier() and name == name.lower()) or keyword.iskeyword(name):
-        raise UserError(f"method name {name!r}: expected a lower-case Python name, such as my_method.")
+        raise UserError(f"method name {name!r}: expected a lower-case Python identifier, e.g. my_method.")
     discovery.discover()
     if name in discovery.methods or name in discovery.methods.broken:
-        raise UserError(f"method name {name!r} is taken; `harness list methods` shows those that exist.")
+        raise UserError(f"method name {name!r} already exists; `harness list methods` shows all names.")
     words = {"name": name, "title": name.replace("_", " ").capitalize(), "cls": name.title().replace("_", "")}
     files = {folder / f"{name}.py": PLUGIN, folder / f"test_{name}.py": TEST}
     for path in files:
         if path.exists():
-            raise UserError(f"{path} exists already; nothing was written. Choose another name or folder (--to DIR).")
+            raise UserError(f"{path} already exists; nothing was written. Choose another name or folder (--to DIR).")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in files.items():

@@ -17,7 +17,7 @@ Store = Annotated[
 
 
 DataRoot = Annotated[
-    str, typer.Option("--data-root", help="Folder under which image folders lie.", envvar="HARNESS_DATA")
+    str, typer.Option("--data-root", help="Folder that contains the image folders.", envvar="HARNESS_DATA")
 ]
 
 
@@ -25,7 +25,7 @@ WeightsRoot = Annotated[
     str | None,
     typer.Option(
         "--weights-root",
-        help="Folder under which pre-trained weights lie; default: DATA_ROOT/weights, then the hub's cache.",
+        help="Folder that contains pretrained weights; default: DATA_ROOT/weights, then the hub's cache.",
         envvar="HARNESS_WEIGHTS",
     ),
 ]
@@ -35,35 +35,46 @@ Plugins = Annotated[
     list[Path] | None,
     typer.Option(
         "--plugin",
-        help="Python file, or folder of files, with a method of your own; repeatable. HARNESS_PLUGINS: folders for all commands.",
+        help=(
+            "Python file, or folder of files, that defines your own methods; repeatable. HARNESS_PLUGINS: plugin "
+            "folders for all commands."
+        ),
     ),
 ]
 
 
-Students = Annotated[str | None, typer.Option("--students", help="Students, with commas; `timm:NAME` works.")]
+Students = Annotated[
+    str | None, typer.Option("--students", help="Student networks, comma-separated; `timm:NAME` is any timm model.")
+]
 
 
 ProtocolName = Annotated[
-    str | None, typer.Option("--protocol", help="Training protocol: a name, or a YAML file; default: the suite's.")
+    str | None, typer.Option("--protocol", help="Training protocol: a name or a YAML file; default: the suite's.")
 ]
 
 
 Seeds = Annotated[
-    str | None, typer.Option("--seeds", help="Training seeds, `0-4` or `0,1,2`: one student per seed and set.")
+    str | None,
+    typer.Option("--seeds", help="Training seeds, `0-4` or `0,1,2`: one student per seed and distilled set."),
 ]
 
 
 DistillSeeds = Annotated[
     str | None,
-    typer.Option("--distill-seeds", help="Distillation seeds, `0-4` or `0,1,2`: one set, or pick, per seed."),
+    typer.Option(
+        "--distill-seeds", help="Distillation seeds, `0-4` or `0,1,2`: one distilled set (or selection) per seed."
+    ),
 ]
 
 
-Executor = Annotated[str, typer.Option("--executor", help="`ray`, or `local`: one job at a time in this process.")]
+Executor = Annotated[str, typer.Option("--executor", help="`ray`, or `local` (one job at a time in this process).")]
 
 
 RayAddress = Annotated[
-    str | None, typer.Option("--ray-address", help="A running Ray cluster; default: a local Ray for this run.")
+    str | None,
+    typer.Option(
+        "--ray-address", help="Address of a running Ray cluster; default: start Ray on this machine for this run."
+    ),
 ]
 
 
@@ -73,12 +84,17 @@ WaitForNodes = Annotated[
         "--wait-for-nodes",
         min=0,
         metavar="SECONDS",
-        help="Where a cluster grows: wait so long for a node that fits a job, in place of refusing the job at once.",
+        help=(
+            "On an autoscaling cluster: wait this long for a node that is large enough for a job, instead of "
+            "rejecting the job immediately."
+        ),
     ),
 ]
 
 
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="CPUs that the local Ray may use; default: all.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Number of CPUs for the local Ray; default: all.")
+]
 
 
 JobTimeout = Annotated[
@@ -86,23 +102,27 @@ JobTimeout = Annotated[
     typer.Option(
         "--job-timeout",
         metavar="DURATION",
-        help="End a job that runs longer, such as `2h` or `90m`; it has failed and is not tried again. Default: no limit.",
+        help=(
+            "Stop a job that runs longer than this, e.g. `2h` or `90m`; it counts as failed and is not retried. "
+            "Default: no limit."
+        ),
     ),
 ]
 
 
 Retries = Annotated[
-    int, typer.Option("--retries", min=0, help="How often a job is tried again whose worker or node was lost.")
+    int, typer.Option("--retries", min=0, help="How many times to retry a job whose worker or node was lost.")
 ]
 
 
-Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto`: a GPU where there is one.")]
+Device = Annotated[str, typer.Option("--device", help="`cpu`, `cuda`, or `auto` (a GPU if available).")]
 
 
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Override a field: `minimax.epochs=4`, `protocol.lr=0.02`; repeatable. See `harness show`."
+        "--set",
+        help="Override a field: `minimax.epochs=4`, `protocol.lr=0.02`; repeatable. `harness show` lists the fields.",
     ),
 ]
 
@@ -114,7 +134,10 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="With --dry-run: 
 
 
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, say what a run would do and take, and run nothing.")
+    bool,
+    typer.Option(
+        "--dry-run", help="Check everything and print the jobs and their estimated cost, without running them."
+    ),
 ]
 
 
@@ -122,7 +145,7 @@ Scores = Annotated[
     bool,
     typer.Option(
         "--scores",
-        help="Label- and augmentation-robust scores beside the accuracy; trains the students more that they need.",
+        help="Also compute label- and augmentation-robust scores (trains additional students).",
     ),
 ]
 
@@ -130,22 +153,26 @@ Scores = Annotated[
 Reference = Annotated[
     bool,
     typer.Option(
-        "--reference/--no-reference", help="Under soft labels, show a random real subset too: what they alone reach."
+        "--reference/--no-reference",
+        help="With soft labels: also run a random real subset, to show what soft labels alone achieve.",
     ),
 ]
 
 
-Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, whatever the store has.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Run every job again, even if its result is in the store.")]
 
 
-RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; default: suite and time.")]
+RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; default: suite name and time.")]
 
 
 Log = Annotated[
     str | None,
     typer.Option(
         "--log",
-        help="Write curves and final numbers of each training to `tensorboard`, `mlflow` or `wandb` too, with commas.",
+        help=(
+            "Also log the curves and final results of each training to `tensorboard`, `mlflow` or `wandb`; "
+            "comma-separated."
+        ),
     ),
 ]
 
@@ -153,8 +180,10 @@ Log = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="A whole request from a file, such as a run's request.yaml or a tuning's best.yaml; flags given beside it win. "
-        "Plugins that it names are loaded: they are code."
+        help=(
+            "Read the whole request from a file, e.g. request.yaml of a run or best.yaml of a tuning; flags on the "
+            "command line override it. Plugins that it names are loaded and their code runs."
+        )
     ),
 ]
 
@@ -162,12 +191,15 @@ Config = Annotated[
 Validation = Annotated[
     float | None,
     typer.Option(
-        help="Score on this share of the training split in place of the test split, such as 0.2; methods see the rest."
+        help=(
+            "Measure accuracy on this share of the training split instead of the test split, e.g. 0.2; methods see "
+            "the rest."
+        )
     ),
 ]
 
 
-ValidationSeed = Annotated[int, typer.Option(min=0, help="Which images of the training split these are.")]
+ValidationSeed = Annotated[int, typer.Option(min=0, help="Seed that selects these training images.")]
 
 
 def names(text: str | None) -> tuple[str, ...] | None:
@@ -195,12 +227,15 @@ def seeds(text: str | None, option: str) -> tuple[int, ...] | None:
         first, last = int(ends[1]), int(ends[2])
         if not 0 <= last - first < MOST_SEEDS:
             raise UserError(
-                f"{option} {text!r}: {part.strip()} is no range; write the smaller seed first: {option} 0-4."
+                f"{option} {text!r}: {part.strip()} is not a range; write the smaller seed first: {option} 0-4."
             )
         parts += map(str, range(first, last + 1))
     found = _numbers(",".join(parts), option, 0, f"{option} 0-4 or {option} 0,1,2")
     if len(found) == 1 and found[0] > 1 and "-" not in text:
-        message("note:", f"{option} {text} is the one seed {found[0]}; {found[0]} seeds are {option} 0-{found[0] - 1}")
+        message(
+            "note:",
+            f"{option} {text} means the single seed {found[0]}; for {found[0]} seeds write {option} 0-{found[0] - 1}",
+        )
     return found
 
 
@@ -220,10 +255,11 @@ def _numbers(text: str, option: str, least: int, example: str) -> tuple[int, ...
             number = int(part.strip())
         except ValueError:
             raise UserError(
-                f"{option} {text!r}: {part.strip()!r} is not an integer. Write a list with commas, such as {example}."
+                f"{option} {text!r}: {part.strip()!r} is not an integer. Expected a comma-separated list, e.g. "
+                f"{example}."
             ) from None
         if number < least:
-            raise UserError(f"{option} {text!r}: {number} is too small; at least {least} is needed.")
+            raise UserError(f"{option} {text!r}: {number} is too small; the minimum is {least}.")
         found.append(number)
     return tuple(found)
 

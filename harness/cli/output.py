@@ -86,15 +86,17 @@ def print_more(runs: list[str]) -> None:
 def print_not_used(folder: Path, **named: Any) -> None:
     """Say in one line what a run names that is not used, because the command line does not name it."""
     if found := RunFolder(folder).not_used(**named):
-        message("note:", f"the run names what is not used unless you name it too: {shorten(' '.join(found), 300)}")
+        message(
+            "note:",
+            "the run names these, but they are used only if you name them on the command line: "
+            f"{shorten(' '.join(found), 300)}",
+        )
 
 
 def print_not_uploaded(folder: Path, uploaded: bool) -> None:
     """Say that what was written lies on this machine only, where that is so."""
     if not uploaded:
-        message(
-            "note:", f"{folder} holds what was written; it could not be copied to the store, where others look for it."
-        )
+        message("note:", f"the run's files are in {folder} only: they could not be copied to the store.")
 
 
 def print_drawn(folder: Path, names: Iterable[str]) -> None:
@@ -107,7 +109,7 @@ def group_summary(group: GroupRun) -> RichTable:
     from rich.table import Table as RichTable
 
     table = RichTable(title=plain(f"Summary: {group.name}"), title_justify="left", box=None, pad_edge=False)
-    for column in ("suite", "status", "records", "jobs run", "failed", "run, or why there is none"):
+    for column in ("suite", "status", "records", "jobs run", "failed", "run, or why it did not run"):
         table.add_column(column, justify="right" if column in ("records", "jobs run", "failed") else "left")
     for suite in group.suites:
         run = suite.run

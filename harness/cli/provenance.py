@@ -64,7 +64,7 @@ def print_run(run: str, store: str, console: Console) -> None:
     console.print()
     console.print(table)
     console.print(
-        Text("best, last: top-1 accuracy in percent; seeds: distillation/training. harness show job JOB goes on.")
+        Text("best, last: top-1 accuracy in percent; seeds: distillation/training. `harness show job JOB` shows more.")
     )
 
 
@@ -99,7 +99,7 @@ def print_log(prefix: str, store: str, console: Console) -> None:
     except FileNotFoundError as error:
         raise UserError(f"{error}.") from None
     if not is_regular(path):
-        raise UserError(f"{kind} {key[:SHORT]} has no {LOG}: it was made before logs were kept.")
+        raise UserError(f"{kind} {key[:SHORT]} has no {LOG}: made before logs were recorded.")
     console.print(_text(path.read_text(encoding="utf-8", errors="replace")), end="", soft_wrap=True)
 
 
@@ -110,20 +110,18 @@ def find_artefact(prefix: str, store: Store) -> tuple[str, str]:
         UserError: it is no beginning of a key, there is no such artefact, or several.
     """
     if not re.fullmatch(r"[0-9a-f]{6,32}", prefix):
-        raise UserError(
-            f"{prefix!r} is no key: expected its first 6 to 32 hex digits. `harness show run RUN` lists keys."
-        )
+        raise UserError(f"{prefix!r} is not a key: expected 6 to 32 hex digits. `harness show run RUN` lists keys.")
     found = sorted((made["kind"], made["key"]) for made in store.local_manifests(KINDS, prefix))
     if not found and len(prefix) == 32:  # a remote store is asked for a whole key
         found = [(kind, prefix) for kind in KINDS if store.has(kind, prefix)]
     if not found:
         raise UserError(
-            f"no job whose key begins with {prefix} in store {store.uri}. `harness show run RUN` lists keys; "
-            "--store DIR looks elsewhere."
+            f"no job whose key starts with {prefix} in store {store.uri}. `harness show run RUN` lists keys; --store "
+            "DIR selects another store."
         )
     if len(found) > 1:
         names = ", ".join(f"{kind} {key}" for kind, key in found[:5])
-        raise UserError(f"{times(len(found), 'job')} begin with {prefix}: {names}. Give more digits.")
+        raise UserError(f"{times(len(found), 'job')} match {prefix}: {names}. Use more digits.")
     return found[0]
 
 
@@ -132,7 +130,11 @@ def _print_artefact(kind: str, key: str, store: Store, console: Console, depth: 
     try:
         made = store.manifest(kind, key)
     except FileNotFoundError as error:
-        state = "damaged; `harness verify` says how" if isinstance(error, DamagedArtefact) else "no longer in the store"
+        state = (
+            "damaged; `harness verify` shows details"
+            if isinstance(error, DamagedArtefact)
+            else "no longer in the store"
+        )
         console.print(_indented(depth, f"{kind} {key}: {state}"))
         return
     console.print(_indented(depth, str(made.get("title", kind)), style="bold"))
@@ -153,10 +155,10 @@ def _facts(kind: str, key: str, made: dict[str, Any], store: Store) -> Iterator[
     spec, measured, folder = made.get("spec", {}), made.get("measured", {}), store.path(kind, key)
     yield "key", key
     yield "kind", kind
-    when = made.get("ended") or "unknown: it was made before times were kept"
+    when = made.get("ended") or "unknown: made before times were recorded"
     where = f" on {measured['device_name']}" if measured.get("device_name") else ""
     where += f" of {measured['host']}" if measured.get("host") else ""
-    yield "ended", f"{when}; it took {duration(measured.get('wall_s'))}{where}"
+    yield "ended", f"{when}; took {duration(measured.get('wall_s'))}{where}"
     yield from (("record", line) for line in _cited_by(key, store))
     if result := _values(made.get("result", {})):
         yield "result", result
@@ -171,7 +173,7 @@ def _facts(kind: str, key: str, made: dict[str, Any], store: Store) -> Iterator[
         if spec.get(name):
             yield name, f"fingerprint {spec[name]}"
     yield "files", str(folder)
-    yield "log", str(folder / LOG) if (folder / LOG).is_file() else "none: it was made before logs were kept"
+    yield "log", str(folder / LOG) if (folder / LOG).is_file() else "none: made before logs were recorded"
 
 
 def _cited_by(key: str, store: Store) -> Iterator[str]:
@@ -210,10 +212,10 @@ def _percent(record: dict[str, Any], name: str) -> str:
 def _code(method: str, fingerprint: str) -> str:
     """Return the fingerprint of a method's code, its file, and whether that is still the same."""
     if method not in discovery.methods:
-        return f"{fingerprint}; method {method} is not known here: name its file with --plugin"
+        return f"{fingerprint}; method {method} is unknown here: name its file with --plugin"
     cls = discovery.methods.get(method)
     now = fingerprint_module.code_fingerprint(cls)
-    state = "unchanged since" if now == fingerprint else f"changed since: it is {now} now"
+    state = "unchanged since" if now == fingerprint else f"changed since (now {now})"
     try:
         file = inspect.getsourcefile(cls) or "unknown file"
     except (OSError, TypeError):

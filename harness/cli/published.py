@@ -12,14 +12,14 @@ from harness.reporters.tables.render import check_format, render
 
 
 def published(
-    suite: Annotated[str, typer.Argument(help="Name of a suite; it needs no data.")],
-    protocol: Annotated[str | None, typer.Option(help="Rows of this protocol only, such as `idc` or `rded`.")] = None,
-    ipc: Annotated[int | None, typer.Option(min=1, help="Rows of this number of images per class only.")] = None,
+    suite: Annotated[str, typer.Argument(help="Name of a suite; its data are not needed.")],
+    protocol: Annotated[str | None, typer.Option(help="Only rows of this protocol, e.g. `idc` or `rded`.")] = None,
+    ipc: Annotated[int | None, typer.Option(min=1, help="Only rows with this number of images per class.")] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="Print as latex, md, csv or html, and nothing else.")
+        str | None, typer.Option("--format", help="Print only the table, as latex, md, csv or html.")
     ] = None,
 ) -> int:
-    """Show what papers state for a suite: a table for each source and protocol. Nothing is run.
+    """Show the numbers that papers report for a suite: one table per source and protocol. Nothing is run.
 
     Examples: `harness published imagewoof`, `harness published imagenet1k --protocol rded --ipc 10 --format latex`.
     """

@@ -28,54 +28,65 @@ def report(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Names or folders of runs, or bundles, several for one table; default: the newest.", metavar="[RUN]..."
+            help="Names or folders of runs, or bundles; several are combined in one table. Default: the newest run.",
+            metavar="[RUN]...",
         ),
     ] = None,
     html: Annotated[
         bool,
-        typer.Option("--html", help="Write the page of one run, index.html, again: tables, figures, images, errors."),
+        typer.Option("--html", help="Write the run's page (index.html) again: tables, figures, images, errors."),
     ] = False,
     store: options.Store = "results",
     plugin: options.Plugins = None,
     layout: Annotated[
         str | None,
-        typer.Option(help="One kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
+        typer.Option(help="Kind of table: leaderboard, paper, timing, ...; statistics, comparisons or published."),
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="Print as latex, md, csv or html, and nothing else.")
+        str | None, typer.Option("--format", help="Print only the table, as latex, md, csv or html.")
     ] = None,
     published: Annotated[
         bool,
-        typer.Option("--published", help="Published numbers beside the measured ones, with difference and source."),
+        typer.Option(
+            "--published", help="Show published numbers next to the measured ones, with difference and source."
+        ),
     ] = False,
-    every: Annotated[bool, typer.Option("--all", help="Print every table whole, not the leaderboard alone.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Print all tables, not only the leaderboard.")] = False,
     captions: Annotated[
-        bool, typer.Option("--captions", help="Print the caption of each table: data, protocol, what the numbers are.")
+        bool,
+        typer.Option("--captions", help="Print the caption of each table: data, protocol, meaning of the numbers."),
     ] = False,
     figures: Annotated[
         bool,
         typer.Option(
             "--figures",
-            help="Draw figures too (PNG, PDF): accuracy against costs, training curves. Several runs: with --to.",
+            help="Also draw figures (PNG, PDF): accuracy against cost, training curves. For several runs add --to.",
         ),
     ] = False,
-    bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
-    metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
+    bars: Annotated[
+        str, typer.Option(help="Error bars: `ci95` (95 % confidence interval of the mean) or `std`.")
+    ] = "ci95",
+    metric: Annotated[
+        str, typer.Option(help="Accuracy in figures: `best` (best evaluation) or `last` (final model).")
+    ] = "best",
     rank_by: Annotated[
         str,
         typer.Option(
-            "--rank-by", help="Accuracy that the leaderboard ranks and tests: `last`, the final model, or `best`."
+            "--rank-by",
+            help="Accuracy that the leaderboard ranks and tests: `last` (final model) or `best` (best evaluation).",
         ),
     ] = "last",
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Folder: of figures of several runs; or a new one, for a run made of one bundle."),
+        typer.Option(
+            "--to", help="Output folder: for figures of several runs, or a new folder to unpack a bundle into."
+        ),
     ] = None,
 ) -> int:
-    """Show the leaderboard of a run again, or of several together; with --all the paper-style table and the times too.
+    """Show the leaderboard of one or several runs; --all adds the paper-style table and the times.
 
-    A bundle (`harness bundle`) of anybody is read as data: all of it is checked first, and nothing is written. Of a folder of
-    bundles each is shown.
+    A bundle (`harness bundle`) is read as data, never as code: it is checked completely first, and nothing is written.
+    For a folder of bundles, each one is shown.
 
     Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
     --layout comparisons`, `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
@@ -83,10 +94,10 @@ def report(
     if form is not None:
         check_format(form)
         if html or figures:
-            raise UserError("--html and --figures write files, --format prints tables; give one.")
+            raise UserError("--html and --figures write files, --format prints tables; use one of them.")
     if not figures and (bars, metric) != ("ci95", "best"):
         raise UserError(
-            "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
+            "--bars and --metric apply to figures; add --figures. Tables show both accuracies: --layout leaderboard."
         )
     discovery.discover()  # HARNESS_PLUGINS and --plugin may add tables
     for path in plugin or ():
@@ -148,13 +159,14 @@ def _check_several(runs: list[str] | None, *, html: bool, figures: bool, to: Pat
         return
     if html:
         raise UserError(
-            "--html writes the page of one run, and several are named. Write one for each: `harness report RUN --html`."
+            "--html writes the page of one run, but several runs are named. Write one page per run: `harness report "
+            "RUN --html`."
         )
     if figures and to is None:
-        raise UserError("--figures of several runs belong to none of them: name a folder for them, --to FOLDER.")
+        raise UserError("--figures of several runs need an output folder: add --to FOLDER.")
     if to is not None and not figures:
         raise UserError(
-            f"--to {to}: several runs are named; it takes the figures of several (--figures), or makes a run of one bundle."
+            f"--to {to}: with several runs, --to works only with --figures; without --figures it unpacks one bundle."
         )
 
 
@@ -171,5 +183,5 @@ def _show(folders: list[Path], tables: dict[str, Table], *, several: bool, whole
 def _kept(runs: list[str] | None, to: Path) -> str:
     """Make a run of the one bundle that is named, and return its folder."""
     if not runs or len(runs) > 1 or not is_bundle(runs[0]):
-        raise UserError(f"--to {to}: it makes a run of one bundle; name it, `harness report FILE.zip --to FOLDER`.")
+        raise UserError(f"--to {to}: it unpacks one bundle; name the bundle: `harness report FILE.zip --to FOLDER`.")
     return str(unpack(Path(runs[0]), to))

@@ -22,44 +22,58 @@ from harness.data.sets.export import MANIFEST
 def evaluate(
     images: Annotated[
         list[Path],
-        typer.Argument(help="Folder with one folder per class; a file of tensors; or two files: images, then labels."),
+        typer.Argument(
+            help="Folder with one subfolder per class; a file of tensors; or two files: images, then labels."
+        ),
     ],
-    as_name: Annotated[str, typer.Option("--as", help="Name of its row: a lower-case word, such as `rded_release`.")],
+    as_name: Annotated[str, typer.Option("--as", help="Name of its row: a lower-case word, e.g. `rded_release`.")],
     suite: Annotated[str, typer.Option(help="Suite name (`harness list suites`) or path of a suite YAML.")] = "digits",
     ipc: Annotated[
         str | None,
-        typer.Option(help="Images per class to take, with commas; default: all, where classes have as many."),
+        typer.Option(
+            help="Images per class to use, comma-separated; default: all, if all classes have the same number."
+        ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="What tables call it; default: the name.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title in tables; default: the name.")] = None,
     pick: Annotated[
-        str, typer.Option(help="Of more images than IPC: the `first` in byte order, or `random` ones by seed.")
+        str,
+        typer.Option(
+            help="If a class has more images than IPC: use the `first` ones (byte order), or a seeded `random` subset."
+        ),
     ] = "first",
     class_order: Annotated[
         str | None,
         typer.Option(
             "--class-order",
-            help="What numbers in place of class ids mean: the suite's `labels`, the `sorted` class ids (as torchvision's "
-            "ImageFolder), or a file with a class id a line. Needed where the first two differ.",
+            help=(
+                "Meaning of numeric classes: the suite's `labels` order, `sorted` class ids (as in torchvision's "
+                "ImageFolder), or a file with one class id per line. Required if the first two differ."
+            ),
         ),
     ] = None,
     labels: Annotated[
         str,
         typer.Option(
-            help="`protocol`: labels as the protocol says; `own`: train with the soft labels that came along."
+            help=(
+                "`protocol`: labels as the protocol defines them; `own`: train with the soft labels that are part of "
+                "the set."
+            )
         ),
     ] = "protocol",
     normalised: Annotated[
         str | None,
         typer.Option(
-            help="How float tensors were normalised: `cifar10`, `cifar100`, `imagenet`, `mnist`, `fashion_mnist`, `svhn`, "
-            "`zca` (undone with the real training images), `none` (0 is black, 1 is white), or MEAN/STD, such as "
-            "`0.485,0.456,0.406/0.229,0.224,0.225`."
+            help=(
+                "Normalisation of float tensors: `cifar10`, `cifar100`, `imagenet`, `mnist`, `fashion_mnist`, `svhn`, "
+                "`zca` (inverted with the real training images), `none` (0 is black, 1 is white), or MEAN/STD, e.g. "
+                "`0.485,0.456,0.406/0.229,0.224,0.225`."
+            )
         ),
     ] = None,
     keep_float: Annotated[
-        bool, typer.Option("--keep-float", help="Train on float32 pixels as published: not clipped, not rounded.")
+        bool, typer.Option("--keep-float", help="Train on the published float32 pixels, without clipping or rounding.")
     ] = False,
-    methods: Annotated[str | None, typer.Option(help="Further methods for the same tables, with commas.")] = None,
+    methods: Annotated[str | None, typer.Option(help="More methods for the same tables, comma-separated.")] = None,
     students: options.Students = None,
     protocol: options.ProtocolName = None,
     seeds: options.Seeds = None,
@@ -102,8 +116,8 @@ def evaluate(
     | named tensors | `images`, `labels`, `soft_labels`; or `image_syn`, `label_syn`, `x_train`, `y_train` | .pt, .npz |
 
     Examples: `harness evaluate exported --suite digits --ipc 10 --as mine`, `harness evaluate images_best.pt labels_best.pt
-    --suite cifar10 --as mtt --protocol dsa --normalised zca`, `harness evaluate theirs.pt --suite digits --as theirs --labels
-    own --protocol rded`.
+    --suite cifar10 --as mtt --protocol dsa --normalised zca`, `harness evaluate theirs.pt --suite digits --as theirs
+    --labels own --protocol rded`.
     """
     with evaluation(
         images,
@@ -155,23 +169,25 @@ def evaluate(
 def export(
     run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
     *,
-    method: Annotated[str, typer.Option(help="Whose set.")],
-    ipc: Annotated[int, typer.Option(min=1, help="Its images per class.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder to write: new, or empty.")],
+    method: Annotated[str, typer.Option(help="Method that made the set.")],
+    ipc: Annotated[int, typer.Option(min=1, help="Images per class of the set.")],
+    to: Annotated[Path, typer.Option("--to", help="Output folder: new or empty.")],
     format_: Annotated[
         str,
         typer.Option(
             "--format",
-            help="`imagefolder`, `webdataset` (tar shards), `parquet` (Hugging Face), or the files of authors' code: `dc`, "
-            "`mtt`, `ddranking`, `sre2l`.",
+            help=(
+                "`imagefolder`, `webdataset` (tar shards), `parquet` (Hugging Face), or a format of the authors' "
+                "code: `dc`, `mtt`, `ddranking`, `sre2l`."
+            ),
         ),
     ] = "imagefolder",
     distill_seed: Annotated[
-        int | None, typer.Option("--distill-seed", help="Which set, where the run made several.")
+        int | None, typer.Option("--distill-seed", help="Distillation seed, if the run made several sets.")
     ] = None,
     store: options.Store = "results",
 ) -> int:
-    """Write a distilled set of a run for other tools; nothing that exists is overwritten.
+    """Write a distilled set of a run for use in other tools; existing files are never overwritten.
 
     Examples: `harness export first --method random_real --ipc 10 --to exported`, `harness export --method minimax
     --ipc 50 --to shards --format webdataset`.

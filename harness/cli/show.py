@@ -1,4 +1,4 @@
-"""Print what there is: lists, one method, one suite, a plan. Imports no torch."""
+"""Print what exists: lists, one method, one suite, a plan. Imports no torch."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def print_method(name: str, console: Console, *, plugins: list[str]) -> None:
     cls = discovery.methods.get(name)
     console.print(Text(f"{name}: {cls.title}", style="bold"))
     console.print(Text(f"reference  {cls.reference}"))
-    console.print(Text(f"needs      {', '.join(sorted(cls.needs)) or 'nothing but the real images'}"))
-    nested = "yes: a smaller IPC is the head of a larger" if cls.nested else "no: each IPC is made anew"
+    console.print(Text(f"needs      {', '.join(sorted(cls.needs)) or 'only the real images'}"))
+    nested = "yes: a smaller set is the head of a larger one" if cls.nested else "no: each IPC is distilled separately"
     console.print(Text(f"nested     {nested}"))
     console.print(Text(f"version    {cls.version}, code {fingerprint.code_fingerprint(cls)}"))
     own = inspect.cleandoc(cls.__doc__ or "")  # not getdoc, which takes that of a base class
@@ -174,7 +174,7 @@ def print_suite(name: str, console: Console) -> None:
         "full data": f"{suite.full_accuracy} % top-1 (stated)" if suite.full_accuracy is not None else "not stated",
     }
     for kind, spec in suite.generators.items():
-        lines[f"generator {kind}"] = spec.weights or "trained by the prior job"
+        lines[f"generator {kind}"] = spec.weights or "will be trained during the run"
     for kind, resources in suite.resources.items():
         gpus = f", {times_of(resources.gpus, 'GPU')}" if resources.gpus else ""
         lines[f"{kind} job"] = f"{times_of(resources.cpus, 'CPU')}{gpus}, {resources.memory_gb:g} GB"

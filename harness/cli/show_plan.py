@@ -77,8 +77,8 @@ def _expected(resolved: Resolved, lines: Sequence[Expected]) -> str:
 
 def _print_kinds(plan: Plan, store: Store, here: set[str], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("jobs", "planned", "in the store", "each asks for"):
-        table.add_column(column, justify="left" if column in ("jobs", "each asks for") else "right")
+    for column in ("jobs", "planned", "in the store", "per job"):
+        table.add_column(column, justify="left" if column in ("jobs", "per job") else "right")
     for kind in KINDS:
         jobs = [job for job in plan.jobs.values() if job.kind == kind]
         if jobs:
@@ -99,7 +99,9 @@ def times_of(number: float, word: str) -> str:
 def _print_reruns(reasons: list[str], console: Console) -> None:
     """Print why jobs run again that the store has under another key."""
     if reasons:
-        console.print(Text("runs again, because its key is another than the newest of its name in the store:"))
+        console.print(
+            Text("runs again, because its key differs from that of the newest job with this name in the store:")
+        )
     for reason in reasons[:REASONS_SHOWN]:
         console.print(Text(f"  {reason}"), soft_wrap=True)
     if len(reasons) > REASONS_SHOWN:

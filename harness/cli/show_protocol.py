@@ -47,7 +47,7 @@ def print_protocol(name: str, console: Console, *, suite: str | None, plugins: l
     console.print(Text(f"source   {file.source if file else 'registered by a plugin'}"))
     changed = _in_suite(protocol, suite) if suite else None
     if suite:
-        console.print(Text(f"suite    {suite}: its values are those that a run there has"))
+        console.print(Text(f"suite    {suite}: these are the values that a run on this suite uses"))
     console.print()
     console.print(_table(protocol, changed, suite))
 

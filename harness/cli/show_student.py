@@ -34,7 +34,7 @@ def print_student(name: str, console: Console, *, plugins: list[str]) -> None:
         lines["norm"] = _NORMS[spec.norm]
     if spec.family in ("resnet", "resnet_ap"):
         lines["widths"] = _SIZES[spec.variant]
-    lines["suites"] = named(_suites(name)) or "none trains it unless told to"
+    lines["suites"] = named(_suites(name)) or "not trained by default in any suite"
     lines["run"] = f"harness run --suite digits --students {name}"
     console.print(Text(name, style="bold"))
     for label, text in lines.items():

@@ -27,7 +27,7 @@ from harness.reporters.watch import Watched, watch
 EVERY_S = 2.0
 """Seconds between two drawings of `--watch`."""
 
-_PLACE, _COMMAND = "in ", "what one printed: harness logs "
+_PLACE, _COMMAND = "in ", "log of a job: harness logs "
 """Begin lines that are not cut: they are copied."""
 
 SHOWN_RUNNING, SHOWN_FAILED = 16, 4
@@ -37,20 +37,20 @@ SHOWN_RUNNING, SHOWN_FAILED = 16, 4
 def status(
     run: Annotated[str | None, typer.Argument(help="Name or folder of a run; default: the newest.")] = None,
     store: options.Store = "results",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     watching: Annotated[
-        bool, typer.Option("--watch", help="Draw it anew every two seconds, until the run ends or Ctrl-C.")
+        bool, typer.Option("--watch", help="Update every two seconds until the run ends or Ctrl-C.")
     ] = False,
 ) -> int:
-    """Say how a run is: what runs where since when, what is done, failed and left, and how the devices are used.
+    """Show the progress of a run: running jobs, hosts and times; done, failed and remaining jobs; device utilisation.
 
-    It works from any machine that sees the store, for runs that have ended too. A run whose driver gives no sign of life is
-    not running any more: the same `harness run` command goes on from there.
+    Works from any machine that can read the store, and for finished runs. If the driver gives no sign of life, the run
+    has stopped: the same `harness run` command resumes it.
 
     Examples: `harness status`, `harness status RUN --watch`, `harness status RUN --json`.
     """
     if as_json and watching:
-        raise UserError("--json prints one object, --watch goes on; give one.")
+        raise UserError("--json prints once, --watch keeps updating; use one of them.")
     found = watch(run, store)
     if as_json:
         _print_json(found)
@@ -123,20 +123,23 @@ def _head(found: Watched, now: float) -> Iterator[str]:
     driver = f", driven by process {about.pid} on {about.host}" if about.host else ""
     yield f"suite {about.suite}{driver}"
     if found.is_gone(now):
-        yield f"begun {_clock(about.started, now)}; stopped without a word: the same command goes on from there"
+        yield f"started {_clock(about.started, now)}; stopped unexpectedly: run the same command again to resume"
     elif about.ended is not None:
-        yield f"begun {_clock(about.started, now)}, ended {_clock(about.ended, now)}, after {_past(about.started, about.ended)}"
+        yield (
+            f"started {_clock(about.started, now)}, ended {_clock(about.ended, now)}, after "
+            f"{_past(about.started, about.ended)}"
+        )
         yield f"{_PLACE}{found.place}"
     else:
         left = f"; about {duration(about.left_s)} left" if about.left_s else ""
         sign = f"last sign of life {_past(about.seen, now)} ago" if found.speaks else "no sign of life yet"
-        yield f"begun {_clock(about.started, now)}, {_past(about.started, now)} ago; {sign}{left}"
+        yield f"started {_clock(about.started, now)}, {_past(about.started, now)} ago; {sign}{left}"
 
 
 def _state(found: Watched, now: float) -> str:
     about = found.status
     if found.is_gone(now):
-        return f"not running any more: no sign of life since {_clock(about.seen, now)}, {_past(about.seen, now)} ago"
+        return f"not running: no sign of life since {_clock(about.seen, now)}, {_past(about.seen, now)} ago"
     if not found.speaks and about.state == "running":
         return "starting"
     return "all jobs have ended; its tables and page are written" if about.state == "finishing" else about.state
@@ -147,7 +150,7 @@ def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     counts = about.counts
     spared = counts.get("cached", 0) + counts.get("not needed", 0)
     words = {"running": "running" if works else "were running", "waiting": "to do", "failed": "failed"}
-    words["blocked"] = "cannot run without them"
+    words["blocked"] = "blocked"
     parts = [f"{counts.get('done', 0)} of {sum(counts.values()) - spared} done"]
     parts += [f"{counts[state]:,} {word}" for state, word in words.items() if counts.get(state)]
     if counts.get("cached"):
@@ -169,7 +172,7 @@ def _figures(about: RunStatus, now: float, works: bool) -> Iterator[str]:
     if about.waits and works:
         yield f"waits    {about.waits}"
     if about.num_losses:
-        tries = "1 try" if about.num_losses == 1 else f"{about.num_losses:,} tries"
+        tries = "1 attempt" if about.num_losses == 1 else f"{about.num_losses:,} attempts"
         last = f"; the last {_when(about.losses[-1], now)}: {about.losses[-1].why}" if about.losses else ""
         yield f"lost     {tries}, {duration(about.lost_s)}{last}"
 
@@ -195,7 +198,7 @@ def _running(about: RunStatus, now: float, width: int) -> Iterator[str]:
 
 
 def _title(job: RunningJob) -> str:
-    return job.title if job.attempt == 1 else f"try {job.attempt}: {job.title}"
+    return job.title if job.attempt == 1 else f"attempt {job.attempt}: {job.title}"
 
 
 def _doing(job: RunningJob, now: float) -> str:

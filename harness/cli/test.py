@@ -19,11 +19,11 @@ def run_checks(
     plugin: options.Plugins = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="An option of the method for the tests: `mine.rounds=2`; repeatable."),
+        typer.Option("--set", help="Option of the method during the tests: `mine.rounds=2`; repeatable."),
     ] = None,
-    suite: Annotated[str, typer.Option(help="Suite whose images are used.")] = "digits",
+    suite: Annotated[str, typer.Option(help="Suite whose images the tests use.")] = "digits",
 ) -> int:
-    """Test a method as the harness tests its own: equal seeds, random numbers, nesting, counts, options, imports.
+    """Run the conformance tests on a method: equal seeds, random numbers, nesting, counts, options, imports.
 
     It takes small generators, three classes and few steps: seconds. Exit code 1 where a check fails.
 
@@ -35,7 +35,7 @@ def run_checks(
 
     given = parse_overrides(settings or [])
     if other := sorted(given.keys() - {name}):
-        raise UserError(f"--set {other[0]}: the test is of method {name!r} alone.")
+        raise UserError(f"--set {other[0]}: only options of method {name!r} apply here.")
     console = Console(soft_wrap=True, highlight=False)
     failed = 0
     for done in check_method(name, plugins=plugin or (), settings=given.get(name), suite=suite):

@@ -27,7 +27,7 @@ def trace(
     ] = None,
     store: options.Store = "results",
 ) -> int:
-    """Write what ran where and when, as a trace: open the file in ui.perfetto.dev or chrome://tracing.
+    """Write a timeline of all jobs as a trace file; open it in ui.perfetto.dev or chrome://tracing.
 
     A process is a machine, a row one job at a time on one of its devices; lost tries and waits for a worker are shown.
 
@@ -37,14 +37,15 @@ def trace(
     timeline = read_timeline(folder.events())
     if not timeline.slices and not timeline.waits:
         raise UserError(
-            f"run {folder.name} has no jobs to show: all were in the store, or it was made before events were kept."
+            f"run {folder.name} has no jobs to show: all results were in the store, or the run is from before events "
+            "were recorded."
         )
     path = to or folder.path / "trace.json"
     with writing(path.parent):
         write_text_atomically(path, json.dumps(chrome_trace(timeline, folder.name)))
     lost = sum(one.status == "lost" for one in timeline.slices)
     jobs = times(len({one.key for one in timeline.slices}), "job")
-    tries = f"{jobs}, {lost:,} tries lost" if lost > 1 else f"{jobs}, 1 try lost" if lost else jobs
+    tries = f"{jobs}, {lost:,} lost attempts" if lost > 1 else f"{jobs}, 1 lost attempt" if lost else jobs
     stdout(soft_wrap=True).print(
         plain(
             f"trace    {path} ({tries}, {duration(timeline.seconds)}); open it in ui.perfetto.dev or chrome://tracing"

@@ -14,38 +14,47 @@ from harness.core.errors import UserError
 
 def tune(
     chosen: Annotated[
-        list[str] | None, typer.Argument(help="Methods, with commas or spaces, or `all`.", metavar="[METHODS]...")
+        list[str] | None,
+        typer.Argument(help="Methods, separated by commas or spaces, or `all`.", metavar="[METHODS]..."),
     ] = None,
-    methods: Annotated[str | None, typer.Option(help="The same as an option.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Same as the argument.")] = None,
     suite: Annotated[str, typer.Option(help="Suite name, or path of a suite YAML.")] = "digits",
-    ipc: Annotated[str | None, typer.Option(help="Images per class, with commas; default: the suite's.")] = None,
-    trials: Annotated[
-        int, typer.Option(min=1, help="Trials of each method, the default options being the first.")
-    ] = 20,
+    ipc: Annotated[str | None, typer.Option(help="Images per class, comma-separated; default: the suite's.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials per method; the first one uses the default options.")] = 20,
     time: Annotated[
-        str | None, typer.Option(help="Time for each method, summed over its trials: `2h`; what ends first counts.")
+        str | None,
+        typer.Option(
+            help="Time limit per method, summed over its trials, e.g. `2h`; tuning stops at whichever limit comes first."
+        ),
     ] = None,
-    metric: Annotated[str, typer.Option(help="`top1_last`, or `top1_best`, the best evaluation.")] = "top1_last",
+    metric: Annotated[
+        str, typer.Option(help="`top1_last` (final model) or `top1_best` (best evaluation).")
+    ] = "top1_last",
     sampler: Annotated[str, typer.Option(help="`tpe`, `random`, or `grid`.")] = "tpe",
     space: Annotated[
         list[str] | None,
-        typer.Option(help="Range of an option, `minimax.lambda_r=log(1e-4,1e-1)`, or a YAML file of them; repeatable."),
+        typer.Option(
+            help="Search range of an option, `minimax.lambda_r=log(1e-4,1e-1)`, or a YAML file with several; repeatable."
+        ),
     ] = None,
     tune_protocol: Annotated[
-        str | None, typer.Option(help="Fields of the protocol, with commas, tuned for each method: `lr`.")
+        str | None, typer.Option(help="Protocol fields to tune for each method, comma-separated: `lr`.")
     ] = None,
     objectives: Annotated[str, typer.Option(help="`accuracy`, or `accuracy,time` for a Pareto front.")] = "accuracy",
-    validation: Annotated[float, typer.Option(help="Share of the training split that trials are scored on.")] = 0.2,
+    validation: Annotated[float, typer.Option(help="Share of the training split used to score trials.")] = 0.2,
     validation_seed: options.ValidationSeed = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sampler.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
     workers: Annotated[
-        int, typer.Option(min=1, help="Trials side by side; with `tpe` more than one changes which are tried.")
+        int,
+        typer.Option(
+            min=1, help="Number of parallel trials; with `tpe`, more than one changes which options are tried."
+        ),
     ] = 1,
     early_stopping: Annotated[
-        bool, typer.Option(help="Stop trials whose first results are in the worse half (ASHA).")
+        bool, typer.Option(help="Stop trials early if their first results are in the worse half (ASHA).")
     ] = True,
     final: Annotated[
-        bool, typer.Option(help="In the end run default and tuned options on the test split, and compare them.")
+        bool, typer.Option(help="At the end, run default and tuned options on the test split and compare them.")
     ] = True,
     students: options.Students = None,
     protocol: options.ProtocolName = None,
@@ -62,7 +71,7 @@ def tune(
         str | None, typer.Option(help="Name of the tuning; default: suite and a hash of the request.")
     ] = None,
 ) -> int:
-    """Tune options of methods under equal budgets, on a part of the training split; the test split comes after all tuning.
+    """Tune method options under equal budgets on a part of the training split; test on the test split afterwards.
 
     A tuning that was stopped goes on with the same command. What is tried: `harness show method NAME`.
 
@@ -117,7 +126,7 @@ def _methods(chosen: list[str] | None, named: str | None) -> tuple[str, ...]:
         UserError: none, or both.
     """
     if bool(chosen) == bool(named):
-        raise UserError("harness tune: name the methods once: `harness tune minimax,dit` or `--methods minimax,dit`.")
+        raise UserError("harness tune: give the methods once: `harness tune minimax,dit` or `--methods minimax,dit`.")
     return options.names(named or ",".join(chosen or ())) or ()
 
 
@@ -125,10 +134,10 @@ def _print_plan(prepared: Any) -> None:
     """Print what would be tuned."""
     console = stdout(soft_wrap=True)
     request = prepared.request
-    console.print(plain(f"tuning {prepared.name}: {request.sampler}, {request.trials} trials of each method at most"))
+    console.print(plain(f"tuning {prepared.name}: {request.sampler}, at most {request.trials} trials per method"))
     console.print(plain(f"scored on: {prepared.resolved.source_text}"))
     for space in prepared.spaces:
-        console.print(plain(f"{space.method}{'' if space.dimensions else ': nothing to tune, runs once'}"))
+        console.print(plain(f"{space.method}{'' if space.dimensions else ': no options to tune, runs once'}"))
         for option, dimension in space.dimensions.items():
             console.print(plain(f"  {option}: {dimension}, default {space.default[option]}"))
         for note in space.notes:
@@ -147,4 +156,4 @@ def _print(done: Any) -> None:
         console.print(plain(f"best     {path} (harness run --config {path})"))
     console.print(plain(f"page     {done.page} (all of it in one file)"))
     if done.failed:
-        message("failed:", f"{done.failed} trials; their reasons are in the table of trials")
+        message("failed:", f"{done.failed} trials; the table of trials gives the reasons")

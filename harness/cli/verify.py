@@ -18,22 +18,25 @@ from harness.core.text import byte_size, duration, times
 
 def verify(
     run: Annotated[
-        str | None, typer.Argument(help="Name or folder of a run: its records and what they stand on; default: all.")
+        str | None,
+        typer.Argument(
+            help="Name or folder of a run: check its records and the artefacts they depend on; default: everything."
+        ),
     ] = None,
     store: options.Store = "results",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only the findings, as JSON.")] = False,
     delete_damaged: Annotated[
         bool,
-        typer.Option("--delete-damaged", help="Delete the artefacts that were found damaged and set aside earlier."),
+        typer.Option("--delete-damaged", help="Delete artefacts that were found damaged and moved aside earlier."),
     ] = False,
 ) -> int:
-    """Check that what the store holds is what was written: files by their SHA-256 sums, manifests by their own.
+    """Check that the store's files are unchanged: SHA-256 checksums of all files, and of the manifests.
 
     With RUN, each record is compared too with the training and the set that it was made from, so a number that somebody
-    edited is named. Every file is read. Nothing is changed: the next `harness run` that needs a damaged artefact sets it aside
-    and makes it again.
+    edited is named. Every file is read. Nothing is changed: the next `harness run` that needs a damaged artefact sets
+    it aside and makes it again.
 
-    Exit code 0: all is well. 1: something is damaged, missing or edited; a line says what.
+    Exit code 0: no problems found. 1: something is damaged, missing or edited; a line says what.
 
     Examples: `harness verify`, `harness verify first --json`, `harness verify --store /mnt/results --delete-damaged`.
     """
@@ -68,13 +71,13 @@ def _print(found: Verification) -> None:
         console.print(plain(f"{problem.state:<8} {problem.what}: {problem.told}"))
     if found.without_sum:
         made = times(len(found.without_sum), "artefact")
-        console.print(f"note     {made} made before manifests had sums of their own: files compared, numbers not")
+        console.print(f"note     {made} from before manifests had checksums: files were compared, numbers were not")
     if found.num_deleted:
-        console.print(f"deleted  {times(found.num_deleted, 'artefact')} that had been set aside")
+        console.print(f"deleted  {times(found.num_deleted, 'artefact')} that had been moved aside")
     for path in found.set_aside:
         console.print(plain(f"aside    {path} (found damaged earlier; --delete-damaged deletes it)"))
     states = [problem.state for problem in found.problems]
-    bad = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "all is well"
+    bad = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "no problems found"
     records = f"{times(found.num_records, 'record')}, " if found.num_records else ""
     size = f"{byte_size(found.num_bytes)}, checked in {duration(found.seconds)}"
     console.print(f"{records}{times(found.num_artefacts, 'artefact')}, {size}: {bad}")

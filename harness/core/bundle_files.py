@@ -57,7 +57,7 @@ _END, _END_SIZE, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65_535
 """The record at the end of a zip: its signature, and the bytes that it may take."""
 
 
-_CURE = " Ask the sender to write it again with `harness bundle RUN --to FILE.zip`."
+_CURE = " Ask the sender to create it again with `harness bundle RUN --to FILE.zip`."
 
 
 class _File(BaseModel):
@@ -109,11 +109,11 @@ def read_files(path: Path, wanted: re.Pattern[str]) -> tuple[str, int, dict[str,
         _check_names(path, list(listed))
         there = set(files.names) - {MANIFEST}
         if lacking := sorted(set(listed) - there):
-            raise refusal(path, f"{_short(lacking[0])} is named in {MANIFEST} and is not there")
+            raise refusal(path, f"{_short(lacking[0])} is listed in {MANIFEST} but missing")
         if files.strict and (more := sorted(there - set(listed))):
-            raise refusal(path, f"{_short(more[0])} is not named in {MANIFEST}")
+            raise refusal(path, f"{_short(more[0])} is not listed in {MANIFEST}")
         if (total := sum(info["size"] for info in listed.values())) > MOST_BYTES:
-            raise refusal(path, f"its files have more than {byte_size(MOST_BYTES)} together")
+            raise refusal(path, f"its files exceed {byte_size(MOST_BYTES)} in total")
         found = {}
         for name, info in listed.items():
             content = files.read(name, info["size"])
@@ -136,11 +136,9 @@ def make_manifest(name: str, files: Mapping[str, bytes]) -> dict[str, Any]:
     try:
         _SCHEMA.validate_python(about)
     except ValidationError as error:
-        raise UserError(f"run {name} makes no bundle: {_first(error)}.") from None
+        raise UserError(f"run {name} cannot be bundled: {_first(error)}.") from None
     if sum(map(len, files.values())) > MOST_BYTES:
-        raise UserError(
-            f"run {name} makes no bundle: its files have more than {byte_size(MOST_BYTES)}. Leave out --sets."
-        )
+        raise UserError(f"run {name} cannot be bundled: its files exceed {byte_size(MOST_BYTES)}. Omit --sets.")
     return about
 
 
@@ -154,11 +152,11 @@ def unpacked_gzip(content: bytes, what: str) -> bytes:
     try:
         found = unpacker.decompress(content, MOST_FILE_BYTES)
     except zlib.error as error:
-        raise UserError(f"{what} is no gzip file ({error})") from None
+        raise UserError(f"{what} is not a gzip file ({error})") from None
     if unpacker.unconsumed_tail:
         raise UserError(f"{what} unpacks to more than {byte_size(MOST_FILE_BYTES)}")
     if not unpacker.eof or unpacker.unused_data:
-        raise UserError(f"{what} is no whole gzip file")
+        raise UserError(f"{what} is an incomplete gzip file")
     return found
 
 
@@ -167,26 +165,26 @@ def _check_names(path: Path, names: list[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
         if not is_plain(name) or _WINDOWS.search(name):
-            raise refusal(path, f"{_short(name)} is no plain path below the bundle")
+            raise refusal(path, f"{_short(name)} is not a plain path inside the bundle")
         if name != MANIFEST and not _PLACES.fullmatch(name):
-            raise refusal(path, f"{_short(name)} is nothing that a bundle holds")
+            raise refusal(path, f"{_short(name)} is not a file that bundles contain")
         if (folded := name.casefold()) in seen:
-            raise refusal(path, f"{_short(name)} stands in it twice")
+            raise refusal(path, f"{_short(name)} is in it twice")
         seen[folded] = name
 
 
 def _read_manifest(path: Path, files: _Zip | _Folder) -> dict[str, Any]:
     if MANIFEST not in files.names:
-        raise refusal(path, f"it has no {MANIFEST}, so it is no bundle")
+        raise refusal(path, f"it has no {MANIFEST}, so it is not a bundle")
     try:
         text = files.read(MANIFEST, MOST_FILE_BYTES // 8).decode("utf-8")
     except UnicodeDecodeError:
-        raise refusal(path, f"{MANIFEST} is no UTF-8") from None
+        raise refusal(path, f"{MANIFEST} is not UTF-8") from None
     about = parse_json(text, f"bundle {path}: {MANIFEST}", strict=True)
     try:
         _SCHEMA.validate_python(about)
     except ValidationError as error:
-        raise refusal(path, f"{MANIFEST}: {_first(error)}; format {FORMAT} is read here") from None
+        raise refusal(path, f"{MANIFEST}: {_first(error)}; this version reads format {FORMAT}") from None
     return dict(about)
 
 
@@ -204,22 +202,22 @@ def _opened(path: Path) -> Iterator[_Zip | _Folder]:
     except OSError as error:
         raise UserError(f"bundle {path}: cannot be read ({error.strerror or error}).") from None
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ValueError) as error:
-        raise refusal(path, f"it is no whole zip file ({shorten(str(error), 100)})") from None
+        raise refusal(path, f"it is not a complete zip file ({shorten(str(error), 100)})") from None
 
 
 def _check_end(path: Path) -> None:
     """Refuse a zip with more entries, or a longer list of them, than may be read into memory: `zipfile` reads all."""
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
-        raise refusal(path, "it is no regular file")
+        raise refusal(path, "it is not a regular file")
     if (size := about.st_size) > MOST_BYTES:
-        raise refusal(path, f"it has {byte_size(size)}; at most {byte_size(MOST_BYTES)} are read")
+        raise refusal(path, f"it has {byte_size(size)}; the limit is {byte_size(MOST_BYTES)}")
     with path.open("rb") as handle:
         handle.seek(max(0, size - _END_SIZE - _LONGEST_COMMENT - 20))
         tail = handle.read()
     at = tail.rfind(_END)
     if at < 0 or len(tail) < at + _END_SIZE:
-        raise refusal(path, "it is no whole zip file")
+        raise refusal(path, "it is not a complete zip file")
     entries, list_bytes = struct.unpack("<HL", tail[at + 10 : at + 16])
     if entries > MOST_FILES or list_bytes > 400 * MOST_FILES or _has_locator(tail[:at]):
         raise refusal(path, f"it holds more than {MOST_FILES:,} files")
@@ -244,9 +242,9 @@ class _Zip:
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in (0, stat.S_IFREG):
-                raise refusal(path, f"{_short(entry.orig_filename)} is a link, or no regular file")
+                raise refusal(path, f"{_short(entry.orig_filename)} is a symbolic link, or not a regular file")
             if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise refusal(path, f"{_short(entry.orig_filename)} is encrypted, or packed in a way that is not read")
+                raise refusal(path, f"{_short(entry.orig_filename)} is encrypted, or uses an unsupported compression")
         self.names = [entry.orig_filename for entry in entries]
 
     def read(self, name: str, most: int) -> bytes:
@@ -267,7 +265,7 @@ class _Folder:
     def read(self, name: str, most: int) -> bytes:
         """Return a file, as `_Zip.read`; no link on the way to it is followed."""
         if leads_elsewhere(self._path, name):
-            raise refusal(self._path, f"{_short(name)} is a link, or lies behind one")
+            raise refusal(self._path, f"{_short(name)} is a symbolic link, or below one")
         with (self._path / name).open("rb") as handle:
             return _read(self._path, name, handle, most)
 
@@ -275,7 +273,7 @@ class _Folder:
 def _read(path: Path, name: str, handle: IO[bytes], most: int) -> bytes:
     content = handle.read(most + 1)
     if len(content) > most:
-        raise refusal(path, f"{_short(name)} unpacks to more than the {byte_size(most)} that it may have")
+        raise refusal(path, f"{_short(name)} unpacks to more than its limit of {byte_size(most)}")
     return content
 
 

@@ -196,7 +196,7 @@ class Claims:
         """Say once that claims do not work."""
         if not self._warned:
             self._warned = True
-            _log.warning("claims on jobs cannot be kept (%s): two runs at once may do the same job twice", error)
+            _log.warning("cannot write job claims (%s): two runs at the same time may do the same job twice", error)
 
 
 def _name(key: str, number: int) -> str:

@@ -40,18 +40,18 @@ def read_class_list(path: Path | str) -> tuple[ClassInfo, ...]:
         class_id, name = _parse(line)
         if not _names_a_folder(class_id):
             raise UserError(
-                f"class list {path}, line {number}: {shorten(repr(class_id), 80)} is not the name of a folder: expected at "
-                f"most {MOST_BYTES} bytes without /, \\ and control characters."
+                f"class list {path}, line {number}: {shorten(repr(class_id), 80)} is not a valid folder name: "
+                f"expected at most {MOST_BYTES} bytes, without /, \\ and control characters."
             )
         if class_id in line_of:
             raise UserError(
-                f"class list {path}, line {number}: {class_id!r} stands already on line {line_of[class_id]}. "
-                "A class has one label; remove one of the lines."
+                f"class list {path}, line {number}: {class_id!r} is a duplicate class id (first on line "
+                f"{line_of[class_id]}). Remove one of the two lines."
             )
         line_of[class_id] = number
         classes.append(ClassInfo(class_id, len(classes), name or class_id))
     if not classes:
-        raise UserError(f"class list {path} names no class; write one class id a line")
+        raise UserError(f"class list {path} is empty: expected one class id per line")
     return tuple(classes)
 
 

@@ -29,7 +29,7 @@ _WORDS = {
 """In texts of libraries that keep no number: safetensors."""
 
 
-CURE = "When that is mended, the same command goes on from there."
+CURE = "Fix this, then run the same command again to resume."
 
 
 def refusal(error: BaseException, folder: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class UserError(ValueError):
-    """Something that the user wrote or gave is wrong; the text says what, where, and what to do.
+    """Wrong user input; the message says what, where, and what to do.
 
     Bytes of a file name that are not UTF-8 are shown as escapes.
     """

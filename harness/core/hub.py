@@ -126,7 +126,7 @@ def check_root(weights_root: str | None) -> None:
     """
     if weights_root is not None and not Path(weights_root).is_dir():
         raise UserError(
-            f"--weights-root {weights_root!r}: no such folder; expected one that holds pre-trained weights."
+            f"--weights-root {weights_root!r}: folder not found; expected a folder with pretrained weights."
         )
 
 
@@ -156,6 +156,6 @@ def download_instructions(repo: str) -> str:
     """Say how weights come to a machine that cannot ask the hub."""
     name = repo.split("/")[1]
     return (
-        f"On a machine with a connection, download the repository; then put its folder as {repo} or {name} under "
-        f"--weights-root (or DATA_ROOT/weights), or copy it in the hub's cache at {hub_cache()}."
+        f"Download the repository on a machine with network access; then copy its folder as {repo} or {name} under "
+        f"--weights-root (or DATA_ROOT/weights), or copy it into the hub's cache at {hub_cache()}."
     )

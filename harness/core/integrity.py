@@ -76,7 +76,7 @@ def flaw(folder: Path, *, sums: bool) -> str:
     files = manifest["files"]
     inner = {parent for name in files if (parent := name.rpartition("/")[0])}
     if any(leads_elsewhere(folder, parent) for parent in inner):
-        return "there is a link in it"
+        return "it contains a symbolic link"
     for name, info in files.items():
         if told := _file_flaw(folder / name, info, sums):
             return f"{name} {told}"
@@ -87,11 +87,11 @@ def _file_flaw(path: Path, info: dict[str, Any], sums: bool) -> str:
     try:
         about = path.lstat()
         if not stat.S_ISREG(about.st_mode):
-            return "is no regular file"
+            return "is not a regular file"
         if about.st_size != info["size"]:
-            return f"has {about.st_size:,} bytes, not {info['size']:,}"
+            return f"has {about.st_size:,} bytes, expected {info['size']:,}"
         if sums and info.get("sha256") and file_sha256(path) != info["sha256"]:
-            return "holds other bytes than were written"
+            return "has different content than was written"
     except PermissionError as error:
         raise _no_access(path, error) from None
     except FileNotFoundError:
@@ -149,5 +149,5 @@ def set_aside(folder: Path) -> Path | None:
 
 def _no_access(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"{path}: cannot be read ({error.strerror}). Ask its owner for access, or give another --store DIR."
+        f"{path}: cannot be read ({error.strerror}). Ask its owner for access, or choose another --store DIR."
     )

@@ -26,8 +26,8 @@ def parse_overrides(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict
         target, dot, field = key.partition(".")
         if not (dot and target and field):
             raise UserError(
-                f"--set {key!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02; "
-                "`harness show method NAME` lists a method's fields."
+                f"--set {key!r}: expected TARGET.FIELD=VALUE, e.g. protocol.lr=0.02; `harness show method NAME` lists "
+                "a method's fields."
             )
         fields = settings.setdefault(target, {})
         if field in fields:
@@ -39,7 +39,7 @@ def parse_overrides(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict
 def _split(pair: str) -> tuple[str, Any]:
     key, equals, text = pair.partition("=")
     if not equals:
-        raise UserError(f"--set {pair!r}: expected TARGET.FIELD=VALUE, such as protocol.lr=0.02.")
+        raise UserError(f"--set {pair!r}: expected TARGET.FIELD=VALUE, e.g. protocol.lr=0.02.")
     return key.strip(), parse_yaml(text, f"--set {pair!r}")[1]
 
 
@@ -47,7 +47,7 @@ def without_effect(settings: dict[str, dict[str, Any]], methods: Iterable[str]) 
     """Return a line for each setting of a method that the run does not have; the rest of it may still be wanted."""
     known = {*methods, *RESERVED}
     return [
-        f"--set {target}.{field} has no effect: {target} is not among the methods of this run"
+        f"--set {target}.{field} has no effect: method {target} is not part of this run"
         for target, fields in settings.items()
         if target not in known
         for field in fields

@@ -41,7 +41,9 @@ def plain_path(name: str) -> str:
         UserError: it does not.
     """
     if not is_plain(name):
-        raise UserError(f"{_short(name)} is no plain relative path; a file of that name is neither read nor written.")
+        raise UserError(
+            f"{_short(name)} is not a plain relative path; a file of that name is neither read nor written."
+        )
     return name
 
 
@@ -52,7 +54,7 @@ def plain_name(name: str) -> str:
         UserError: it is none.
     """
     if not is_plain(name) or "/" in name:
-        raise UserError(f"{_short(name)} is no plain name of a file or folder; it is neither read nor written.")
+        raise UserError(f"{_short(name)} is not a plain file or folder name; it is neither read nor written.")
     return name
 
 
@@ -65,7 +67,7 @@ def below(folder: Path, name: str) -> Path:
     path = folder / plain_path(name)
     if leads_elsewhere(folder, name):
         raise UserError(
-            f"{path} is a link, or lies behind one; nothing is read or written through it. Remove the link."
+            f"{path} is a symbolic link, or below one; nothing is read or written through it. Remove the link."
         )
     return path
 

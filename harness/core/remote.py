@@ -62,11 +62,11 @@ def make_private(uri: str) -> None:
     top = cache.parent
     with contextlib.suppress(FileExistsError):
         top.mkdir(mode=0o700)
-    about, cure = top.lstat(), "Remove it, or set TMPDIR to a folder of your own."
+    about, cure = top.lstat(), "Remove it, or set TMPDIR to your own folder."
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid():
-        raise UserError(f"{top}, for copies of a remote store, is no folder of yours. {cure}")
+        raise UserError(f"{top}, for local copies of a remote store, is owned by another user. {cure}")
     if about.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise UserError(f"{top}, for copies of a remote store: others may write there. {cure}")
+        raise UserError(f"{top}, for local copies of a remote store, is writable by other users. {cure}")
     cache.mkdir(exist_ok=True)
     if cached_uri(cache) != uri:
         write_text_atomically(cache / _URI, uri)

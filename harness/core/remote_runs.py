@@ -62,8 +62,8 @@ def upload_run(store: Store, folder: Path) -> None:
             (folder / _MADE_HERE).unlink(missing_ok=True)
     except RemoteError as error:
         raise UserError(
-            f"run {folder.name}: its files could not be copied to store {store.uri} ({error.reason}). They lie in {folder}; "
-            "what its jobs made is in the store, so the same `harness run` command makes them again."
+            f"run {folder.name}: its files could not be copied to store {store.uri} ({error.reason}). They are in "
+            f"{folder}. The jobs' results are in the store, so the same `harness run` command writes the files again."
         ) from None
 
 

@@ -99,7 +99,7 @@ class RunFolder:
         """
         if not self.has_records:
             raise UserError(
-                f"run {self.name} was stopped before it had results. The same `harness run` command finishes it."
+                f"run {self.name} was stopped before it had results. Run the same `harness run` command to finish it."
             )
         records = read_json(self.records_file)
         check_records(records, str(self.records_file))
@@ -140,7 +140,7 @@ class RunFolder:
         if not isinstance(found, dict) or not all(
             isinstance(job, list) and len(job) == 2 and all(isinstance(x, str) for x in job) for job in found.values()
         ):
-            raise UserError(f"{self.jobs_file}: cannot be read: expected the kind and the title of each job by key.")
+            raise UserError(f"{self.jobs_file}: cannot be read: expected kind and title of each job, by key.")
         return {key: (kind, title) for key, (kind, title) in found.items()}
 
     def ready(self, folder: Path) -> Path:
@@ -150,7 +150,10 @@ class RunFolder:
             UserError: it is a link, which would lead the files elsewhere, or it cannot be made.
         """
         if folder.is_symlink():
-            raise UserError(f"{folder} is a link; nothing is written through it. Remove it, or move the run.")
+            raise UserError(
+                f"{folder} is a symbolic link, and the harness does not write through links. Remove it, or move the "
+                "run."
+            )
         with writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -56,10 +56,10 @@ def check_file(path: Path) -> None:
         UserError: it is a link or too large.
     """
     if not is_regular(path):
-        raise UserError(f"{path}: cannot be read: it is a link or no regular file.")
+        raise UserError(f"{path}: cannot be read: it is a symbolic link or not a regular file.")
     most = MOST_BYTES[path.name]
     if (size := path.stat().st_size) > most:
-        raise UserError(f"{path}: cannot be read: it has {size:,} bytes; at most {most:,} are read.")
+        raise UserError(f"{path}: cannot be read: size {size:,} bytes exceeds the limit of {most:,}.")
 
 
 def read_json(path: Path) -> Any:
@@ -93,11 +93,11 @@ def parse_json(text: str, where: str, *, strict: bool = False) -> Any:
     except ValueError as error:
         raise UserError(f"{where}: cannot be read: {error}") from None
     except RecursionError:
-        raise UserError(f"{where}: cannot be read: too many lists and objects lie within each other.") from None
+        raise UserError(f"{where}: cannot be read: lists and objects are nested too deeply.") from None
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _check_extent(text: str) -> None:

@@ -248,11 +248,11 @@ def check_about(value: Any, where: str) -> None:
         UserError: names the first field that is wrong.
     """
     if depth_of(value) > MOST_LEVELS:
-        raise UserError(f"{where}: more than {MOST_LEVELS} lists and objects lie within each other.{CURE}")
+        raise UserError(f"{where}: lists and objects are nested more than {MOST_LEVELS} levels deep.{CURE}")
     _check(_ABOUT, value, where)
     names, ids = value.get("class_names"), value.get("classes", [])
     if len(set(ids)) < len(ids) or (names and len(names) != len(ids)):
-        raise UserError(f"{where}: classes: ids repeat, or there are more or fewer names than ids.{CURE}")
+        raise UserError(f"{where}: classes: duplicate ids, or the numbers of names and ids differ.{CURE}")
 
 
 def check_records(value: Any, where: str) -> None:
@@ -262,11 +262,11 @@ def check_records(value: Any, where: str) -> None:
         UserError: names the first record and field that are wrong.
     """
     if isinstance(value, list) and len(value) > MOST_RECORDS:
-        raise UserError(f"{where}: {len(value):,} records; at most {MOST_RECORDS:,} are read.{CURE}")
+        raise UserError(f"{where}: {len(value):,} records; the limit is {MOST_RECORDS:,}.{CURE}")
     _check(_RECORDS, value, where)
 
 
-CURE = " The folder was not written by `harness run`, or was changed since; ask for it again."
+CURE = " The folder was not written by `harness run`, or was changed afterwards; ask the sender for it again."
 
 
 def _check(schema: TypeAdapter[Any], value: Any, where: str) -> None:

@@ -91,7 +91,7 @@ class Store:
             raise
         except Exception as error:
             raise UserError(
-                f"store {self.uri}: cannot be written ({error}). Give a folder that you may write to with --store DIR."
+                f"store {self.uri}: cannot be written ({error}). Choose a writable folder with --store DIR."
             ) from None
 
     def path(self, kind: str, key: str) -> Path:
@@ -167,7 +167,7 @@ class Store:
         if self.is_remote:
             with suppress(RemoteError):
                 self._remote.withdraw(kind, key)
-        where = f"it was set aside as {aside}" if aside else "it could not be set aside: the store may not be written"
+        where = f"it was moved aside to {aside}" if aside else "it could not be moved aside: the store is not writable"
         line = f"artefact {kind}/{key} in store {self.uri} is damaged: {told}; {where}"
         self.damaged.append(line)
         _LOG.warning(line)

@@ -98,13 +98,13 @@ def _by_name(name: str) -> tuple[Path, str | None]:
     known = families()
     bases = [base for base, others in known.items() if name in others]
     if len(bases) > 1:
-        raise UserError(f"suite {name!r} is a variant in several files: {', '.join(bases)}. Give one another name.")
+        raise UserError(f"suite {name!r} is a variant in several files: {', '.join(bases)}. Rename all but one.")
     if bases:
         return path.with_name(f"{bases[0]}.yaml"), name
     names = suite_names()
     raise UserError(
-        f"unknown suite {name!r}.{did_you_mean(name, names)} `harness list suites` lists all {len(names)}. A path to a "
-        "YAML file works too; groups of suites are for `harness run --suite`."
+        f"unknown suite {name!r}.{did_you_mean(name, names)} `harness list suites` lists all {len(names)}. A path to "
+        "a YAML file works too; groups of suites work only in `harness run --suite`."
     )
 
 
@@ -192,18 +192,22 @@ def _variants(layer: _Layer) -> dict[str, _Layer]:
         return UserError(f"suite file {layer.where}, line {line}: {'.'.join(('variants', *steps))}: {problem}")
 
     if not isinstance(declared, dict):
-        raise wrong((), f"expected names, each with the fields that it changes; found {declared!r}.")
+        raise wrong((), f"expected variant names, each with the fields it changes; found {declared!r}.")
     nodes = {key.value: node for key, node in _children(layer.root, "variants")}
     layers = {}
     for name, values in declared.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise wrong(
-                (str(name),), "a name has letters, digits, '_', '.' and '-', and begins with a letter or digit."
+                (str(name),),
+                "a name may have letters, digits, '_', '.' and '-', and must start with a letter or digit.",
             )
         if not isinstance(values, dict):
-            raise wrong((name,), f"expected the fields that it changes, such as {{image_size: 64}}; found {values!r}.")
+            raise wrong((name,), f"expected the fields it changes, e.g. {{image_size: 64}}; found {values!r}.")
         for field in sorted(_OF_THE_FILE & set(values)):
-            raise wrong((name, field), f"not for a variant: it is called {name}, and takes all else from this file.")
+            raise wrong(
+                (name, field),
+                f"not allowed in a variant: it is named {name} and inherits everything else from this file.",
+            )
         layers[name] = _Layer(layer.where, nodes.get(name, layer.root), {**values, "name": name})
     return layers
 

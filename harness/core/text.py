@@ -57,11 +57,11 @@ def parse_duration(text: str | float) -> float:
     found = re.fullmatch(r"\s*(?:\d+(?:\.\d+)?\s*[smhd]\s*)+", str(text))
     plain = re.fullmatch(r"\s*\d+(?:\.\d+)?\s*", str(text))
     if found is None and plain is None:
-        raise ValueError(f"{str(text)!r} is no duration; write seconds, or such as 600s, 90m, 2h, 1h30m or 1d")
+        raise ValueError(f"{str(text)!r} is not a duration; expected seconds, or e.g. 600s, 90m, 2h, 1h30m or 1d")
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd])", str(text)) or [(str(text), "s")]
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not seconds > 0:
-        raise ValueError(f"{str(text)!r} is no time at all; more than 0 seconds are needed")
+        raise ValueError(f"{str(text)!r} is zero; expected more than 0 seconds")
     return seconds
 
 
@@ -87,11 +87,11 @@ def parse_bytes(text: str | int) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kKMGT])(i?))?[bB]?\s*", str(text))
     if match is None:
-        raise ValueError(f"{str(text)!r} is no size; write bytes, such as 76800, 76.8kB, 75KiB or 1.5MB")
+        raise ValueError(f"{str(text)!r} is not a size; expected bytes, e.g. 76800, 76.8kB, 75KiB or 1.5MB")
     power = " kMGT".index(match[2].replace("K", "k")) if match[2] else 0
     size = float(match[1]) * (1024 if match[3] else 1000) ** power
     if size < 1 or size != round(size):
-        raise ValueError(f"{str(text)!r} is {size:g} bytes; at least one, and a whole number, is needed")
+        raise ValueError(f"{str(text)!r} is {size:g} bytes; expected an integer of at least 1")
     return round(size)
 
 

@@ -35,7 +35,7 @@ def parse_yaml(text: str, where: str) -> tuple[yaml.Node | None, Any]:
         UserError: it is not YAML, repeats a key, is too large or nested too deeply, or holds a number such as 010.
     """
     if len(text) > MOST_CHARACTERS:
-        raise UserError(f"{where}: has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read.")
+        raise UserError(f"{where}: has {len(text):,} characters; the limit is {MOST_CHARACTERS:,}.")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
@@ -43,6 +43,8 @@ def parse_yaml(text: str, where: str) -> tuple[yaml.Node | None, Any]:
         return root, yaml.safe_load(text)
     except RecursionError:
         raise UserError(f"{where}: {_TOO_DEEP}") from None
+    except UserError:
+        raise
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-99-99
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -50,7 +52,7 @@ def parse_yaml(text: str, where: str) -> tuple[yaml.Node | None, Any]:
         raise UserError(f"{where}{line}: not valid YAML: {problem}.") from None
 
 
-_TOO_DEEP = f"more than {DEEPEST} lists and mappings lie within each other."
+_TOO_DEEP = f"lists and mappings are nested more than {DEEPEST} levels deep."
 
 
 class _Checker:
@@ -64,7 +66,7 @@ class _Checker:
         """Refuse what the module's text says."""
         self._seen += 1
         if self._seen > MOST_NODES:
-            raise self._error(node, f"aliases and values make more than {MOST_NODES:,} values.")
+            raise self._error(node, f"aliases and values expand to more than {MOST_NODES:,} values.")
         if depth > DEEPEST:
             raise self._error(node, _TOO_DEEP)
         if isinstance(node, yaml.MappingNode):
@@ -72,14 +74,16 @@ class _Checker:
             for key, value in node.value:
                 if isinstance(key, yaml.ScalarNode):
                     if key.value in seen:
-                        raise self._error(key, f"{key.value!r} is given twice; the first would be lost.")
+                        raise self._error(key, f"{key.value!r} is given twice; remove one.")
                     seen.add(key.value)
                 self.check(value, depth + 1)
         elif isinstance(node, yaml.SequenceNode):
             for child in node.value:
                 self.check(child, depth + 1)
         elif node.tag == "tag:yaml.org,2002:int" and _ODD_NUMBER.fullmatch(node.value):
-            raise self._error(node, f"{node.value} is another number in YAML; write a plain decimal number.")
+            raise self._error(
+                node, f"{node.value} is a different number in YAML (octal or base 60); write a plain decimal number."
+            )
 
     def _error(self, node: yaml.Node, problem: str) -> UserError:
         return UserError(f"{self.where}, line {node.start_mark.line + 1}: {problem}")

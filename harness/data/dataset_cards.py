@@ -20,7 +20,7 @@ from harness.core.config.base import ConfigModel, checked
 from harness.core.errors import UserError, did_you_mean
 from harness.core.io import data_folder
 
-UNKNOWN = "none of the known"
+UNKNOWN = "unknown source"
 """How a caption begins to speak of images that are no known data set."""
 
 
@@ -31,8 +31,10 @@ class Archive(ConfigModel):
     """A file to download, and how to tell that it is the right one. Without checksums the first download is trusted."""
 
     url: str = Field(pattern=r"^https?://[^/]+/.*[^/]$", description="http or https address of the file")
-    num_bytes: PositiveInt | None = Field(None, description="its length; null: not known")
-    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$", description="its MD5; guards against damage, not malice")
+    num_bytes: PositiveInt | None = Field(None, description="its size in bytes; null: unknown")
+    md5: str | None = Field(
+        None, pattern=r"^[0-9a-f]{32}$", description="its MD5; protects against damage, not against attacks"
+    )
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="its SHA-256")
 
     @property
@@ -45,12 +47,12 @@ class Variant(ConfigModel):
     """One form of a data set, such as images of full size or of 320 pixels."""
 
     root: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its folder, in the archive and below the data root"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its folder, inside the archive and below the data root"
     )
-    short_side: PositiveInt | None = Field(None, description="short side of its images, pixels; null: as photographed")
-    archive: Archive | None = Field(None, description="a .tgz or .zip that holds this folder; null: there is none")
+    short_side: PositiveInt | None = Field(None, description="short side of its images, pixels; null: original size")
+    archive: Archive | None = Field(None, description="a .tgz or .zip that contains this folder; null: none")
     files: tuple[Archive, ...] = Field(
-        (), description="in place of an archive: files that are put into `root` as they are"
+        (), description="instead of an archive: files that are copied to `root` unchanged"
     )
 
     @model_validator(mode="after")
@@ -59,7 +61,7 @@ class Variant(ConfigModel):
         if self.archive is not None and self.files:
             raise ValueError("give `archive` or `files`, not both")
         if len(names) != len(set(names)):
-            raise ValueError(f"two of the files have one name: {', '.join(names)}")
+            raise ValueError(f"several files have the same name: {', '.join(names)}")
         return self
 
     @property
@@ -77,20 +79,20 @@ class DatasetCard(ConfigModel):
     num_images: dict[SplitName, PositiveInt] = Field(description="images of all classes, by split")
     num_per_class: dict[SplitName, tuple[PositiveInt, PositiveInt]] = Field(
         default_factory=dict,
-        description="fewest and most images of one class, by split; recognises a part of the classes",
+        description="minimum and maximum number of images per class, by split; used to recognise a subset of the classes",
     )
     train_dir: str = Field("train", description="folder of the training split")
     test_dir: str = Field("val", description="folder of the test split")
     source: dict[str, Any] | None = Field(
-        None, description="how a suite reads it, to compare what was unpacked; null: class folders of images"
+        None, description="how a suite reads it, to check the unpacked files; null: class folders of images"
     )
-    variants: dict[str, Variant] = Field(min_length=1, description="by name; the first is meant where none is named")
-    how: str = Field("", description="how to get it where it cannot be downloaded")
+    variants: dict[str, Variant] = Field(min_length=1, description="variants by name; the first is the default")
+    how: str = Field("", description="how to get it if it cannot be downloaded")
 
     @model_validator(mode="after")
     def _can_be_had(self) -> Self:
         if not self.how and not any(v.downloads for v in self.variants.values()):
-            raise ValueError("say `how` to get it, or give a variant an `archive` or `files`")
+            raise ValueError("set `how` (how to get it), or give a variant an `archive` or `files`")
         return self
 
     def about(self, variant: str) -> str:
@@ -119,7 +121,7 @@ def load_known(name_or_path: str) -> KnownFile:
         if not path.is_file():
             names = sorted(p.stem for p in folder.glob("*.yaml"))
             raise UserError(
-                f"unknown data set {name_or_path!r} among the origins of a source.{did_you_mean(name_or_path, names)} "
+                f"unknown data set {name_or_path!r} in the origins of a source.{did_you_mean(name_or_path, names)} "
                 f"Known: {', '.join(names)}. A path to a YAML file works too."
             )
     try:

@@ -69,7 +69,7 @@ def read_files(paths: Sequence[Path], *, size: int, crop: Crop, report: Progress
     if broken:
         more = "" if len(broken) < MAX_NAMED else "\n  reading stopped here; there may be more"
         listed = "\n  ".join(broken[:MAX_NAMED])
-        raise UserError(f"images that cannot be read; replace or remove these files:\n  {listed}{more}")
+        raise UserError(f"unreadable images; replace or remove these files:\n  {listed}{more}")
     return images
 
 
@@ -104,7 +104,7 @@ def square(image: Image.Image, size: int, crop: Crop) -> Image.Image:
             image = image.resize(shape, Image.Resampling.BILINEAR)
         left, top = round((image.width - size) / 2), round((image.height - size) / 2)
     else:
-        raise ValueError(f"crop {crop!r} is not known; use 'adm', 'resize' or 'margin'")
+        raise ValueError(f"unknown crop {crop!r}; use 'adm', 'resize' or 'margin'")
     return image.crop((left, top, left + size, top + size))
 
 
@@ -135,7 +135,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in {"PNG", "PPM"}):
         return _from_16_bit(image).convert("RGB")
     if image.mode in {"I", "F"}:
-        raise ValueError(f"{image.mode} pixels (32 bits) have no known range; convert the file to 8 or 16 bits")
+        raise ValueError(f"{image.mode} pixels (32 bits) have an unknown value range; convert the file to 8 or 16 bits")
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
@@ -172,5 +172,5 @@ def _reason(path: Path, error: Exception) -> str:
     if path.exists() and path.stat().st_size == 0:
         return "empty file (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
-        return "no image of a known format"
+        return "not an image of a known format"
     return str(error) or type(error).__name__

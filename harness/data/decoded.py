@@ -116,8 +116,8 @@ class DecodedFile:
             if error.errno == errno.ENOSPC:
                 raise self._no_room() from None
             raise UserError(
-                f"decoded images cannot be written to {self.path.parent}: {error.strerror or error}. HARNESS_CACHE "
-                "names another folder."
+                f"decoded images cannot be written to {self.path.parent}: {error.strerror or error}. Set "
+                "HARNESS_CACHE to another folder."
             ) from None
 
     def _is_ours(self) -> bool:
@@ -175,8 +175,9 @@ class DecodedFile:
     def _no_room(self) -> UserError:
         free = shutil.disk_usage(self.path.parent).free
         return UserError(
-            f"{self.path.parent}: {len(self.split):,} decoded images of {self.size} pixels take {byte_size(self.num_bytes)}, and "
-            f"{byte_size(free)} are free there. Make room, or name another folder with HARNESS_CACHE."
+            f"{self.path.parent}: {len(self.split):,} decoded images of {self.size} pixels take "
+            f"{byte_size(self.num_bytes)}, but only {byte_size(free)} are free. Free some space, or set HARNESS_CACHE "
+            "to another folder."
         )
 
 

@@ -127,5 +127,5 @@ class RealImages:
         positions = torch.tensor([int(i) for i in indices], dtype=torch.int64)
         num = self.num_per_class[class_id]
         if ((positions < 0) | (positions >= num)).any():
-            raise ValueError(f"class {class_id!r} has images 0 to {num - 1}; asked for {positions.tolist()[:5]} ...")
+            raise ValueError(f"class {class_id!r} has images 0 to {num - 1}; requested {positions.tolist()[:5]} ...")
         return positions.to(self.device)

@@ -147,7 +147,7 @@ class FileRows(ImageRows):
                 os.posix_fadvise(self._file, place, self._row_bytes, os.POSIX_FADV_WILLNEED)
         for target, place in zip(images.view(len(rows), -1).numpy(), places, strict=True):
             if os.preadv(self._file, [target], place) != self._row_bytes:
-                raise UserError(f"{self.path} is shorter than it was. Start the run again: the file is made anew.")
+                raise UserError(f"{self.path} is shorter than before. Start the run again to rebuild the file.")
         return images
 
 

@@ -260,7 +260,7 @@ class Split:
         import torch
 
         if not 0 < fraction < 1:
-            raise ValueError(f"holdout fraction {fraction} must lie above 0 and below 1")
+            raise ValueError(f"holdout fraction {fraction} must be between 0 and 1 (exclusive)")
         single = [c for c, n in self.num_per_class.items() if n < 2]
         if single:
             raise UserError(f"cannot hold out images: fewer than 2 in class {', '.join(single[:10])}")
@@ -280,4 +280,4 @@ class Split:
         num = len(self._indices[class_id])
         bad = [i for i in positions if not 0 <= i < num]
         if bad:
-            raise ValueError(f"class {class_id!r} has images 0 to {num - 1}; there is no {bad[:5]}")
+            raise ValueError(f"class {class_id!r} has images 0 to {num - 1}, but not {bad[:5]}")

@@ -79,11 +79,11 @@ class Batches:
             torch.cuda.empty_cache()
         if size == 1:
             raise UserError(
-                f"{what}: not even one image at a time fits the memory of {device} ({reason}). Free the device of other "
-                "work, or give the job a larger one."
+                f"{what}: even a single image does not fit in the memory of {device} ({reason}). Stop other programs "
+                "on the device, or use a larger one."
             )
         self._largest[what] = size // 2
-        line = f"{what}: out of memory with {size} at once on {device}; going on with {size // 2}"
+        line = f"{what}: out of memory with batch size {size} on {device}; continuing with {size // 2}"
         self.notes = [note for note in self.notes if not note.startswith(f"{what}:")] + [line]
         _LOG.warning(line)
         return size // 2

@@ -101,7 +101,7 @@ def from_diffusers(state: Mapping[str, Tensor], config: DiTConfig, where: str = 
         for kind in ("weight", "bias"):
             out[f"{ours}.{kind}"] = take(f"{theirs}.{kind}")
     if source:
-        raise UserError(f"{where}: tensors that no DiT of this config has: {', '.join(sorted(source)[:4])}")
+        raise UserError(f"{where}: unexpected tensors for a DiT of this config: {', '.join(sorted(source)[:4])}")
     return out
 
 
@@ -208,7 +208,7 @@ def infer_config(state: Mapping[str, Tensor], where: str, *, num_heads: int | No
     heads = num_heads or _HEADS_BY_WIDTH.get(width)
     if heads is None:
         raise UserError(
-            f"{where}: width {width} is none of DiT-S, B, L and XL {sorted(_HEADS_BY_WIDTH)}; give num_heads"
+            f"{where}: width {width} does not match DiT-S, B, L or XL {sorted(_HEADS_BY_WIDTH)}; set num_heads"
         )
     blocks = {int(name.split(".")[1]) for name in state if name.startswith("blocks.")}
     return DiTConfig(
@@ -284,7 +284,7 @@ def _tensor_files(folder: Path) -> list[Path]:
     for file in (safe, binary):
         if file.is_file():
             return [file]
-    raise UserError(f"{folder}: holds neither {safe.name} nor {binary.name}")
+    raise UserError(f"{folder}: contains neither {safe.name} nor {binary.name}")
 
 
 def _read_torch(path: Path) -> State:
@@ -300,6 +300,6 @@ def _read_torch(path: Path) -> State:
     found = found.get("ema", found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
         raise UserError(
-            f"{path}: holds {type(found).__name__}; expected names to tensors, or these under the key 'ema'"
+            f"{path}: holds {type(found).__name__}; expected a dict of names to tensors, optionally under the key 'ema'"
         )
     return found

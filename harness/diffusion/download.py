@@ -38,7 +38,7 @@ def fetch(repo: str, revision: str | None, files: Sequence[str], report: Progres
     """
     if hub.offline():
         raise UserError(
-            f"{repo}: not on this machine, and HF_HUB_OFFLINE forbids the download. {hub.download_instructions(repo)}"
+            f"{repo}: not on this machine, and HF_HUB_OFFLINE disables downloads. {hub.download_instructions(repo)}"
         )
     from huggingface_hub import HfApi, snapshot_download
 
@@ -59,8 +59,8 @@ def fetch(repo: str, revision: str | None, files: Sequence[str], report: Progres
     except Exception as error:  # the hub client raises many kinds: no connection, not found, gated, disk full
         brief = str(error).strip().split("\n")[0]
         raise UserError(
-            f"{repo}: not on this machine, and the model hub did not give it ({type(error).__name__}: {brief}). "
-            f"Check the spelling and the connection. {hub.download_instructions(repo)}"
+            f"{repo}: not on this machine, and the download from the model hub failed ({type(error).__name__}: "
+            f"{brief}). Check the spelling and the connection. {hub.download_instructions(repo)}"
         ) from error
     return Path(found)
 
@@ -78,8 +78,8 @@ def _check_space(repo: str, cache: Path, needed: int) -> None:
     free = shutil.disk_usage(cache).free
     if needed > free:
         raise UserError(
-            f"{repo}: {needed / MB:,.0f} MB are to be downloaded to {cache}, which has {free / MB:,.0f} MB free. "
-            "Make room, or set HF_HOME to a folder on a larger disk."
+            f"{repo}: the download needs {needed / MB:,.0f} MB in {cache}, but only {free / MB:,.0f} MB are free. "
+            "Free some space, or set HF_HOME to a folder on a larger disk."
         )
 
 

@@ -110,7 +110,7 @@ class FineTuner:
         expected = {f"{kind}/{name}" for kind in ("param", "ema", *_MOMENTS) for name in self._parameters}
         wrong = sorted(expected ^ (set(checkpoint) - {"num_steps"}))
         if wrong:
-            raise ValueError(f"the checkpoint does not fit what trains here: differing entries {wrong[:4]}")
+            raise ValueError(f"the checkpoint does not match this training: different entries {wrong[:4]}")
         self.num_steps = int(checkpoint["num_steps"])
         for (name, parameter), average in zip(self._parameters.items(), self._ema.values, strict=True):
             parameter.copy_(checkpoint[f"param/{name}"])

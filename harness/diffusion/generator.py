@@ -52,7 +52,7 @@ class ClassConditionalGenerator:
                 raise UserError(f"the {role} VAE has {vae.latent_channels} latent channels, the DiT {channels}")
         if encoder.downscale != decoder.downscale:
             raise UserError(
-                f"the encoder shrinks images by {encoder.downscale}, the decoder grows them by {decoder.downscale}"
+                f"the encoder downscales images by {encoder.downscale}, but the decoder upscales by {decoder.downscale}"
             )
         outside = {k: v for k, v in class_labels.items() if not 0 <= v < model.config.num_classes}
         if outside:
@@ -149,7 +149,7 @@ class ClassConditionalGenerator:
             known = sorted(self.class_labels)
             raise UserError(
                 f"the generator has no label for class {class_id!r}.{did_you_mean(class_id, known)} It has "
-                f"{len(known)} classes: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}. Name the "
+                f"{len(known)} classes: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}. Give the "
                 "generator's class list in generators.class_conditional.label_classes of the suite."
             )
         return self.class_labels[class_id]

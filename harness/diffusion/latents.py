@@ -125,8 +125,8 @@ def _allocate(shape: tuple[int, ...], file: Path | None) -> tuple[Tensor, Path |
     except OSError as error:
         partial.unlink()
         raise UserError(
-            f"{file.parent}: no room for {math.prod(shape) * 4 / 1e9:.1f} GB of latents ({error.strerror}); make room, "
-            "or give --store a folder on a larger disk"
+            f"{file.parent}: not enough disk space for {math.prod(shape) * 4 / 1e9:.1f} GB of latents "
+            f"({error.strerror}); free some space, or set --store to a folder on a larger disk"
         ) from error
     return torch.from_numpy(array), partial
 

@@ -65,7 +65,7 @@ def vae_path(path: Path) -> Path:
         UserError: there is none.
     """
     if path.is_file():
-        raise UserError(f"{path} is a file and holds no VAE; name VAE folders as the generator's encoder and decoder")
+        raise UserError(f"{path} is a file without a VAE; set VAE folders as the generator's encoder and decoder")
     folder = path / "vae" if (path / "vae").is_dir() else path
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: no config.json; expected a diffusers AutoencoderKL folder")

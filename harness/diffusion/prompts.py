@@ -49,8 +49,8 @@ class PromptEncoder:
         if len(ids) != 1:
             pieces = self.tokenizer.convert_ids_to_tokens(ids)
             raise UserError(
-                f"the initialiser {word!r} is {len(ids)} tokens for this text encoder ({' '.join(pieces)}); a new "
-                "token starts from exactly one. Take a single common word that describes the classes"
+                f"the initialiser {word!r} has {len(ids)} tokens in this text encoder ({' '.join(pieces)}); a new "
+                "token must start from exactly one. Use a single common word that describes the classes"
             )
         with torch.no_grad():
             return self.embedding(torch.tensor([ids], device=self.device))[0].repeat(count, 1)
@@ -65,7 +65,7 @@ class PromptEncoder:
         if rows_VD.ndim != 2 or not len(rows_VD) or rows_VD.shape[1] != width:
             raise UserError(
                 f"token {name!r} has rows of shape {list(rows_VD.shape)}; this text encoder takes [V, {width}]. "
-                "Learned tokens fit the text encoder that they were learned with only"
+                "Learned tokens work only with the text encoder they were trained with"
             )
         if not name or any(letter.isspace() for letter in name):
             raise UserError(f"a token's name must be one word without spaces, found {name!r}")
@@ -73,7 +73,7 @@ class PromptEncoder:
         known = set(self.tokenizer.get_vocab())
         taken = [n for n in names if {n, f"{n}</w>", n.lower(), f"{n.lower()}</w>"} & known]
         if taken:
-            raise UserError(f"the tokenizer has a token {taken[0]!r} already; give the new one another name")
+            raise UserError(f"the tokenizer already has a token {taken[0]!r}; choose another name")
         self.tokenizer.add_tokens(names)
         self.embedding.append(rows_VD)
         self._tokens[name] = names

@@ -162,7 +162,9 @@ def _chain(
         process = GaussianDiffusion.respaced(steps)
         return lambda denoise, noise, guide: ancestral_chain(denoise, noise(), process, noise, guide)
     if guided:
-        raise UserError(f"sampler {sampler!r} takes no guide: its steps have no mean of their own. Take ddpm.")
+        raise UserError(
+            f"sampler {sampler!r} does not support a guide, because its steps have no separate mean. Use ddpm."
+        )
     return lambda denoise, noise, _: _scheduler_chain(denoise, noise(), _scheduler(sampler), steps)
 
 

@@ -106,8 +106,8 @@ def _check_kind(folder: Path) -> None:
     found = listed.get("_class_name")
     if found != PIPELINE:
         raise UserError(
-            f"{folder}: is a {found}, expected a {PIPELINE} (Stable Diffusion 1.x or 2.x). "
-            "Name such a folder or hub id in generators.text_to_image.weights of the suite"
+            f"{folder}: is a {found}, expected a {PIPELINE} (Stable Diffusion 1.x or 2.x). Set such a folder or hub "
+            "id in generators.text_to_image.weights of the suite"
         )
     for part, expected in (("text_encoder", "CLIPTextModel"), ("unet", "UNet2DConditionModel")):
         kind = (listed.get(part) or [None, None])[1]

@@ -134,7 +134,7 @@ def _check(images: Tensor, spec: TextPriorTraining, class_words: Sequence[str]) 
         raise UserError(f"caption {wrong[0]!r} has no {{}} for the class's word")
     twice = sorted({w for w in class_words if list(class_words).count(w) > 1})
     if twice:
-        raise UserError(f"several classes share the words {twice[0]!r}; a prompt could not tell them apart")
+        raise UserError(f"several classes share the words {twice[0]!r}; prompts could not distinguish them")
 
 
 def _new_parts(

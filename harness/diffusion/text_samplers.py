@@ -50,8 +50,8 @@ class Schedule:
             raise UserError(f"strength {self.strength}: expected above 0, and 1 at most")
         if not int(self.steps * self.strength):
             raise UserError(
-                f"strength {self.strength} of {self.steps} steps leaves no step; raise one of them, so that their product "
-                "is 1 at least"
+                f"strength {self.strength} of {self.steps} steps leaves no steps; increase one of them, so that their "
+                "product is at least 1"
             )
 
     def begin(self, device: torch.device) -> tuple[Any, Tensor]:
@@ -86,7 +86,7 @@ def text_scheduler(sampler: str, config: Mapping[str, Any]) -> Any:
         return DPMSolverMultistepScheduler(**options, algorithm_type="dpmsolver++", timestep_spacing="trailing")
     if sampler == "pndm":
         if options.pop("rescale_betas_zero_snr", False):
-            raise UserError("sampler 'pndm' cannot run a process whose betas are rescaled to zero SNR; take ddim")
+            raise UserError("sampler 'pndm' does not support betas that are rescaled to zero SNR; use ddim")
         return PNDMScheduler(**options, skip_prk_steps=True, steps_offset=1, timestep_spacing="leading")
     kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
     return kind(**options, clip_sample=False, timestep_spacing="trailing")

@@ -81,7 +81,8 @@ class TextToImageGenerator:
         """
         if decoder not in (None, encoder):
             raise UserError(
-                f"a text-to-image generator uses one VAE; encoder is {encoder}, decoder {decoder}: name one place"
+                f"a text-to-image generator uses one VAE, but encoder is {encoder} and decoder is {decoder}: set the "
+                "same for both"
             )
         parts = load_text_parts(weights, vae=encoder, device=torch.device(device), report=report, channels=channels)
         return cls(parts, class_words)

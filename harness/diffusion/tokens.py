@@ -47,7 +47,9 @@ class TokenLearner:
         weight_decay: float,
     ) -> None:
         if len(text.embedding.rows):
-            raise ValueError("this generator has tokens already; learn from a fresh copy, so that only new rows train")
+            raise ValueError(
+                "this generator already has new tokens; start from a fresh copy, so that only new rows are trained"
+            )
         for name, rows_VD in initial.items():
             text.add_token(name, rows_VD)
         self.text = text
@@ -96,7 +98,9 @@ class TokenLearner:
         """
         rows = checkpoint["tokens/rows"]
         if rows.shape != self._rows.shape:
-            raise ValueError(f"the checkpoint has token rows {list(rows.shape)}; here train {list(self._rows.shape)}")
+            raise ValueError(
+                f"the checkpoint has token rows {list(rows.shape)}; this training has {list(self._rows.shape)}"
+            )
         self.num_steps = int(checkpoint["num_steps"])
         self._rows.copy_(rows)
         state = {key: checkpoint[f"tokens/{key}"].clone() for key in _MOMENTS}

@@ -116,6 +116,6 @@ def check_channels(where: str, own: int, wanted: int | None) -> None:
     """
     if wanted is not None and own not in (3, wanted):
         raise UserError(
-            f"{where} draws images of {own} channel, the suite's have {wanted}: a generator of grey images has no colours "
-            "to give. Name one for RGB, or set `channels: 1` in the suite"
+            f"{where} draws images with {own} channel, but the suite's have {wanted}: this generator draws only grey "
+            "images. Use an RGB generator, or set `channels: 1` in the suite"
         )

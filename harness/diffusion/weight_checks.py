@@ -44,13 +44,13 @@ def check_class_conditional(
     for role, (depth, downscale) in vaes.items():
         if depth != config.in_channels:
             raise UserError(
-                f"{where}: the DiT takes {config.in_channels} latent channels, the {role} VAE has {depth}; name a "
-                f"VAE that fits as generators.class_conditional.{role} of the suite"
+                f"{where}: the DiT takes {config.in_channels} latent channels, the {role} VAE has {depth}; set a "
+                f"matching VAE as generators.class_conditional.{role} of the suite"
             )
         if config.input_size * downscale != image_size:
             raise UserError(
                 f"{where}: this generator draws images of {config.input_size * downscale} pixels (latents of "
-                f"{config.input_size}, {role} VAE x {downscale}); the suite's image_size is {image_size}"
+                f"{config.input_size}, {role} VAE x {downscale}), but the suite's image_size is {image_size}"
             )
 
 
@@ -94,15 +94,15 @@ def _check_labels(place: Path, num_classes: int, classes: Sequence[ClassInfo], l
     """
     names = labels or [c.id for c in classes]
     if len(names) > num_classes:
-        raise UserError(f"{place}: the network knows {num_classes} classes; {len(names)} are expected of it")
+        raise UserError(f"{place}: the network has {num_classes} classes, expected {len(names)}")
     if labels or len(classes) == num_classes:
         return
     index = place / "model_index.json"
     known = read_json(index).get("id2label") or {} if index.is_file() else {}
     if [known.get(str(c.label)) for c in classes] != names:
         raise UserError(
-            f"{place}: the network knows {num_classes} classes, the suite has {len(classes)}, and nothing says which is "
-            "which. Name the list that it was trained with in generators.class_conditional.label_classes of the suite, "
+            f"{place}: the network has {num_classes} classes, the suite {len(classes)}, and the mapping is unknown. "
+            "Give the class list it was trained with in generators.class_conditional.label_classes of the suite, "
             "such as classes/imagenet1k.txt"
         )
 

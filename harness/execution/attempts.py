@@ -1,4 +1,4 @@
-"""What a row lost to faults of the system: how often its jobs were tried again, for what, and the time that went with it.
+"""What a row lost to faults of the system: how often its jobs were retried, for what, and the time that went with it.
 
 In: a row of the plan, the losses of its jobs, the seconds that checkpoints kept. Out: fields of its record. Times of
 distillation and training never hold any of it.

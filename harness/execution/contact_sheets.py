@@ -43,7 +43,7 @@ def write_sheets(records: list[dict[str, Any]], classes: tuple[ClassInfo, ...], 
                 for c in classes[:SHOWN_CLASSES]
             }
         except (UserError, FileNotFoundError) as error:
-            _LOG.warning("no contact sheet of %s, IPC %s, seed %s: %s", method, ipc, seed, error)
+            _LOG.warning("no contact sheet for %s, IPC %s, seed %s: %s", method, ipc, seed, error)
             continue
         path = folder / plain_name(f"{method}_ipc{ipc}_seed{seed}.png")
         contact_sheet(images, classes, path, per_row=SHOWN, max_classes=SHOWN_CLASSES)

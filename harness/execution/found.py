@@ -18,7 +18,7 @@ from harness.planning.plan import Plan, Row
 
 _KEPT = ("result", "measured")
 
-AGAIN = "the same command makes it again"
+AGAIN = "run the same command to create it again"
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def _read(kind: str, key: str, store: Store) -> Found:
 def _fail(key: str, error: Exception, scheduler: Scheduler) -> None:
     told = str(error)
     if isinstance(error, DamagedArtefact):
-        told = f"artefact damaged and set aside; {AGAIN}"
+        told = f"artefact damaged and moved aside; {AGAIN}"
     elif isinstance(error, FileNotFoundError):
-        told = f"artefact gone from the store; {AGAIN}"
+        told = f"artefact missing from the store; {AGAIN}"
     scheduler.status[key] = "failed"
     scheduler.errors[key] = Outcome(key, told, str(error))

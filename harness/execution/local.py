@@ -16,7 +16,7 @@ from harness.jobs.job import Job
 
 
 class LocalExecutor:
-    """One job at a time, here. The simplest place to debug a method: breakpoints work.
+    """Runs one job at a time in this process. Use it to debug a method: breakpoints work.
 
     Args:
         context: what all jobs of the run share.

@@ -146,9 +146,7 @@ class PlainView(View):
         clock = duration(time.monotonic() - self.begun)
         total = sum(v for k, v in counts.items() if k != "cached") if counts["cached"] else len(self._status)
         place = f"{counts['done'] + counts['failed']}/{total}"
-        blocked = (
-            f"; {times(counts['blocked'], 'job')} cannot run without what failed" if error and counts["blocked"] else ""
-        )
+        blocked = f"; {times(counts['blocked'], 'job')} blocked by failed jobs" if error and counts["blocked"] else ""
         why = f": {told(outcome)}{blocked}" if error else ""
         self.tell(f"[{clock}] {place} {status}: {job.title}{why}{rest}", bool(error))
 
@@ -157,12 +155,12 @@ class PlainView(View):
         self.left.forget(job)
         where = f" on {loss.host} after {duration(loss.seconds)}" if loss.host else ""
         clock = duration(time.monotonic() - self.begun)
-        again = "tried again" + (f", {tries_left} more" if tries_left else ", for the last time")
+        again = "retrying" + (f", {tries_left} more" if tries_left else " for the last time")
         self.tell(f"[{clock}] lost{where}: {job.title}: {loss.reason}; {again}", True)
 
     def waits(self, text: str) -> None:
         """Print what the run waits for."""
-        self.tell(f"[{duration(time.monotonic() - self.begun)}] {text or 'it goes on'}", bool(text))
+        self.tell(f"[{duration(time.monotonic() - self.begun)}] {text or 'continuing'}", bool(text))
 
     def tell(self, line: str, is_error: bool) -> None:
         """Print what became of a job."""

@@ -148,7 +148,7 @@ def _status(row: Row, plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
         ended = scheduler.errors[row.train]
         failed = {"status": "failed", "error": ended.error, "cause": plan.jobs[ended.cause or row.train].title}
         return {**failed, "host": ended.where.host if ended.where else ""}
-    error = "the run was stopped before this job; the same command goes on"
+    error = "the run was stopped before this job; run the same command again to resume"
     return {"status": "interrupted", "error": error, "cause": ""}
 
 

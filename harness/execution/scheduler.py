@@ -69,7 +69,7 @@ class Scheduler:
         executor: where jobs run.
         view: told what happens.
         claims: keeps other runs from doing the same jobs at the same time.
-        retries: how often a job is tried again that the system lost.
+        retries: how many times a job is retried after its worker or node was lost.
 
     Attributes:
         status: how each job stands, by key.
@@ -219,7 +219,7 @@ class Scheduler:
             self._wait_again(key)
             self.view.lost(self.plan.jobs[key], loss, self.retries - len(lost))
         else:
-            tries = f", tried {len(lost)} times" if len(lost) > 1 else ""
+            tries = f", {len(lost)} attempts" if len(lost) > 1 else ""
             self._fail(replace(outcome, error=f"{outcome.error}{tries}"))
 
     def _make_again(self, key: str, user: str) -> bool:

@@ -55,9 +55,7 @@ class TimeLimit:
             if begun is None:
                 self._running[key] = now if key in stages else None
             elif now - begun > self.limit_s and key not in self._late:
-                self._late[key] = (
-                    f"it was ended after {duration(now - begun)}: --job-timeout is {duration(self.limit_s)}"
-                )
+                self._late[key] = f"stopped after {duration(now - begun)}: --job-timeout is {duration(self.limit_s)}"
                 self.executor.cancel(key, self._late[key])
 
     def _judge(self, outcome: Outcome) -> Outcome:

@@ -114,12 +114,10 @@ class Tries:
     def _warning(self, one: Try, now: float) -> str:
         past = duration(one.quiet_s(now))
         if one.stage is None:
-            return (
-                f"warning: {one.job.title}: handed out {past} ago and not begun; it waits for a worker with room for it"
-            )
+            return f"warning: {one.job.title}: submitted {past} ago but not started; waiting for a free worker"
         where = one.where()
         place = f" on {where.host}, process {where.pid}" if where else ""
-        return f"warning: {one.job.title}: no sign of life for {past}{place}; its last was: {stage_text(one.stage)}"
+        return f"warning: {one.job.title}: no sign of life for {past}{place}; last seen in: {stage_text(one.stage)}"
 
     def describe(self, most: int) -> list[RunningJob]:
         """Return the first `most`: those at work before those that wait, the oldest first."""

@@ -46,7 +46,7 @@ def save_state(folder: Path, state: State | None) -> None:
     try:
         text = json.dumps(plain, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"a state may hold tensors and plain JSON values only: {error}") from None
+        raise ValueError(f"a state may contain only tensors and plain JSON values: {error}") from None
     save_file(tensors, str(folder / "state.safetensors"))
     (folder / "state.json").write_text(text, encoding="utf-8")
 

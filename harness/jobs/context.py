@@ -34,7 +34,7 @@ class JobContext:
     Attributes:
         store_uri: folder or URI of the store.
         source: the suite's image source.
-        data_root: folder under which image folders lie.
+        data_root: folder that contains the image folders.
         data_fingerprint: what the plan saw there; images kept in memory are kept for this content only.
         classes: the suite's classes in label order.
         generators: by kind, with `weights` resolved to a folder or hub id.

@@ -103,13 +103,18 @@ def _checked(method: Method, made: Any, task: Task, ipc: int) -> DistilledSet:
         raise ValueError(f"synthesize returned {type(made).__name__}; expected a harness.DistilledSet")
     made = made.check(task.classes, ipc, task.image_size, task.channels)
     if made.stored is None and method.redraw_every() is not None:
-        raise ValueError("redraw_every without `stored`: new images are more than a budget of images allows")
+        raise ValueError("redraw_every without `stored`: new images would exceed an image budget")
     if made.keep_float and not method.given:
-        raise ValueError("keep_float is for sets that were made elsewhere; return uint8, or float in [0, 1]")
+        raise ValueError("keep_float is only for imported sets; return uint8, or float in [0, 1]")
     if made.soft_labels is not None and not method.own_labels():
-        raise ValueError("synthesize returned soft labels, which nobody would use: let own_labels() return True")
+        raise ValueError(
+            "synthesize returned soft labels, but own_labels() is False, so they would not be used: let own_labels() "
+            "return True"
+        )
     if made.soft_labels is None and method.own_labels():
-        raise ValueError("own_labels() is True, but synthesize returned no soft labels: give DistilledSet soft_labels")
+        raise ValueError(
+            "own_labels() is True, but synthesize returned no soft labels: pass soft_labels to DistilledSet"
+        )
     return made
 
 
@@ -135,7 +140,7 @@ class _Made:
         where, shared = f"in the group of class {group[0].id!r}", made.stored.shared_bytes if made.stored else 0
         if self.images:
             if bool(self.files) != bool(made.stored):
-                raise ValueError(f"`stored` is given for some groups only: it differs {where} from an earlier group")
+                raise ValueError(f"`stored` is given only for some groups: it differs {where} from an earlier group")
             for name, value, earlier in (
                 ("draws", made.draws, self.draws),
                 ("shared_bytes", shared, self.shared_bytes),
@@ -145,7 +150,7 @@ class _Made:
         for name, content in (made.stored.files if made.stored else {}).items():
             if self.files.setdefault(name, content) != content:
                 raise ValueError(
-                    f"file {name!r} {where} has other content than in an earlier group: name it after the class"
+                    f"file {name!r} {where} differs from the file of an earlier group: include the class in its name"
                 )
         self.images |= made.images
         self.soft_labels |= made.soft_labels or {}

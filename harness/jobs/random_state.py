@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-OUTSIDE = "outside task.rng: the same seed may give other images"
+OUTSIDE = "outside task.rng: the same seed may give different images"
 """What the notes end with."""
 
 
@@ -51,7 +51,7 @@ class RandomWatch:
         if not self._touched:
             return []
         whose = " and ".join(sorted(self._touched))
-        return [f"{stage} drew random numbers of {whose} {OUTSIDE}"]
+        return [f"{stage} drew random numbers from {whose} {OUTSIDE}"]
 
 
 def random_states() -> dict[str, str]:

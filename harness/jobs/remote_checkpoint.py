@@ -1,4 +1,4 @@
-"""The states of a job in progress at a remote store, so that a fit goes on from its last one wherever it lands.
+"""The states of a job in progress at a remote store, so that a fit resumes from its last one wherever it lands.
 
 In: folders of states, named so that a later one sorts last. Out: the newest whole one of the remote. A state is whole once
 its mark is there. An upload that fails is no reason to lose the job: the next state is uploaded instead.
@@ -43,7 +43,7 @@ def _every_s() -> float:
     try:
         return max(float(text), 0.0)
     except ValueError:
-        raise UserError(f"HARNESS_CHECKPOINT_UPLOAD_S is {text!r}; expected a number of seconds, such as 30.") from None
+        raise UserError(f"HARNESS_CHECKPOINT_UPLOAD_S is {text!r}; expected a number of seconds, e.g. 30.") from None
 
 
 class RemoteCheckpoint:

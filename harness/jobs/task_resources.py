@@ -65,7 +65,7 @@ class JobTaskResources:
         keys = self.job.deps.get(role)
         if not keys:
             raise UserError(
-                f"method {self.job.spec['method']!r} asked for {what} without declaring it; add it to its `needs`"
+                f"method {self.job.spec['method']!r} used {what} without declaring it; add it to its `needs`"
             )
         return keys[0]
 

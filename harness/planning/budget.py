@@ -66,13 +66,14 @@ def with_ipc(suite: Suite, num_classes: int) -> Suite:
     for size, images in zip(budget.bytes, ipc, strict=True):
         if images == 0:
             raise UserError(
-                f"a budget of {size:,} bytes holds less than one image for each of {num_classes} classes: one of "
-                f"{suite.image_size} x {suite.image_size} pixels takes {suite.image_bytes:,}, uncompressed. The smallest "
-                f"budget of suite {suite.name} is {per_ipc:,} bytes."
+                f"a budget of {size:,} bytes is too small for one image for each of {num_classes} classes: an "
+                f"uncompressed image of {suite.image_size} x {suite.image_size} pixels takes {suite.image_bytes:,}. "
+                f"The smallest budget of suite {suite.name} is {per_ipc:,} bytes."
             )
         if ipc.count(images) > 1:
             same = [f"{b:,}" for b, n in zip(budget.bytes, ipc, strict=True) if n == images]
             raise UserError(
-                f"budgets of {' and '.join(same)} bytes hold equally many images per class ({images}); give one."
+                f"budgets of {' and '.join(same)} bytes hold the same number of images per class ({images}); keep one "
+                "of them."
             )
     return suite.model_copy(update={"budget": budget.model_copy(update={"ipc": ipc})})

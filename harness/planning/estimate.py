@@ -143,7 +143,7 @@ def _expected(history: _History, trials: Trials, stage: str, what: str, jobs: li
     """Return what jobs of one stage and owner take: by records of the same options, by a trial, else by other records."""
     images = [history.amounts.images(stage, job.spec) for job in jobs]
     if stage == "prior" and not sum(images):
-        return Expected(stage, what, len(jobs), 0.0, 0, "given weights: found or downloaded, not trained")
+        return Expected(stage, what, len(jobs), 0.0, 0, "pretrained weights: found or downloaded, not trained")
     found = [history.rate(stage, what, job) for job in jobs]
     known = [rate for rate in found if rate is not None]
     seconds: float | None = None
@@ -170,13 +170,13 @@ def _expected(history: _History, trials: Trials, stage: str, what: str, jobs: li
 def _tried(history: _History, trials: Trials, stage: str, jobs: list[Job]) -> tuple[float | None, str]:
     """Return device-seconds by short trials, and how; None where nothing can be tried."""
     if history.device_is_elsewhere:
-        return None, "no such device here to try it on"
+        return None, "no such device on this machine for a trial"
     if stage in ("train", "teacher"):
-        return sum(trials.student_s(job) for job in jobs), "tried on random images"
+        return sum(trials.student_s(job) for job in jobs), "short trial on random images"
     if stage == "prior":
-        return sum(trials.prior_s(job) for job in jobs), "a few steps, tried on random images"
+        return sum(trials.prior_s(job) for job in jobs), "short trial of a few steps on random images"
     parts = [trials.method_s(job) for job in jobs] if stage in ("fit", "synthesize") else []
     told = [seconds for seconds in parts if seconds is not None]
     if not parts or len(told) < len(parts):
-        return None, "never run on this device with this store"
-    return sum(told), "its networks, tried on random images or latents"
+        return None, "no earlier run on this device"
+    return sum(told), "short trial on random images or latents"

@@ -23,7 +23,7 @@ class Group(ConfigModel):
     """Suites that are run together. Read from datasets/groups/NAME.yaml."""
 
     title: str = Field(description="one line for `harness list suites`")
-    suites: tuple[str, ...] = Field(min_length=1, description="names of suites, in the order in which they run")
+    suites: tuple[str, ...] = Field(min_length=1, description="suite names, in the order in which they run")
 
 
 def load_groups() -> dict[str, Group]:

@@ -62,7 +62,7 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
         raise UserError(_where_defined(name, cls))
     missing = sorted(need for need in cls.needs if not _offers(suite, need))
     if missing:
-        return MethodPlan(name, cls, skip=f"suite {suite.name} offers no {' and no '.join(missing)}")
+        return MethodPlan(name, cls, skip=f"suite {suite.name} provides no {' and no '.join(missing)}")
     plan = MethodPlan(name, cls, _plain_config(name, config), fingerprint.code_fingerprint(cls))
     if problem := _failing_answer(plan, ("wraps",)):
         return MethodPlan(name, cls, skip=problem)
@@ -80,13 +80,13 @@ def _where_defined(name: str, cls: type[Method]) -> str:
     """Say that Ray's workers cannot import a method of a notebook or a script, and what to do."""
     if in_notebook(cls):
         return (
-            f"method {name!r} is defined in a notebook cell, which Ray's workers cannot import. Run it in this process, "
-            f'executor="local"; or write `%%writefile {name}.py` as the first line of its cell (with its imports) and give '
-            f'plugins=["{name}.py"].'
+            f"method {name!r} is defined in a notebook cell, which Ray workers cannot import. Run it in this process "
+            f'with executor="local"; or write `%%writefile {name}.py` as the first line of its cell (with its '
+            f'imports) and pass plugins=["{name}.py"].'
         )
     return (
-        f"method {name!r} is defined in the script itself, which Ray's workers cannot import. Put it into a file of its own "
-        "and give that as a plugin, or use the local executor."
+        f"method {name!r} is defined in the script itself, which Ray workers cannot import. Move it to its own file "
+        "and pass that file as a plugin, or use the local executor."
     )
 
 
@@ -100,9 +100,11 @@ def _check_wrapped(cls: type[Method], wrapped: str) -> None:
     if wrapped in registry.broken:
         return
     known = [name for name in registry.names() if not _unwrappable(registry.get(name))]
-    problem = "a wrapper's state is that of the method that it wraps: take its fit out" if cls.has_fit() else ""
+    problem = (
+        "a wrapper uses the state of the method it wraps, so it must not define fit: remove it" if cls.has_fit() else ""
+    )
     if wrapped not in registry:
-        problem = f"no method is called so.{did_you_mean(wrapped, known)}"
+        problem = f"there is no method of that name.{did_you_mean(wrapped, known)}"
     elif why := _unwrappable(registry.get(wrapped)):
         problem = f"that method {why}."
     if problem:
@@ -112,10 +114,10 @@ def _check_wrapped(cls: type[Method], wrapped: str) -> None:
 def _unwrappable(cls: type[Method]) -> str:
     """Return why no method can wrap this one."""
     if cls.is_wrapper():
-        return "wraps another one itself"
+        return "is itself a wrapper"
     if cls.all_data:
-        return "trains on all real images and makes no sets"
-    return "is a set that was made elsewhere" if cls.given else ""
+        return "trains on all real images and distils no set"
+    return "is an imported set" if cls.given else ""
 
 
 QUESTIONS = ("group_size", "image_side", "pool_size", "redraw_every", "own_labels", "own_teacher")
@@ -147,12 +149,12 @@ def _unfit_teacher(plan: MethodPlan, suite: Suite) -> str:
     except UserError as error:
         raise UserError(f"the teacher of method {plan.name!r}: {error}") from None
     if own and method.redraw_every() is not None:
-        return "a method that draws new images for students in training (redraw_every) cannot have a teacher of its own"
+        return "a method that draws new images during student training (redraw_every) cannot have its own teacher"
     if "batch_norm_teacher" not in plan.cls.needs or known != "instance":
         return ""
     whose = "its own" if own else f"that of suite {suite.name}"
     cure = f"; set {plan.name}.teacher={student}_bn" if "teacher" in plan.cls.Config.model_fields else ""
-    return f"it needs a teacher with batch norm, and {whose}, {student}, has none{cure}"
+    return f"it needs a teacher with batch norm, but {whose}, {student}, has none{cure}"
 
 
 def _plain_config(name: str, config: ConfigModel) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class MethodPlan:
         """
         size = self.build().pool_size()
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise UserError(f"method {self.name!r}: pool_size() returned {size!r}; expected a whole number from 1")
+            raise UserError(f"method {self.name!r}: pool_size() returned {size!r}; expected an integer of at least 1")
         return size
 
 
@@ -148,14 +148,17 @@ class Redraw:
             UserError: it does.
         """
         if protocol.labels == "stored":
-            kept, instead = "stores one soft label an image (labels: stored)", "take labels: soft"
+            kept, instead = "stores one soft label per image (labels: stored)", "use labels: soft"
         elif protocol.labels == "soft" and protocol.labels_kept < 1:
-            kept, instead = f"keeps a share of its soft labels (labels_kept {protocol.labels_kept:g})", "labels_kept"
+            kept, instead = (
+                f"keeps a fraction of its soft labels (labels_kept {protocol.labels_kept:g})",
+                "set labels_kept: 1",
+            )
         else:
             return
         raise UserError(
-            f"method {self.spec['method']!r} draws new images while a student trains (redraw_every), and protocol "
-            f"{protocol.name!r} {kept}. Leave redraw_every out, or {instead}."
+            f"method {self.spec['method']!r} draws new images while a student trains (redraw_every), but protocol "
+            f"{protocol.name!r} {kept}. Remove redraw_every, or {instead}."
         )
 
 

@@ -158,7 +158,7 @@ class Planner:
         size = (method.inner or method).build().group_size()
         if size is not None and (not isinstance(size, int) or size < 1):
             raise UserError(
-                f"method {method.name!r}: group_size() returned {size!r}; expected a number from 1, or None"
+                f"method {method.name!r}: group_size() returned {size!r}; expected an integer of at least 1, or None"
             )
         return size
 

@@ -36,7 +36,7 @@ def check_disk(resolved: Resolved, plan: Plan) -> None:
         free = shutil.disk_usage(needs[0].existing).free
         if sum(need.num_bytes for need in needs) > free:
             raise UserError(
-                f"{needs[0].place}: {' and '.join(need.what for need in needs)}, and {byte_size(free)} are free there. "
+                f"{needs[0].place}: {' and '.join(need.what for need in needs)}, but only {byte_size(free)} are free. "
                 + " ".join(dict.fromkeys(need.cure for need in needs))
             )
 
@@ -66,7 +66,7 @@ def _room_for_sets(resolved: Resolved, plan: Plan) -> _Need:
     )
     needed = images * resolved.suite.image_bytes + SPARE
     what = f"{images:,} distilled images take up to {byte_size(needed)}"
-    cure = "Ask for fewer methods, IPCs or seeds, or give a larger disk with --store DIR."
+    cure = "Use fewer methods, IPCs or seeds, or choose a larger disk with --store DIR."
     return _Need(store.folder, needed, f"store {store.uri}", what, cure)
 
 
@@ -74,7 +74,7 @@ def _room_for_decoded(resolved: Resolved, plan: Plan) -> list[_Need]:
     """Return the room for decoded real images; none on a cluster that the user names: they lie on its machines."""
     if resolved.request.ray_address is not None:
         return []
-    cure = "HARNESS_CACHE names another folder for decoded images."
+    cure = "Set HARNESS_CACHE to another folder for decoded images."
     return [
         _Need(
             file.path.parent,
@@ -112,9 +112,9 @@ def check_weights(resolved: Resolved, plan: Plan) -> None:
             cure = (
                 hub_files.download_instructions(hub[0])
                 if hub
-                else "Put it under --weights-root or the data root, or name a hub id."
+                else "Copy it under --weights-root or the data root, or give a hub id."
             )
             raise UserError(
-                f"{', '.join(missing)}: not on this machine, and the model hub cannot be asked. {cure} Or leave out the "
+                f"{', '.join(missing)}: not on this machine, and the model hub cannot be reached. {cure} Or omit the "
                 f"methods that need it: {', '.join(needs)}."
             )

@@ -82,7 +82,7 @@ def describe_images(resolved: Resolved, plan: Plan) -> list[str]:
     files, lines = decoded_files(resolved, jobs), []
     for file in files:
         left = file.missing_bytes()
-        state = "is there" if not left else f"{byte_size(left)} are still to be written"
+        state = "exists" if not left else f"{byte_size(left)} still have to be written"
         lines.append(
             f"real images: {file.path} takes {byte_size(file.num_bytes)} of disk ({len(file.split):,} images at "
             f"{file.size} px, above {LIMIT}={memory_limit() / 1e9:g}); {state}"
@@ -97,7 +97,7 @@ def describe_images(resolved: Resolved, plan: Plan) -> list[str]:
             groups[what] += [host_memory(resolved, same[0])] * len(same)
     more = "CUDA's own libraries" if resolved.context.device == "cuda" else "the network's activations"
     lines += [
-        f"host memory: {what} ({times(len(peaks), 'job')}): up to {byte_size(max(peaks))} a job, and {more}"
+        f"host memory: {what} ({times(len(peaks), 'job')}): up to {byte_size(max(peaks))} per job, plus {more}"
         for what, peaks in groups.items()
     ]
     return lines

@@ -13,7 +13,7 @@ def remarks(resolved: Resolved) -> list[str]:
     lines = without_effect(settings, given.method_names())
     lines += unused_settings(given.protocol, settings.get("protocol", {}))
     lines += [
-        f"{m.name} runs too, as the reference of soft labels: what they reach without distillation (--no-reference leaves it out)"
+        f"{m.name} is added as a reference: what soft labels achieve without distillation (--no-reference omits it)"
         for m in given.methods
         if m.unasked
     ]

@@ -28,7 +28,7 @@ _ONE_OF = ("ipc", "bytes")
 def request_text(request: BaseModel) -> str:
     """Return a request as YAML, without the name of its run: that one is taken now."""
     values = {name: value for name, value in request.model_dump(mode="json").items() if name != "name"}
-    head = "# A whole request: harness run --config request.yaml. Flags given beside it win.\n"
+    head = "# A whole request: harness run --config request.yaml. Command-line flags override it.\n"
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
@@ -42,19 +42,19 @@ def read_request(path: str | Path) -> dict[str, Any]:
     file = Path(path)
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise UserError(f"{where}: is larger than {_MOST_BYTES:,} bytes, which no request is.")
+            raise UserError(f"{where}: is larger than {_MOST_BYTES:,} bytes, too large for a request.")
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     values = parse_yaml(text, where)[1]
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UserError(f"{where}: expected names and values, such as `suite: digits`, as in a run's request.yaml.")
+        raise UserError(f"{where}: expected fields and values, e.g. `suite: digits`, as in a run's request.yaml.")
     for name in ("config", "console"):
         if name in values:
             raise UserError(f"{where}: unknown field {name!r}.")
     for name in _LISTS:
         if not _is_list(values.get(name)):
-            raise UserError(f"{where}: {name}: expected a list of names or whole numbers; found {values[name]!r}.")
+            raise UserError(f"{where}: {name}: expected a list of names or integers; found {values[name]!r}.")
     settings = values.get("settings") or {}
     if not isinstance(settings, dict):
         raise UserError(f"{where}: settings: expected options by target, such as {{minimax: {{epochs: 4}}}}.")

@@ -71,10 +71,10 @@ class Reasons:
         """Return why a job runs again: what it is itself that changed, else which job that it stands on."""
         earlier = self.earlier[job.key]
         if earlier.get("key") == job.key:
-            return "what the store has of it is damaged"
+            return "its result in the store is damaged"
         identity = earlier.get("identity")
         if not identity:
-            return "made by an earlier version of the harness, which made keys in another way"
+            return "made by an earlier version of the harness, which computed keys differently"
         own = [*_versions(identity, job), *_specs(earlier, job), *_numerics(identity, job)]
         return ", ".join(own) or "; ".join(self._inputs(identity, job)) or "other defaults"
 
@@ -88,12 +88,12 @@ class Reasons:
                     yield f"because {needed.title} {again if needed.key in self.todo else 'is another one'}"
                     return
         if set(identity["deps"]) != set(job.identity["deps"]):
-            yield "it stands on other kinds of jobs"
+            yield "it depends on other kinds of jobs"
 
 
 def _versions(identity: dict[str, Any], job: Job) -> Iterator[str]:
     if identity["version"] != job.identity["version"]:
-        yield f"the harness does {job.kind} otherwise (version {identity['version']} -> {job.identity['version']})"
+        yield f"the harness changed how it runs {job.kind} (version {identity['version']} -> {job.identity['version']})"
 
 
 def _numerics(identity: dict[str, Any], job: Job) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _specs(earlier: dict[str, Any], job: Job) -> Iterator[str]:
     own = job.spec.get("method") or job.spec.get("redraw", {}).get("method") or job.spec.get("generator", "")
     before, now = earlier["identity"]["spec"], job.identity["spec"]
     if (was := before.get("inner", {}).get("method")) != (wraps := now.get("inner", {}).get("method")):
-        yield f"{own} wraps {wraps} in place of {was}"
+        yield f"{own} wraps {wraps} instead of {was}"
         before, now = ({k: v for k, v in spec.items() if k != "inner"} for spec in (before, now))
     for name, old, new in _differences("", before, now):
         last = name.removeprefix("redraw.").removeprefix("inner.")

@@ -20,7 +20,7 @@ class Data:
 
     Attributes:
         source: the suite's image source with the request's settings.
-        root: absolute folder under which image folders lie.
+        root: absolute folder that contains the image folders.
         about: one line for captions.
         class_counts: training images of every class in label order, where the suite asks for head and tail.
     """
@@ -72,5 +72,7 @@ def local_device(wanted: str) -> str:
         UserError: a GPU is wanted and none can be used.
     """
     if wanted == "cuda" and not has_cuda():
-        raise UserError("device 'cuda': no usable CUDA device here; use --device cpu, or a cluster that has one.")
+        raise UserError(
+            "device 'cuda': no usable CUDA device on this machine; use --device cpu, or a cluster that has one."
+        )
     return wanted if wanted != "auto" else "cuda" if has_cuda() else "cpu"

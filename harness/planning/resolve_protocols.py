@@ -42,19 +42,21 @@ def _teacher_protocol(part: SuitePart, methods: tuple[MethodPlan, ...]) -> Proto
     if suite.teacher is None:
         if labelled_by_teacher(methods, part.protocol):
             raise UserError(
-                f"protocol {part.protocol.name!r} takes soft labels from a teacher, and suite {suite.name} names none. Add "
-                "`teacher: {student: resnet_ap10, epochs: 100}` to the suite, or choose a protocol with hard labels."
+                f"protocol {part.protocol.name!r} needs a teacher for soft labels, but suite {suite.name} has none. "
+                "Add `teacher: {student: resnet_ap10, epochs: 100}` to the suite, or choose a hard-label protocol."
             )
         return part.protocol  # nobody learns under it
     name = suite.teacher.protocol
     own = suite_protocol(suite, name, files=part.protocol_files)
     if own.labels != "hard":
         raise UserError(
-            f"suite {suite.name}: teacher.protocol {name!r} has soft labels; a teacher learns from hard ones."
+            f"suite {suite.name}: teacher.protocol {name!r} has soft labels; a teacher must be trained with hard "
+            "labels."
         )
     if own.whitening != "none":
         raise UserError(
-            f"suite {suite.name}: teacher.protocol {name!r} has whitening: {own.whitening}; a teacher sees images as they are."
+            f"suite {suite.name}: teacher.protocol {name!r} has whitening: {own.whitening}; a teacher is trained on "
+            "unwhitened images."
         )
     return own
 

@@ -108,7 +108,7 @@ def _add(files: dict[str, Protocol], path: Path) -> str:
     """Read a protocol's file and return its name."""
     found = find_protocol(str(path))
     if files.setdefault(found.name, found) != found:
-        raise UserError(f"protocol file {path}: another file of this run is called {found.name!r}, too. Rename one.")
+        raise UserError(f"protocol file {path}: another file of this run is also named {found.name!r}. Rename one.")
     return found.name
 
 
@@ -147,18 +147,18 @@ def _check_channels(protocol: Protocol, suite: Suite) -> None:
     Raises:
         UserError: it normalises other channels, or it has colour lighting for grey images.
     """
-    where = f"suite {suite.name} has channels: {suite.channels}, and protocol {protocol.name!r}"
+    where = f"suite {suite.name} has channels: {suite.channels}, but protocol {protocol.name!r}"
     if protocol.channels != suite.channels:
         number = "[0.5]" if suite.channels == 1 else "[0.5, 0.5, 0.5]"
         more = ", pca_lighting: 0" if suite.channels == 1 and protocol.pca_lighting else ""
         raise UserError(
-            f"{where} normalises {times(protocol.channels, 'channel')}. Give the mean and std of its images, in [0, 1], "
-            f"under protocol_overrides: {{{protocol.name}: {{mean: {number}, std: {number}{more}}}}}."
+            f"{where} normalises {times(protocol.channels, 'channel')}. Set the mean and std of its images, in [0, "
+            f"1], under protocol_overrides: {{{protocol.name}: {{mean: {number}, std: {number}{more}}}}}."
         )
     if suite.channels == 1 and protocol.pca_lighting:
         raise UserError(
-            f"{where} has pca_lighting {protocol.pca_lighting:g}, a noise of colours, which grey images have not. Set "
-            f"pca_lighting: 0 under protocol_overrides: {{{protocol.name}: {{pca_lighting: 0}}}}."
+            f"{where} has pca_lighting {protocol.pca_lighting:g}, colour noise, which does not apply to grey images. "
+            f"Set pca_lighting: 0 under protocol_overrides: {{{protocol.name}: {{pca_lighting: 0}}}}."
         )
 
 

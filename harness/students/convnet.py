@@ -66,8 +66,8 @@ def build_convnet(spec: StudentSpec, num_classes: int, image_size: int) -> ConvN
     if side >> spec.depth < 1:
         deepest = side.bit_length() - 1
         raise UserError(
-            f"student {spec.name!r} halves the image {spec.depth} times, which leaves a 0x0 feature map from "
-            f"{image_size}x{image_size} pixels. Use at most convnet{deepest}, or images "
-            f"of {2**spec.depth - side + image_size} pixels or more."
+            f"student {spec.name!r} halves the image {spec.depth} times, which leaves a 0x0 feature map for "
+            f"{image_size}x{image_size} pixels. Use at most convnet{deepest}, or images of "
+            f"{2**spec.depth - side + image_size} pixels or more."
         )
     return ConvNet(spec.depth, num_classes, image_size, spec.norm, spec.channels)

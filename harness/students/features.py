@@ -72,9 +72,9 @@ class FeatureExtractor:
             net = timm.create_model(name, pretrained=True)
         except Exception as error:  # offline, the hub's client raises the exceptions of three different libraries
             raise UserError(
-                f"the pretrained weights of timm model {name!r} cannot be had ({type(error).__name__}: {error}). "
-                "Run once where the network is reachable, so that they enter the local cache, or use the features of "
-                "the suite's teacher, which need no download."
+                f"could not download the pretrained weights of timm model {name!r} ({type(error).__name__}: {error}). "
+                "Run once with network access to fill the local cache, or use the features of the suite's teacher, "
+                "which need no download."
             ) from error
         config = timm.data.resolve_model_data_config(net)
         return cls(

@@ -131,10 +131,10 @@ def last_side(spec: StudentSpec, image_size: int) -> int:
 
 def _check_size(spec: StudentSpec, image_size: int) -> None:
     side = last_side(spec, image_size)
-    advice = "Use bigger images (16 pixels or more) or a student with fewer stages, such as convnet2"
+    advice = "Use larger images (at least 16 pixels) or a student with fewer stages, e.g. convnet2"
     if side < 1:
         raise UserError(
-            f"student {spec.name!r} halves the image three times, which leaves a 0x0 feature map from "
+            f"student {spec.name!r} halves the image three times, which leaves a 0x0 feature map for "
             f"{image_size}x{image_size} pixels. {advice}."
         )
     if side == 1 and spec.norm == "instance":

@@ -56,8 +56,11 @@ _BUILT_IN = {
         "D x [3x3 convolution, instance norm, ReLU, average pooling], width 128; convnet3_bn: batch norm",
     ),
     "resnet": ("resnet<D>", "ResNet of basic blocks with instance norm, D = 10, 18, 34; resnet18_bn, resnet18_cifar"),
-    "resnet_ap": ("resnet_ap<D>", "ResNet with average pooling in place of strides; resnet_ap10_bn, resnet_ap10_cifar"),
-    "timm": ("timm:NAME", "any timm model, untrained, with its own norms; e.g. timm:mobilenetv3_small_100"),
+    "resnet_ap": ("resnet_ap<D>", "ResNet with average pooling instead of strides; resnet_ap10_bn, resnet_ap10_cifar"),
+    "timm": (
+        "timm:NAME",
+        "any timm model, untrained, with its own normalisation layers; e.g. timm:mobilenetv3_small_100",
+    ),
 }
 _EXAMPLES = ("convnet3", "convnet4", "convnet6", "resnet10", "resnet18", "resnet34", "resnet_ap10", "resnet_ap18")
 _SUFFIXES = {"_cifar", "_bn"}
@@ -81,13 +84,12 @@ def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
     `features(images) -> [B, D]`, the input of its last linear layer.
 
     Raises:
-        UserError: the name is a built-in one, is taken by another builder, or is not made of lower-case letters,
-            digits and underscores.
+        UserError: the name is built in, already used, or has other characters than lower-case letters, digits and underscores.
     """
     if name in _BUILT_IN:
-        raise UserError(f"student {name!r} is built in; register yours under another name")
+        raise UserError(f"student {name!r} is built in; choose another name")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise UserError(f"student name {name!r} must be made of lower-case letters, digits and underscores")
+        raise UserError(f"student name {name!r} may have only lower-case letters, digits and underscores")
     return students.register(name)
 
 
@@ -105,7 +107,7 @@ def parse(name: str) -> StudentSpec:
     """
     if name.startswith("timm:"):
         if name == "timm:":
-            raise UserError("student 'timm:' names no model; write e.g. timm:mobilenetv3_small_100")
+            raise UserError("student 'timm:' has no model name; write e.g. timm:mobilenetv3_small_100")
         return StudentSpec(name, "timm", timm_name=name.removeprefix("timm:"))
     if name in students and name not in _BUILT_IN:
         return StudentSpec(name, name)
@@ -121,7 +123,7 @@ def parse(name: str) -> StudentSpec:
         variant="cifar" if "_cifar" in match["suffixes"] else "imagenet",
     )
     if any(match["suffixes"].count(suffix) > 1 for suffix in _SUFFIXES):
-        raise UserError(f"student {name!r} has a suffix twice")
+        raise UserError(f"student {name!r} has the same suffix twice")
     if family in _BUILT_IN:
         _check_built_in(spec)
     return spec
@@ -142,7 +144,7 @@ def _check_built_in(spec: StudentSpec) -> None:
     pattern, _ = _BUILT_IN[spec.family]
     if spec.depth is None:
         example = next(name for name in _EXAMPLES if name.rstrip("0123456789") == spec.family)
-        raise UserError(f"student {spec.name!r} needs a depth, as in {example} ({pattern})")
+        raise UserError(f"student {spec.name!r} needs a depth, e.g. {example} ({pattern})")
     if spec.family == "convnet":
         if spec.depth < 1:
             raise UserError(f"student {spec.name!r}: a ConvNet needs at least one layer, e.g. convnet3")
@@ -151,12 +153,12 @@ def _check_built_in(spec: StudentSpec) -> None:
     elif spec.variant == "cifar":
         if spec.depth < 8:
             raise UserError(
-                f"student {spec.name!r}: the _cifar variant needs a depth of at least 8 (one block a stage)"
+                f"student {spec.name!r}: the _cifar variant needs a depth of at least 8 (one block per stage)"
             )
     elif spec.depth not in RESNET_DEPTHS:
         raise UserError(
-            f"student {spec.name!r}: {pattern} has basic blocks only, at depths {', '.join(map(str, RESNET_DEPTHS))}. "
-            "For bottleneck ResNets take timm, e.g. timm:resnet50."
+            f"student {spec.name!r}: {pattern} has only basic blocks, with depths "
+            f"{', '.join(map(str, RESNET_DEPTHS))}. For bottleneck ResNets use timm, e.g. timm:resnet50."
         )
 
 

@@ -45,7 +45,7 @@ def check_name(timm_name: str) -> None:
     if timm.is_model(timm_name):
         return
     close = difflib.get_close_matches(timm_name, timm.list_models(), n=3, cutoff=0.5)
-    hint = f" Close: {', '.join(f'timm:{name}' for name in close)}." if close else ""
+    hint = f" Similar: {', '.join(f'timm:{name}' for name in close)}." if close else ""
     raise UserError(f"timm {timm.__version__} has no model {timm_name!r}.{hint} timm.list_models() lists all names.")
 
 
@@ -67,7 +67,7 @@ def build_timm(spec: StudentSpec, num_classes: int, image_size: int) -> TimmStud
         )
     except (AssertionError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
         raise UserError(
-            f"student {spec.name!r} cannot be built for {image_size}x{image_size} images: {error}. "
-            "Choose a model made for small images, or bigger images."
+            f"student {spec.name!r} cannot be built for {image_size}x{image_size} images: {error}. Choose a model for "
+            "small images, or use larger images."
         ) from error
     return TimmStudent(net)

@@ -36,7 +36,7 @@ class Subject:
     """A method under test.
 
     Attributes:
-        name: as it is registered.
+        name: its registered name.
         make_task: makes tasks; harness/testing/tasks.py.
         settings: options that win over the quick ones.
     """
@@ -71,14 +71,14 @@ def _require(holds: object, text: str) -> None:
 def says_what_it_is(subject: Subject) -> None:
     """It has a title, a reference, known needs, described options, and a file that opens with a docstring."""
     cls = subject.cls
-    _require(cls.title, "give it a `title`, which tables show")
-    _require(cls.reference, "give it a `reference`, the paper to cite")
+    _require(cls.title, "set `title`, the name in tables")
+    _require(cls.reference, "set `reference`, the paper to cite")
     unknown = sorted(set(cls.needs) - KNOWN_NEEDS)
-    _require(not unknown, f"`needs` has {unknown}; known are {sorted(KNOWN_NEEDS)}")
+    _require(not unknown, f"`needs` has {unknown}; known: {sorted(KNOWN_NEEDS)}")
     bare = [name for name, info in cls.Config.model_fields.items() if not info.description]
     _require(not bare, f"options without a description: {', '.join(bare)}; write Field(..., description=...)")
     module = sys.modules[cls.__module__]
-    _require(inspect.getdoc(module), "the file of a method opens with a docstring that says what it does")
+    _require(inspect.getdoc(module), "the file must start with a docstring that says what the method does")
 
 
 def imports_the_public_api_only(subject: Subject) -> None:
@@ -102,11 +102,14 @@ def equal_seeds_give_equal_images(subject: Subject) -> None:
     first = subject.distil(2)
     touched = [name for name, state in random_states().items() if before.get(name, state) != state]
     whose = " and ".join(sorted(touched))
-    _require(not touched, f"it draws random numbers of {whose} from outside; draw from task.rng(stage) instead")
+    _require(not touched, f"it uses {whose} random numbers; draw from task.rng(stage) instead")
     torch.manual_seed(8)
     second = subject.distil(2)
     differ = [name for name in first if not torch.equal(first[name], second[name])]
-    _require(not differ, f"equal seeds give other images of classes {differ}; draw all chance from task.rng(stage)")
+    _require(
+        not differ,
+        f"equal seeds give different images for classes {differ}; draw all random numbers from task.rng(stage)",
+    )
 
 
 def a_smaller_set_is_the_head_of_a_larger(subject: Subject) -> str | None:
@@ -118,7 +121,7 @@ def a_smaller_set_is_the_head_of_a_larger(subject: Subject) -> str | None:
     for name in small:
         difference = int((small[name].int() - large[name][:1].int()).abs().max())
         text = f"class {name!r}: the set at IPC 1 is not the head of that at IPC 3 (they differ by {difference} grey levels); "
-        _require(difference <= allowed, text + "draw each image from a stream of its own, or set nested = False")
+        _require(difference <= allowed, text + "draw each image from its own random stream, or set nested = False")
     return None
 
 
@@ -139,11 +142,14 @@ def the_work_that_grows_is_marked(subject: Subject) -> str | None:
     if "features" in subject.cls.needs:  # those of all real images cost the same at every IPC
         task.features = lambda *_: lambda images: marked.append("features") or images.flatten(1).float()  # type: ignore
     method.synthesize(task, (method.inner or method).fit(subject.make_task("fit", subject.name)), 1)
-    _require(marked[-2:] == ["begin", "end"], "put the work that grows with the images under `with task.per_image():`")
+    _require(
+        marked[-2:] == ["begin", "end"],
+        "put the work that grows with the number of images under `with task.per_image():`",
+    )
     inside = [
         place for place, word in enumerate(marked) if word == "features" and place and marked[place - 1] == "begin"
     ]
-    _require(not inside, "features of all real images cost the same at every IPC: take them out of task.per_image()")
+    _require(not inside, "features of all real images cost the same at every IPC: move them out of task.per_image()")
     return None
 
 
@@ -156,21 +162,21 @@ def more_images_than_the_class_has(subject: Subject) -> None:
         real = {image.numpy().tobytes() for image in task.real.images(c.id)}
         as_they_are = count > 3 and all(image.numpy().tobytes() in real for image in made.images[c.id])
         _require(
-            not as_they_are or c.id in made.duplicates(), "real images as they are: one of them must be there twice"
+            not as_they_are or c.id in made.duplicates(), "with unchanged real images, one of them must appear twice"
         )
 
 
 Check = Callable[[Subject], "str | None"]
 
 CHECKS: dict[str, Check] = {
-    "says what it is": says_what_it_is,
-    "imports the public API only": imports_the_public_api_only,
+    "describes itself": says_what_it_is,
+    "imports only the public API": imports_the_public_api_only,
     "equal seeds give equal images": equal_seeds_give_equal_images,
     "a smaller set is the head of a larger": a_smaller_set_is_the_head_of_a_larger,
-    "the work that grows with the images is marked": the_work_that_grows_is_marked,
-    "more images than a class has": more_images_than_the_class_has,
+    "marks the work that grows with the number of images": the_work_that_grows_is_marked,
+    "handles more images than a class has": more_images_than_the_class_has,
 }
 """Each raises `Failed`, or whatever the method raises, and returns why it does not apply, or None."""
 
-DECLARED = ("says what it is", "imports the public API only")
+DECLARED = ("describes itself", "imports only the public API")
 """Checks that make no images; the only ones of a method that trains on all real images."""

@@ -37,13 +37,13 @@ def check_method(
     settings: Mapping[str, Any] | None = None,
     suite: str | Path = "digits",
 ) -> list[Checked]:
-    """Check a method as those of the harness are checked, and return how each check ended.
+    """Run the conformance checks of the built-in methods on a method, and return the result of each check.
 
     Args:
-        name: as it is registered.
+        name: its registered name.
         plugins: files or folders that register it.
-        settings: options of the method that win over those that make it quick, such as {"rounds": 2}.
-        suite: whose images, for three of its classes; its generators are replaced by ones too small to be good.
+        settings: options of the method that override the fast test options, e.g. {"rounds": 2}.
+        suite: source of the images (three of its classes); its generators are replaced by tiny ones.
 
     Raises:
         UserError: no such method, plugin, option or suite.
@@ -57,7 +57,7 @@ def check_method(
         discovery.load_plugin(path)
     cls = discovery.methods.get(name)
     if cls.given:
-        raise UserError(f"method {name!r} is a set that was made elsewhere: there is nothing to test.")
+        raise UserError(f"method {name!r} is an imported set: there is nothing to test.")
     method = quick_method(name, settings)
     needs = {*cls.needs, *(type(method.inner).needs if method.inner else ())}
     kinds = {need.removesuffix("_generator") for need in needs if need.endswith("_generator")}

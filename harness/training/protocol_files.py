@@ -31,11 +31,11 @@ class _Text(Protocol):
     """What a file may say: the fields of a protocol, and what it is."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="the protocol's name, as on the command line and in tables"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name of the protocol, on the command line and in tables"
     )
-    version: PositiveInt = Field(1, description="+1 whenever equal settings would give other accuracies")
+    version: PositiveInt = Field(1, description="+1 whenever equal settings would give different accuracies")
     title: str = Field(min_length=1, pattern=r"^[^\n]*$", description="one line for `harness list protocols`")
-    source: str = Field(min_length=1, description="where its facts come from: paper, code, golden file")
+    source: str = Field(min_length=1, description="source of its settings: paper, code, golden file")
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,14 @@ def _layers(path: Path) -> list[_Layer]:
 def _included(named: Any, folder: Path, where: str) -> Path:
     """Return the file that an `include` names."""
     if not isinstance(named, str):
-        raise UserError(f"{where}: expected the name of a protocol, or a file; found {named!r}.")
+        raise UserError(f"{where}: expected a protocol name or a file; found {named!r}.")
     if is_path(named):
         return folder / named
     known = shipped_names()
     if named not in known:
         raise UserError(
-            f"{where}: no protocol {named!r}.{did_you_mean(named, known)} Known: {', '.join(known)}; or a file, OTHER.yaml."
+            f"{where}: no protocol {named!r}.{did_you_mean(named, known)} Known: {', '.join(known)}; or a file such "
+            "as OTHER.yaml."
         )
     return shipped_folder() / f"{named}.yaml"
 

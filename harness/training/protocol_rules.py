@@ -19,8 +19,9 @@ def check_whitening(num_values: int, where: str) -> None:
     """
     if num_values > MOST_VALUES:
         raise UserError(
-            f"{where}: whitening: zca takes images of at most {MOST_VALUES:,} values (64 x 64 pixels in colour), these have "
-            f"{num_values:,}. Take another protocol, --set protocol.whitening=none, or a suite of smaller images."
+            f"{where}: whitening: zca supports images of at most {MOST_VALUES:,} values (64 x 64 pixels in colour); "
+            f"these have {num_values:,}. Use another protocol, --set protocol.whitening=none, or a suite with smaller "
+            "images."
         )
 
 
@@ -30,24 +31,24 @@ def misfits(protocol: Protocol) -> Iterator[tuple[str, str]]:
     for field, rule in (("epochs", protocol.epochs), ("batch_by_ipc", protocol.batch_by_ipc)):
         bounds = [bound for bound, _ in rule.up_to] if rule else []
         if bounds != sorted(set(bounds)):
-            yield field, f"{field}.up_to has the IPC bounds {bounds}; they must ascend without repeats"
+            yield field, f"{field}.up_to has the IPC bounds {bounds}; they must be strictly ascending"
     if protocol.labels == "stored" and protocol.labels_kept < 1:
         yield (
             "labels_kept",
-            f"labels_kept {protocol.labels_kept:g} with labels: stored, which keeps one label an image: there is "
-            "nothing to prune. Leave labels_kept out, or take labels: soft.",
+            f"labels_kept {protocol.labels_kept:g} with labels: stored, which keeps one label per image, so there is "
+            "nothing to prune. Remove labels_kept, or use labels: soft.",
         )
     if protocol.restart_optimizer and protocol.schedule != "steps":
         yield (
             "restart_optimizer",
-            f"restart_optimizer with schedule: {protocol.schedule}, which has no milestones to restart at. Leave it out, or "
-            "take schedule: steps.",
+            f"restart_optimizer with schedule: {protocol.schedule}, which has no milestones to restart at. Remove it, "
+            "or use schedule: steps.",
         )
     if protocol.whitening != "none" and protocol.labels == "soft":
         yield (
             "whitening",
-            f"whitening: {protocol.whitening} with labels: soft: a teacher sees images as the student does, and none is "
-            "trained on whitened ones. Take labels: hard or stored.",
+            f"whitening: {protocol.whitening} with labels: soft: the teacher would see whitened images, but it is "
+            "trained on unwhitened ones. Use labels: hard or stored.",
         )
 
 
@@ -64,4 +65,4 @@ def _crops_and_rates(protocol: Protocol) -> Iterator[tuple[str, str]]:
     if milestones != sorted(milestones) or any(not 0 < share <= 1 for share in milestones):
         yield "lr_milestones", f"lr_milestones {milestones} must be ascending shares of the epochs, in (0, 1]"
     if len(set(protocol.dsa)) < len(protocol.dsa):
-        yield "dsa", f"dsa {list(protocol.dsa)} has an operation twice; each is as likely as the others"
+        yield "dsa", f"dsa {list(protocol.dsa)} lists an operation twice; all operations are equally likely"

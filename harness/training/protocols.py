@@ -62,14 +62,14 @@ _BY_STUDENT = ("lr_by_student", "batch_by_student")
 
 
 def register_protocol(protocol: Protocol) -> Protocol:
-    """Make a protocol available under its own name. A file does it without code: datasets/protocols, `--protocol my.yaml`.
+    """Make a protocol available under its own name. Without code: a file in datasets/protocols, or `--protocol my.yaml`.
 
     Raises:
-        UserError: a field cannot be right, such as a crop scale above 1, or the harness has another protocol of this name.
+        UserError: a field is invalid, e.g. a crop scale above 1, or a built-in protocol has this name.
     """
     _check(protocol, f"protocol {protocol.name!r}")
     if protocol.name in shipped_names() and protocol != shipped(protocol.name).protocol:
-        raise UserError(f"protocol {protocol.name!r}: the harness has one of this name. Give yours another.")
+        raise UserError(f"protocol {protocol.name!r}: a built-in protocol has this name. Choose another name.")
     return protocols.register(protocol.name)(protocol)
 
 
@@ -99,7 +99,9 @@ def read_own(path: Path) -> ProtocolFile:
     file = read_protocol(path)
     name = file.protocol.name
     if name in protocols and path.resolve().parent != shipped_folder().resolve():
-        raise UserError(f"protocol file {path}: name {name!r} is another protocol's already. Give yours another.")
+        raise UserError(
+            f"protocol file {path}: name {name!r} is already used by another protocol. Choose another name."
+        )
     return file
 
 
@@ -161,7 +163,7 @@ def unused_settings(protocol: Protocol, fields: Iterable[str]) -> list[str]:
     if protocol.labels == "hard":
         return [f"--set protocol.{f} has no effect: the labels are hard" for f in fields if f in _OF_SOFT_LABELS]
     if protocol.soft_loss == "gift" and "temperature" in fields:
-        return ["--set protocol.temperature has no effect: soft_loss gift compares logits as they are"]
+        return ["--set protocol.temperature has no effect: soft_loss gift compares unscaled logits"]
     return []
 
 

@@ -72,8 +72,8 @@ def make_recipe(protocol: Protocol, ipc: float, num_classes: int, student: str =
         epochs = 2 * epochs // 3 // 100 * 100
         if epochs == 0:
             raise UserError(
-                f"protocol {protocol.name!r}: {protocol.epochs.at(ipc)} epochs become 0 at 100 classes, where they "
-                "are cut to two thirds and rounded down to 100. Set scale_epochs_at_100_classes to false."
+                f"protocol {protocol.name!r}: {protocol.epochs.at(ipc)} epochs become 0 at 100 classes (two thirds, "
+                "rounded down to a multiple of 100). Set scale_epochs_at_100_classes to false."
             )
     many = num_classes > 100 and protocol.switch_above_100_classes
     batch = _by_student(protocol.batch_by_student, student, _batch_size(protocol, ipc, num_classes))

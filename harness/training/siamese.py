@@ -30,11 +30,11 @@ SHIFT, CUTOUT, ZOOM, DEGREES = 0.125, 0.5, 1.2, 15.0
 
 @dataclass(frozen=True)
 class Augmentation:
-    """An operation and what chance decided about it; called on two batches it does the same to both.
+    """An operation with its random parameters; it does the same to every batch it is called on.
 
     Attributes:
-        operation: None: it leaves the images as they are.
-        chance: what decides about it.
+        operation: None: the images are unchanged.
+        chance: the random parameters.
     """
 
     operation: Operation | None
@@ -46,7 +46,7 @@ class Augmentation:
 
 
 def draw_augmentation(operations: Sequence[Operation], rng: torch.Generator) -> Augmentation:
-    """Draw one of the operations, each as likely as the others; it always takes four numbers from the stream."""
+    """Draw one of the operations, all equally likely; always consumes four numbers from the stream."""
     which, *chance = torch.rand(4, dtype=torch.float64, generator=rng).tolist()
     operation = operations[int(which * len(operations))] if operations else None
     return Augmentation(operation, (chance[0], chance[1], chance[2]))

@@ -27,9 +27,9 @@ class SoftLabels:
 
     Attributes:
         teacher: maps normalised images [B, K, S, S] to logits [B, C], classes in the suite's order; in eval mode.
-        protocol: the one that the teacher was trained under; only its normalisation counts here.
-        num_bytes: size of the teacher's weights, bytes: what must be kept besides the distilled set.
-        side: side of the images that it was trained on, pixels; `label` resizes others. None: it takes any.
+        protocol: the teacher's training protocol; only its normalisation is used here.
+        num_bytes: size of the teacher's weights in bytes, needed in addition to the distilled set.
+        side: side length of its training images, pixels; `label` resizes others. None: any size.
     """
 
     teacher: nn.Module
@@ -39,11 +39,11 @@ class SoftLabels:
 
     @property
     def network(self) -> nn.Module:
-        """The teacher, for who differentiates through it; its weights are frozen where a job loads it."""
+        """The teacher, for methods that differentiate through it; jobs load it with frozen weights."""
         return self.teacher
 
     def logits(self, images_B3SS: Tensor, protocol: Protocol) -> Tensor:
-        """Return the teacher's logits of images that `protocol` normalised; no gradient, no change of the teacher."""
+        """Return the teacher's logits for images normalised by `protocol`; without gradient, the teacher is unchanged."""
         with torch.no_grad():
             return self.teacher(self._renormalised(images_B3SS, protocol))
 

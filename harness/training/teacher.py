@@ -104,10 +104,10 @@ def check_teacher(
     """
     for circle in exchanged(scores.confusion):
         names = [classes[i].id for i in circle]
-        told = ", ".join(f"{a} {b!r}" for a, b in zip(names, [*names[1:], names[0]], strict=True))
+        told = ", ".join(f"{a} as {b!r}" for a, b in zip(names, [*names[1:], names[0]], strict=True))
         raise UserError(
-            f"teacher {name} exchanges {len(names)} classes: on real images it calls {told}. Its soft labels would teach "
-            "them wrongly. Give the class list in the label order of its weights, or let the run train a teacher."
+            f"teacher {name} has swapped labels ({len(names)} classes): on real images it predicts {told}. Its soft "
+            "labels would be wrong. Set the class list to the label order of its weights, or let the run train a teacher."
         )
     more = ""
     if full_accuracy is not None:
@@ -116,17 +116,17 @@ def check_teacher(
     else:
         num, needed = int(scores.confusion.sum()), least_right(scores.confusion)
         least, enough = 100 * needed / num, min_share == 0 or int(scores.confusion.diagonal().sum()) >= needed
-        why = f"it is not clearly better than chance on {num:,} images, and the suite states no full_accuracy"
-        more = " `min_share: 0` under `teacher` takes it as it is."
+        why = f"it is not clearly better than chance on {num:,} images, and the suite has no full_accuracy"
+        more = " To accept it anyway, set `min_share: 0` under `teacher`."
     if enough:
         return
     disagree = []
     for c, row in zip(classes, scores.confusion, strict=True):
         most = int(row.argmax())
         if row.sum() and most != c.label:
-            disagree.append(f"{c.id} is called {classes[most].id}")
+            disagree.append(f"{c.id} is predicted as {classes[most].id}")
     raise UserError(
-        f"teacher {name} scores {scores.top1:.1f} % on the real hold-out; at least {least:.1f} % is needed ({why}). "
+        f"teacher {name} scores {scores.top1:.1f} % on the real hold-out; required: at least {least:.1f} % ({why}). "
         f"Classes that disagree: {', '.join(disagree[:10]) or 'none'}. Train it for more epochs, or check its class "
         f"order.{more}"
     )

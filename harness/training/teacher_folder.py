@@ -40,9 +40,9 @@ def check_known(own: Sequence[str], wanted: Sequence[str]) -> None:
     missing = [class_id for class_id in wanted if class_id not in set(own)]
     if missing:
         raise UserError(
-            f"the teacher knows no class {', '.join(missing[:10])}: its list of {len(own)} begins with "
-            f"{', '.join(own[:3])}. Name the class list in the label order of its weights (`teacher.classes`), with the "
-            "suite's ids, or let the run train a teacher (`epochs` in place of `weights`)."
+            f"the teacher does not know class {', '.join(missing[:10])}: its list of {len(own)} classes starts with "
+            f"{', '.join(own[:3])}. Set `teacher.classes` to the class list in the label order of its weights, with "
+            "the suite's ids, or let the run train a teacher (`epochs` instead of `weights`)."
         )
 
 
@@ -58,6 +58,6 @@ def read_about(folder: Path) -> TeacherFolder:
         return TeacherFolder(about["student"], int(about["side"]), tuple(about["classes"]), protocol)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder} is no folder of a teacher ({ABOUT}: {type(error).__name__}: {error}). Give the folder that a "
+            f"{folder} is not a teacher folder ({ABOUT}: {type(error).__name__}: {error}). Expected the folder that a "
             "run's teacher job wrote (results/store/teacher/KEY), a state dict, or timm:NAME."
         ) from None

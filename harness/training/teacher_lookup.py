@@ -29,14 +29,14 @@ def locate(file: SuiteFile, data_root: str, weights_root: str | None) -> Teacher
     found = hub.find(teacher.weights, file, data_root, weights_root)
     if found is None:
         raise UserError(
-            f"suite {file.suite.name}: teacher.weights {teacher.weights!r} is not there. Put it under --weights-root, "
-            f"the data root ({data_root}) or beside the suite, name a timm model as timm:NAME, or give `epochs` in place "
-            "of `weights` to train a teacher."
+            f"suite {file.suite.name}: teacher.weights {teacher.weights!r} does not exist. Put it under "
+            f"--weights-root, the data root ({data_root}) or next to the suite file, use a timm model (timm:NAME), or "
+            "give `epochs` instead of `weights` to train a teacher."
         )
     if found.is_file() and (teacher.student is None or teacher.classes is None):
         raise UserError(
-            f"suite {file.suite.name}: teacher.weights {found.name} is a state dict; `student` must say of which "
-            "architecture, and `classes` in which label order."
+            f"suite {file.suite.name}: teacher.weights {found.name} is a state dict; `student` must give its "
+            "architecture, and `classes` its label order."
         )
     return teacher.model_copy(update={"weights": str(found)})
 

@@ -115,8 +115,8 @@ def _from_timm(name: str, labels: Sequence[str], side: int, protocol: Protocol) 
     model: Any = extractor.model
     if model.net.num_classes != len(labels):
         raise UserError(
-            f"teacher {name} has {model.net.num_classes} outputs, and its class list {len(labels)} ids; give the list in "
-            "the label order of its weights (`teacher.classes`, e.g. classes/imagenet1k.txt)."
+            f"teacher {name} has {model.net.num_classes} outputs, but its class list has {len(labels)} ids; expected "
+            "the list in the label order of its weights (`teacher.classes`, e.g. classes/imagenet1k.txt)."
         )
     config = model.net.pretrained_cfg
     changes = {"mean": tuple(config["mean"]), "std": tuple(config["std"])}
@@ -136,8 +136,8 @@ def _check_channels(found: int | None, wanted: int | None, weights: str) -> None
     """
     if found != wanted and {found, wanted} == {1, 3}:
         raise UserError(
-            f"teacher {weights} takes images of {times(int(found or 0), 'channel')}, and the suite has channels: {wanted}. "
-            "Give weights that were trained on such images, or let the run train a teacher (`epochs`)."
+            f"teacher {weights} takes images with {times(int(found or 0), 'channel')}, but the suite has channels: "
+            f"{wanted}. Use weights that were trained on such images, or let the run train a teacher (`epochs`)."
         )
 
 

@@ -139,9 +139,7 @@ def train_student(
     for name, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
         _check_split(name, images, labels, (protocol.channels, *train_images.shape[-1:] * 2), num_classes)
     if protocol.labels != "hard" and soft_labels is None:
-        raise UserError(
-            f"protocol {protocol.name!r} has {protocol.labels} labels, but there is no teacher to give them"
-        )
+        raise UserError(f"protocol {protocol.name!r} has {protocol.labels} labels, but no teacher")
     if isinstance(soft_labels, StoredLabels) and soft_labels.logits_NC.shape != (len(train_images), num_classes):
         raise ValueError(
             f"stored labels: expected [{len(train_images)}, {num_classes}], got {list(soft_labels.logits_NC.shape)}"
@@ -189,7 +187,7 @@ class TrainingRun:
         self.augment = Augmenter(protocol, device, whitening)
         self.batches = make_batches(protocol, recipe, labels, self.images.shape[-1], seed, draws)
         if fresh is not None and self.batches.num_labels is not None:
-            raise ValueError("labels_kept below 1: the labels of images that are drawn anew cannot be kept")
+            raise ValueError("labels_kept below 1: labels of redrawn images cannot be kept")
         self.fresh = fresh
         self.soft_labels = soft_labels if protocol.labels != "hard" else None
         self.optimizer = make_optimizer(model, protocol, recipe)
@@ -248,9 +246,9 @@ class TrainingRun:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise UserError(
-                f"batch norm needs more than one value per channel, and the last batch of each epoch has "
+                "batch norm needs more than one value per channel, and the last batch of each epoch has "
                 f"{len(images_B3SS)} image of {len(self.images)} (batch size {self.recipe.batch_size}). Change "
-                "batch_size, or take a student without batch norm or with fewer stages."
+                "batch_size, or use a student without batch norm or with fewer stages."
             ) from error
 
 

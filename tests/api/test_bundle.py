@@ -75,7 +75,7 @@ def test_a_bundle_is_small_and_says_what_it_holds(sent):
     assert set(found.sheets) == {"random_real_ipc1_seed0.png", "random_real_ipc2_seed0.png"}
     text = "\n".join(contents(found))
     assert "9 records (5 done, 4 skipped)" in text
-    assert f"{len(found.identities)} keys computed again" in text
+    assert f"{len(found.identities)} keys recomputed" in text
 
 
 def test_pictures_are_made_smaller_until_they_fit(store, tmp_path):
@@ -114,7 +114,7 @@ def test_texts_of_a_run_lose_paths_hosts_and_logins(store, tmp_path):
     (run / "records.json").write_text(json.dumps(records))
     about = json.loads((run / "run.json").read_text()) | {"name": "named", "error": error}
     about["losses"] = [
-        {"job": "train", "reason": "node-17 (/var/run/ray/x) is gone", "host": "node-17", "seconds": 1.0}
+        {"job": "train", "reason": "node-17 (/var/run/ray/x) is lost", "host": "node-17", "seconds": 1.0}
     ]
     (run / "run.json").write_text(json.dumps(about))
     files = files_of(harness.bundle(run, to=tmp_path / "x.zip", store=tmp_path / "s"))
@@ -162,7 +162,7 @@ def test_a_link_in_a_bundle_is_not_followed(sent, store, tmp_path):
     (tmp_path / "away").mkdir()
     (folder / "run.json").rename(tmp_path / "away" / "run.json")
     (folder / "run.json").symlink_to(tmp_path / "away" / "run.json")
-    with pytest.raises(UserError, match=r"run\.json' is named in MANIFEST\.json and is not there"):
+    with pytest.raises(UserError, match=r"run\.json' is listed in MANIFEST\.json but missing"):
         harness.report(folder)
 
 
@@ -222,9 +222,9 @@ def test_nothing_is_written_into_a_bundle_or_over_a_file(sent, store, tmp_path):
         write_page(sent)
     with pytest.raises(UserError, match="into which nothing is written"):
         harness.figures(sent, kinds=["accuracy"])
-    with pytest.raises(UserError, match="is a bundle already"):
+    with pytest.raises(UserError, match="is already a bundle"):
         harness.bundle(sent, to=tmp_path / "x.zip")
-    with pytest.raises(UserError, match="is a bundle, checked with"):
+    with pytest.raises(UserError, match="is a bundle: check it with"):
         harness.verify(sent)
     with pytest.raises(UserError, match="nothing is overwritten"):
         harness.bundle("sent", to=sent, store=store)

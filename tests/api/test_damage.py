@@ -92,9 +92,9 @@ def test_a_set_found_damaged_at_the_end_fails_its_row_and_no_other(words, store,
     rows = harness.load_results("b", store).set_index("method")
     assert rows["status"].to_dict() == {"herding": "done", "random_real": "failed"}
     failed = rows.loc["random_real"]
-    assert failed["error"] == "artefact damaged and set aside; the same command makes it again"
+    assert failed["error"] == "artefact damaged and moved aside; run the same command to create it again"
     assert failed["cause"].startswith("synthesize random_real")
-    assert "3/00000.png holds other bytes than were written" in caplog.text
+    assert "3/00000.png has different content than was written" in caplog.text
     assert json.loads((store / "runs" / "b" / "run.json").read_text())["status"] == "failed"
     assert [path.name.split("-")[1] for path in set_aside(store)] == [image.parents[1].name]
 
@@ -111,7 +111,7 @@ def test_a_set_that_is_damaged_before_a_run_is_made_again_in_it(words, store, cl
     code, out, err = cli(*words, "--name", "b")
     assert (code, "Traceback" in err, "Leaderboard" in out) == (0, False, True)
     assert len(set_aside(store)) == 1
-    assert "3/00000.png holds other bytes than were written" in caplog.text
+    assert "3/00000.png has different content than was written" in caplog.text
     assert image.read_bytes() == content
     assert harness.load_results("b", store)["top1_last"].tolist() == before
 
@@ -149,7 +149,7 @@ def test_an_edited_accuracy_is_not_shown_but_made_again(words, store, cli, caplo
     key = row_of("random_real", "a", store)["train_key"]
     edit_json(store / "store" / "train" / key / MANIFEST, top1_last=99.9)
     code, out, _ = cli(*words, "--dry-run")
-    assert (code, "what the store has of it is damaged" in out) == (0, True)
+    assert (code, "its result in the store is damaged" in out) == (0, True)
     code, out, _ = cli(*words, "--name", "b")
     assert (code, "99.9" in out) == (0, False)
     assert "manifest.json was changed after it was written" in caplog.text
@@ -166,7 +166,7 @@ def test_a_job_with_a_damaged_or_missing_input_says_which(tiny_suite, store):
     flip_bit(teacher / "model.safetensors")
     outcome = execute(jobs["synthesize"], resolved.context, lambda *_: None)
     assert (outcome.ok, outcome.missing, outcome.lost) == (False, jobs["teacher"].key, False)
-    assert "model.safetensors holds other bytes" in outcome.error
+    assert "model.safetensors has different content" in outcome.error
     assert not teacher.exists()
     again = execute(jobs["synthesize"], resolved.context, lambda *_: None)
     assert (again.missing, "no artefact teacher" in again.error) == (jobs["teacher"].key, True)
@@ -183,7 +183,7 @@ def test_a_sheet_of_images_that_cannot_be_read_is_left_out(tiny_suite, store, tm
     classes = api_run.prepare(make_request(suite=tiny_suite, methods=["random_real"]))[0].context.classes
     (sheet,) = write_sheets(records, classes, tmp_path / "sheets")
     assert sheet.name == "herding_ipc1_seed0.png"
-    assert "no contact sheet of random_real, IPC 1, seed 0" in caplog.text
+    assert "no contact sheet for random_real, IPC 1, seed 0" in caplog.text
 
 
 def test_a_disk_that_is_full_while_a_job_writes_fails_the_job_with_one_line(words, store, cli, monkeypatch):
@@ -192,7 +192,7 @@ def test_a_disk_that_is_full_while_a_job_writes_fails_the_job_with_one_line(word
         patch.setattr("harness.jobs.distill.save_distilled", full)
         code, _, err = cli(*words, "--name", "b")
     assert (code, "Traceback" in err) == (1, False)
-    told = f"its results could not be written: {store / 'store'}: No space left on device. When that is mended"
+    told = f"its results could not be written: {store / 'store'}: No space left on device. Fix this, then run"
     assert told in " ".join(err.split())
     assert temporary_folders(store) == []
     assert cli(*words, "--name", "c")[0] == 0
@@ -213,7 +213,7 @@ def test_a_run_whose_page_is_refused_ends_with_one_message_and_can_be_reported(w
     small_files(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     assert (code, err.count("error:"), "Traceback" in err) == (2, 1, False)
     assert "run b: its files could not be written." in err
-    assert "File too large. What its jobs made is kept in" in err
+    assert "File too large. The jobs' results are kept in" in err
     assert temporary_folders(store) == []
     about = json.loads((store / "runs" / "b" / "run.json").read_text())
     assert (about["status"], "File too large" in about["error"]) == ("failed", True)
@@ -287,7 +287,8 @@ def test_a_damaged_set_is_not_exported_and_made_again_by_the_same_command(words,
     flip_bit(image_of("random_real", store))
     wanted = {"method": "random_real", "ipc": 1, "to": tmp_path / "out", "store": store}
     with pytest.raises(
-        UserError, match=r"is damaged: 3/00000.png holds .* The same `harness run` command makes it again"
+        UserError,
+        match=r"is damaged: 3/00000.png has different content .* Run the same `harness run` command to create it again",
     ):
         harness.export("a", **wanted)
     assert cli(*words, "--name", "b")[0] == 0

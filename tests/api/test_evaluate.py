@@ -140,24 +140,24 @@ def test_the_page_prints_the_command_that_scores_the_images_again(
 
 
 BAD = {
-    "unknown folder": (lambda root: (root / "x").mkdir(), {}, r"1 folders are no class of the suite: x"),
+    "unknown folder": (lambda root: (root / "x").mkdir(), {}, r"1 folders are not classes of the suite: x"),
     "broken image": (
         lambda root: (root / "3" / "0.png").write_bytes(b"no png"),
         {},
-        r"3/0.png: no image of a known format",
+        r"3/0.png: not an image of a known format",
     ),
     "too many": (lambda root: None, {"ipc": 4}, r"fewer than 4 images"),
     "name": (lambda root: None, {"as_name": "RDED"}, r"--as 'RDED': expected a lower-case word"),
-    "taken name": (lambda root: None, {"as_name": "minimax"}, r"--as 'minimax' is the name of a method here"),
-    "no labels": (lambda root: None, {"labels": "own"}, r"has no soft labels of its own"),
+    "taken name": (lambda root: None, {"as_name": "minimax"}, r"--as 'minimax' is the name of an existing method"),
+    "no labels": (lambda root: None, {"labels": "own"}, r"has no soft labels"),
     "pick": (lambda root: None, {"pick": "last"}, r"--pick 'last': expected first or random"),
-    "normalised": (lambda root: None, {"normalised": "1,1,1/1,1,1"}, r"--normalised is for tensors"),
+    "normalised": (lambda root: None, {"normalised": "1,1,1/1,1,1"}, r"--normalised applies only to tensors"),
     "two kinds of labels": (
         lambda root: None,
         {"labels": "own", "settings": {"protocol.labels": "hard"}},
-        r"--labels own trains with stored soft labels, and --set says protocol.labels=hard",
+        r"--labels own trains with stored soft labels, but --set has protocol.labels=hard",
     ),
-    "settings of the set": (lambda root: None, {"settings": {"mine.side": 8}}, r"have no settings of their own"),
+    "settings of the set": (lambda root: None, {"settings": {"mine.side": 8}}, r"have no options"),
     "other field": (lambda root: None, {"settings": {"protocol.lrr": 1}}, r"lrr"),
 }
 
@@ -177,7 +177,7 @@ def test_the_command_line_says_what_it_took_and_refuses_with_exit_code_2(cli, wr
     given = ("--as", "mine", "--suite", tiny_suite, "--store", tmp_path / "store")
     code, out, err = cli("evaluate", root, *given, "--ipc", "2", "--dry-run", "--verbose")
     assert code == 0, err
-    assert "30 images of 10 classes; 2 of each are taken (the first in byte order)" in err
+    assert "30 images of 10 classes; 2 of each are used (the first in byte order)" in err
     assert "00003 = 3" in err
     assert "synthesize mine ipc 2" in out
     code, out, err = cli("evaluate", tmp_path / "nowhere", *given)

@@ -118,7 +118,7 @@ def test_parquet_says_to_hugging_face_what_its_columns_are(write):
     [
         ({"method": "randm_real"}, r"no method 'randm_real'. Did you mean 'random_real'"),
         ({"ipc": 3}, r"no set of method 'random_real' at IPC 3. It has IPC 1, 2"),
-        ({"distill_seed": None}, r"2 sets .* say which with --distill-seed 0 \(of 0, 1\)"),
+        ({"distill_seed": None}, r"2 sets .* choose one with --distill-seed 0 \(of 0, 1\)"),
         ({"distill_seed": 5}, r"no set of distillation seed 5; it has 0, 1"),
         ({"format": "imagefoldr"}, r"unknown format 'imagefoldr'. Did you mean 'imagefolder'"),
     ],
@@ -132,7 +132,7 @@ def test_what_is_not_there_is_named_and_nothing_written(fields, told, write, tmp
 def test_nothing_is_overwritten_and_a_failure_leaves_nothing(write, tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("mine")
-    with pytest.raises(UserError, match="is not an empty folder; nothing is overwritten"):
+    with pytest.raises(UserError, match="is not an empty folder; nothing was overwritten"):
         write("full")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="not an empty folder"):
@@ -179,7 +179,7 @@ def test_a_run_that_lies_in_no_store_is_exported_from_the_store_that_is_named(ma
 def test_class_ids_that_lead_out_of_the_folder_are_refused(made, shared_store, tmp_path, class_id):
     classes = json.loads((made.folder / "run.json").read_text())["classes"]
     folder = _received(made, tmp_path, {"classes": [class_id.format(outside=tmp_path), *classes[1:]]})
-    with pytest.raises(UserError, match="no plain name"):
+    with pytest.raises(UserError, match="not a plain file or folder name"):
         harness.export(folder, method="random_real", ipc=1, distill_seed=0, to=tmp_path / "a" / "b", store=shared_store)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["received"]
 

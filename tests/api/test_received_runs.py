@@ -119,7 +119,7 @@ def test_figures_download_nothing_from_a_store_that_the_run_names(place, cli):
     code, _, err = cli("report", folder, "--figures")
     assert (code, "--store memory://theirs" in err) == (0, True)
     code, _, err = cli("report", folder, "--figures", "--store", "memory://theirs")
-    assert (code, "is no plain relative path" in err) == (2, True)
+    assert (code, "is not a plain relative path" in err) == (2, True)
     assert not list(place.rglob("written.txt"))
 
 

@@ -52,7 +52,7 @@ def test_each_set_of_a_file_is_a_distillation_seed(given, tiny_suite, tmp_path):
     assert len({(folder / "2" / "00000.png").read_bytes() for folder in folders}) == 2, "images of its own for each"
     first = planned(tmp_path / "res.pt", tiny_suite, tmp_path / "s", distill_seeds=[1])
     assert [job.spec["seed"] for job in first.plan.jobs.values() if job.kind == "synthesize"] == [1]
-    with pytest.raises(UserError, match="distillation seeds 0 to 1; there is no 2"):
+    with pytest.raises(UserError, match="distillation seeds 0 to 1; there is no seed 2"):
         planned(tmp_path / "res.pt", tiny_suite, tmp_path / "s", distill_seeds=[0, 2])
 
 
@@ -73,7 +73,7 @@ def test_floats_that_are_bytes_train_as_the_bytes_and_others_as_they_are(given, 
     assert floats.loc[1, "storage_bytes"] == round(file.stat().st_size / 3)
     assert (run.folder / "images" / "theirs_ipc1_seed0.png").is_file()
     wide = done(evaluate(tmp_path / "wide.pt", tiny_suite, store, **kept)).iloc[0]
-    assert "clipped" in wide["notes"]
+    assert "clipping" in wide["notes"]
     kept_file = load_file(store / "store" / "synthesize" / wide["distilled_key"] / FLOATS_FILE)
     assert (kept_file["0"].min(), kept_file["0"].max()) == (-1, pytest.approx((images[0] / 255 * 3 - 1).max()))
     assert wide["top1_last"] != floats.loc[1, "top1_last"]
@@ -97,7 +97,7 @@ def test_zca_is_undone_with_the_training_split(given, tiny_suite, tmp_path):
     sets = [store / "store" / "synthesize" / row["distilled_key"] for row in (plain, white)]
     for image in sorted(sets[0].glob("*/*.png")):
         assert image.read_bytes() == (sets[1] / image.relative_to(sets[0])).read_bytes()
-    assert "whitening was undone" in white["notes"]
+    assert "whitening was inverted" in white["notes"]
     soft = torch.nn.functional.one_hot(labels, 10) * 4.0
     torch.save([whitened(images, tiny_suite) * 1.5, soft], tmp_path / "datm.pt")
     chosen = {"protocol.whitening": "zca", "protocol.temperature": 1}
@@ -151,7 +151,7 @@ def test_the_command_line_takes_two_files(given, tiny_suite, tmp_path, cli):
     common = ("--as", "theirs", "--suite", tiny_suite, "--store", tmp_path / "s", "--dry-run")
     code, _, err = cli("evaluate", tmp_path / "images_best.pt", tmp_path / "labels_best.pt", *common)
     assert code == 0, err
-    assert "30 images of 10 classes; 3 of each are taken" in err
+    assert "30 images of 10 classes; 3 of each are used" in err
     code, _, err = cli("evaluate", *[tmp_path / "images_best.pt"] * 3, *common)
     assert code == 2
-    assert "3 paths are given" in err
+    assert "3 paths were given" in err

@@ -203,7 +203,7 @@ def test_a_failed_method_keeps_its_row_and_the_others_finish(tiny_suite, shared_
         "out_of_range": "expected [0, 1]",
         "no_set": "expected a harness.DistilledSet",
         "leaves": "SystemExit: 3",
-        "odd_notes": "expected a tuple of texts",
+        "odd_notes": "expected a tuple of strings",
         "wants_more": "without declaring it",
     }
     for method, text in told.items():
@@ -288,7 +288,7 @@ def test_an_unusable_teacher_fails_what_needs_it_and_names_the_classes(tiny_suit
     run = harness.run(methods=["herding", "random_real"], suite=suite, ipc=[1], executor="local", store=shared_store)
     rows = harness.load_results(run).set_index("method")
     assert rows.loc["random_real", "status"] == "done"
-    assert "at least 100.0 % is needed" in rows.loc["herding", "error"]
+    assert "required: at least 100.0 %" in rows.loc["herding", "error"]
     assert "(in " not in rows.loc["herding", "error"]
     assert rows.loc["herding", "cause"] == "teacher convnet3"
     assert rows.loc["random_real", "cause"] == ""

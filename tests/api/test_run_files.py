@@ -50,7 +50,7 @@ def test_an_error_while_results_are_written_marks_the_run(fields, tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(run, "finish", full)
-    with pytest.raises(UserError, match=r"No space left on device\. What its jobs made is kept in .*store"):
+    with pytest.raises(UserError, match=r"No space left on device\. The jobs' results are kept in .*store"):
         harness.run(**fields)
     left = about(tmp_path / "runs" / "r")
     assert left["status"] == "failed"

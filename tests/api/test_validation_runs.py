@@ -67,8 +67,8 @@ def test_a_plugin_that_a_request_names_is_loaded_by_a_run_of_it_only(cli, tmp_pa
 @pytest.mark.parametrize(
     ("share", "said"),
     [
-        (0.999, "leaves class 8 empty on one side: 0.999 of its 122 training images is all"),
-        (0.0001, "leaves class 8 empty"),
+        (0.999, "leaves no images of class 8 in one of the splits: 0.999 of its 122 training images is all"),
+        (0.0001, "leaves no images of class 8"),
         (0, "validation"),
         (1.5, "validation"),
     ],

@@ -68,7 +68,7 @@ def test_a_record_that_somebody_edited_is_named(changes, name, store):
     edit_record(store, **changes)
     ((kind, what, text),) = told(harness.verify("first", store))
     assert (kind, what) == ("edited", "record")
-    assert text.startswith(f"{name} is {changes[name]}; what it was made from says")
+    assert text.startswith(f"{name} is {changes[name]}; its artefacts give")
     assert harness.verify(store=store).ok, "no artefact is damaged"
 
 
@@ -95,11 +95,11 @@ def test_a_damaged_file_an_edited_manifest_and_a_missing_input_are_named(store):
     shutil.rmtree(fit)
     before = state(store)
     found = {what: text for _, what, text in told(harness.verify(store=store))}
-    assert found["synthesize"] == "3/00000.png holds other bytes than were written"
+    assert found["synthesize"] == "3/00000.png has different content than was written"
     assert found["train"] == "manifest.json was changed after it was written"
     assert sorted(found) == ["synthesize", "train"], "what is not there is damaged nowhere"
     of_run = told(harness.verify("first", store))
-    assert ("missing", "fit", "a record stands on it, and the store does not have it") in of_run
+    assert ("missing", "fit", "a record depends on it, but it is not in the store") in of_run
     assert {what for _, what, _ in of_run} == {"synthesize", "train", "fit"}, "a generator may be deleted to save space"
     assert state(store) == before
 
@@ -124,14 +124,14 @@ def test_manifests_from_before_sums_are_counted_and_their_records_compared(store
 def test_the_command_prints_a_line_each_and_a_total(store, cli):
     code, out, _ = cli("verify", "--store", store)
     assert code == 0
-    assert out.splitlines()[-1].endswith("all is well")
+    assert out.splitlines()[-1].endswith("no problems found")
     key = row(store)["distilled_key"]
     flip_bit(store / "store" / "synthesize" / key / "3" / "00000.png")
     code, out, err = cli("verify", "first", "--store", store)
     line, total = out.splitlines()
     assert (code, err) == (1, "")
     assert line.startswith(
-        f"damaged  synthesize {key} (synthesize minimax ipc 1 seed 0): 3/00000.png holds other bytes"
+        f"damaged  synthesize {key} (synthesize minimax ipc 1 seed 0): 3/00000.png has different content"
     )
     assert total.startswith("2 records, 5 artefacts, ")
     assert total.endswith(": 1 damaged")
@@ -155,7 +155,7 @@ def test_what_was_set_aside_is_listed_and_deleted_when_that_is_asked_for(store, 
 
 
 def test_a_store_or_run_that_is_not_there_is_refused(store, tmp_path):
-    with pytest.raises(UserError, match="there is none"):
+    with pytest.raises(UserError, match="store not found"):
         harness.verify(store=tmp_path / "nowhere")
     with pytest.raises(UserError, match="no run 'second'"):
         harness.verify("second", store)

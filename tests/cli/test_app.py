@@ -130,7 +130,7 @@ def test_a_setting_of_a_method_that_is_not_in_the_run_is_told(dry, cli, tiny_sui
     settings = ["--set", "minimax.epochs=3", "--set", "protocol.lr=0.02"]
     code, out, err = cli("run", *words, *settings, *(["--dry-run"] if dry else []))
     assert code == 0, err
-    told = "--set minimax.epochs has no effect: minimax is not among the methods of this run"
+    told = "--set minimax.epochs has no effect: method minimax is not part of this run"
     assert (out + err).count(told) == 1
     assert (out + err).count("has no effect") == 1
 
@@ -225,7 +225,9 @@ def test_a_new_method_runs_on_digits_with_its_test(cli, tmp_path):
     assert "1 passed" in ran.stdout, ran.stdout
 
 
-@pytest.mark.parametrize(("name", "told"), [("minimax", "is taken"), ("My-Method", "lower-case Python name")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("minimax", "already exists"), ("My-Method", "lower-case Python identifier")]
+)
 def test_a_new_method_needs_a_name_of_its_own(cli, tmp_path, name, told):
     code, _, err = cli("new", "method", name, "--to", tmp_path)
     assert code == 2
@@ -237,7 +239,7 @@ def test_new_never_overwrites(cli, tmp_path):
     (tmp_path / "mine.py").write_text("precious")
     code, _, err = cli("new", "method", "mine", "--to", tmp_path)
     assert code == 2
-    assert "exists already" in err
+    assert "already exists" in err
     assert (tmp_path / "mine.py").read_text() == "precious"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -37,7 +37,7 @@ def test_a_run_is_bundled_reported_and_checked(cli, store, work):
     assert "Random real" in out
     assert "Source: mine.zip: the files are those that were sent" in " ".join(out.split())
     code, out, err = cli("bundle", "--check", "mine.zip", "theirs.zip", "--limit", "2MB")
-    assert (code, err, out.count("all is well")) == (0, "", 2)
+    assert (code, err, out.count("no problems found")) == (0, "", 2)
     assert "4 records (4 done)" in out
     assert sorted(path.name for path in work.iterdir()) == ["mine.zip", "theirs.zip"]
 
@@ -75,11 +75,11 @@ def test_a_check_names_every_bundle_that_is_refused(cli, work):
     forged = changed(files_of(work / "theirs.zip"), "records.json.gz", lambda rows: first_done(rows, training_seed=9))
     write(forged, work / "forged.zip")
     code, out, err = cli("bundle", "--check", "forged.zip", "theirs.zip", "none.zip")
-    assert (code, out.count("all is well"), err.count("error:")) == (2, 1, 2)
+    assert (code, out.count("no problems found"), err.count("error:")) == (2, 1, 2)
     assert "forged.zip" in err
-    assert "none.zip: there is no such file" in err
+    assert "none.zip: file not found" in err
     code, _, err = cli("bundle", "--check", "theirs.zip", "--limit", "1kB")
-    assert (code, "--limit allows 1,000" in err) == (2, True)
+    assert (code, "more than --limit (1,000" in err) == (2, True)
 
 
 def test_a_bundle_becomes_a_run_in_a_folder_of_the_readers_choice(cli, work):
@@ -93,7 +93,7 @@ def test_a_bundle_becomes_a_run_in_a_folder_of_the_readers_choice(cli, work):
     code, _, err = cli("report", "theirs.zip", "--to", "kept")
     assert (code, "nothing is overwritten" in err) == (2, True)
     code, _, err = cli("report", "--to", "other")
-    assert (code, "it makes a run of one bundle" in err) == (2, True)
+    assert (code, "it unpacks one bundle" in err) == (2, True)
 
 
 def test_of_a_folder_of_bundles_each_is_shown(cli, work):
@@ -109,8 +109,8 @@ def test_of_a_folder_of_bundles_each_is_shown(cli, work):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(("--check",), "--check takes bundles"), ((), "say where the bundle goes"), (("a", "b", "--to", "x.zip"), "is of one run"),
-     (("--check", "theirs.zip", "--to", "x.zip"), "neither --to"), (("--check", "theirs.zip", "--limit", "much"), "--limit")],
+    [(("--check",), "--check takes bundles"), ((), "name the output file"), (("a", "b", "--to", "x.zip"), "holds one run"),
+     (("--check", "theirs.zip", "--to", "x.zip"), "without --to"), (("--check", "theirs.zip", "--limit", "much"), "--limit")],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_one_message(words, told, cli, work):
     code, _, err = cli("bundle", *words)

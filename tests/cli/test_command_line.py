@@ -22,7 +22,13 @@ def test_seeds_may_be_a_range(text, seeds):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("4-0", "no range"), ("a", "--seeds 0-4"), ("-1", "at least 0"), ("0-99999", "no range"), ("1-2-3", "integer")],
+    [
+        ("4-0", "not a range"),
+        ("a", "--seeds 0-4"),
+        ("-1", "the minimum is 0"),
+        ("0-99999", "not a range"),
+        ("1-2-3", "integer"),
+    ],
 )
 def test_seeds_that_are_none_are_a_message_with_an_example_of_seeds(text, told):
     with pytest.raises(UserError, match=told):
@@ -31,7 +37,7 @@ def test_seeds_that_are_none_are_a_message_with_an_example_of_seeds(text, told):
 
 def test_one_large_seed_is_told_to_be_one(capsys):
     options.seeds("5", "--seeds")
-    assert "5 seeds are --seeds 0-4" in capsys.readouterr().err
+    assert "for 5 seeds write --seeds 0-4" in capsys.readouterr().err
     options.seeds("0,5", "--seeds")
     options.seeds("1", "--seeds")
     assert not capsys.readouterr().err
@@ -45,7 +51,7 @@ def test_a_name_in_another_case_is_suggested():
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["run", "--methods", "dm", "dsa", "dc"], "take commas: --methods dm,dsa,dc."),
+        (["run", "--methods", "dm", "dsa", "dc"], "with commas: --methods dm,dsa,dc."),
         (["run", "--foo"], "`harness run --help`"),
         (["report", "--layout"], "`harness report --help`"),
     ],

@@ -54,7 +54,7 @@ def test_a_checksum_that_is_not_declared_is_printed(cli, tmp_path):
         suite = write_suite(tmp_path, url, CONTENT, md5=None, num_bytes=None)
         code, out, err = cli("data", "fetch", suite, "--data-root", tmp_path / "data")
     assert code == 0, err
-    assert "no checksum is declared for this archive: trusted as it came, SHA-256 " in out
+    assert "no checksum is known for this archive; it was accepted unchecked, SHA-256 " in out
 
 
 def test_images_that_cannot_be_read_are_named(cli, tmp_path):
@@ -65,7 +65,7 @@ def test_images_that_cannot_be_read_are_named(cli, tmp_path):
     (tmp_path / "data" / "tiny2" / "val" / "n02" / "n02_0.JPEG").write_text("no image")
     code, out, err = cli("data", "check", suite, "--set", "data.root=tiny2", *root)
     assert code == 2
-    assert "n02_0.JPEG: no image of a known format" in err
+    assert "n02_0.JPEG: not an image of a known format" in err
     assert "fingerprint" in out
 
 
@@ -73,13 +73,13 @@ def test_images_that_cannot_be_read_are_named(cli, tmp_path):
     ("arguments", "told"),
     [
         (["check", "imagewof"], "Did you mean 'imagewoof'"),
-        (["check", "imagewoof", "--set", "protocol.lr=1"], "knows the target data only"),
+        (["check", "imagewoof", "--set", "protocol.lr=1"], "accepts only data fields"),
         (["check", "imagewoof", "--set", "data.rot=x"], "Did you mean 'root'"),
         (["check", "imagewoof"], "harness data fetch imagewoof"),
         (["check", "imagenet1k"], "sign in"),
         (["fetch", "imagenet1k"], "sign in"),
         (["fetch", "imagenette", "--variant", "320px"], "Did you mean '320'"),
-        (["fetch", "imagenette", "--archive", "absent.tgz"], "there is no such file"),
+        (["fetch", "imagenette", "--archive", "absent.tgz"], "file not found"),
         (["fetch"], "Missing argument"),
     ],
 )

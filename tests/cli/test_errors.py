@@ -31,8 +31,8 @@ BAD_REQUESTS = {
     "no method": (["--methods", ","], "methods: the list is empty"),
     "setting of a method not run": (["--methods", "dit", "--set", "minimax.nonsense=1"], "unknown field 'nonsense'"),
     "infinite setting": (["--set", "protocol.lr=.inf"], "lr"),
-    "yes for a number": (["--set", "minimax.epochs=yes"], "expected a value, not yes or no"),
-    "workers": (["--workers", "2"], "--workers belong to --executor ray"),
+    "yes for a number": (["--set", "minimax.epochs=yes"], "expected a value, not a boolean"),
+    "workers": (["--workers", "2"], "--workers need --executor ray"),
     "long name": (["--name", "a" * 300], "at most 100"),
     "name": (["--name", "a/b"], "--name 'a/b'"),
     "name in a dry run": (["--name", "first/../x", "--dry-run"], "--name 'first/../x'"),
@@ -137,7 +137,7 @@ def test_a_method_that_fails_while_it_is_planned_fails_alone(cli, tiny_suite, tm
 def test_a_broken_image_whose_name_is_not_utf_8_is_named_and_the_run_leaves_its_files(tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad-\xff.jpg"))
     path.write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"bad-\\udcff\.jpg: no image of a known format"):
+    with pytest.raises(UserError, match=r"bad-\\udcff\.jpg: not an image of a known format"):
         read_files([path], size=8, crop="resize")
     RunFolder(tmp_path / "run").write_error("train a", f"Traceback of {path}", "")
     assert r"bad-\udcff.jpg" in (tmp_path / "run" / "errors" / "train_a.txt").read_text()

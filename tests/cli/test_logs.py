@@ -51,7 +51,7 @@ def test_the_log_of_a_failed_job_and_those_of_its_lost_tries(run, store, cli):
     run.write_log(title, "it was killed\n", ".lost1.log")
     code, out, err = cli("logs", "r", title, "--store", store.root)
     assert (code, out) == (0, "it broke\n")
-    assert "a try that was lost" in err
+    assert "an attempt that was lost" in err
     assert ".lost1.log" in err
 
 

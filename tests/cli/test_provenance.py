@@ -56,9 +56,9 @@ def test_an_input_of_two_jobs_is_shown_once(traced, shared_store, cli):
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("abc", r"'abc' is no key: expected its first 6 to 32 hex digits"),
-        ("../../etc", r"is no key"),
-        ("000000", r"no job whose key begins with 000000 in store .*harness show run RUN"),
+        ("abc", r"'abc' is not a key: expected 6 to 32 hex digits"),
+        ("../../etc", r"is not a key"),
+        ("000000", r"no job whose key starts with 000000 in store .*harness show run RUN"),
     ],
 )
 def test_a_key_that_is_none_is_refused(key, told, traced, shared_store, cli):
@@ -71,9 +71,7 @@ def test_a_beginning_that_two_jobs_share_is_refused(tmp_path):
     store = Store(tmp_path)
     for kind, key in (("fit", "abcdef" + "0" * 26), ("train", "abcdef" + "1" * 26)):
         store.write(kind, key, lambda folder: {})
-    with pytest.raises(
-        harness.UserError, match=r"2 jobs begin with abcdef: fit abcdef0+, train abcdef1+. Give more digits"
-    ):
+    with pytest.raises(harness.UserError, match=r"2 jobs match abcdef: fit abcdef0+, train abcdef1+. Use more digits"):
         find_artefact("abcdef", store)
     assert find_artefact("abcdef1", store) == ("train", "abcdef" + "1" * 26)
 
@@ -82,12 +80,12 @@ def test_an_artefact_from_before_logs_says_so(tmp_path, cli):
     Store(tmp_path).write("fit", "ab" * 16, lambda folder: {"title": "fit old\x1b[31m", "deps": {"fit": ["cd" * 16]}})
     code, out, _ = cli("show", "job", "abababab", "--store", tmp_path)
     assert code == 0
-    assert "none: it was made before logs were kept" in out
+    assert "none: made before logs were recorded" in out
     assert "no longer in the store" in out
     assert "\x1b" not in out
     code, _, err = cli("show", "log", "abababab", "--store", tmp_path)
     assert code == 2
-    assert "made before logs were kept" in err
+    assert "made before logs were recorded" in err
 
 
 def test_a_job_says_its_machine_and_a_record_what_it_was_tried_again_for(traced, shared_store, cli):

@@ -72,7 +72,7 @@ def test_show_takes_a_file(cli, tmp_path):
     [
         (("protocol", "dsb"), "unknown protocol 'dsb'. Did you mean 'dsa'?"),
         (("protocol", "none.yaml"), "protocol file none.yaml: cannot be read"),
-        (("suite", "digits", "--suite", "digits"), "--suite is for `harness show protocol`"),
+        (("suite", "digits", "--suite", "digits"), "--suite works only with `harness show protocol`"),
     ],
 )
 def test_what_cannot_be_shown_is_told_in_one_message(cli, words, told):

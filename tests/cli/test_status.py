@@ -22,17 +22,17 @@ def test_a_running_run_fits_a_terminal():
     assert shown().splitlines() == [
         "run r: running",
         "suite digits, driven by process 42 on elsewhere",
-        f"begun {clock(1000)}, 1m 40s ago; last sign of life 1 s ago; about 5m 00s left",
+        f"started {clock(1000)}, 1m 40s ago; last sign of life 1 s ago; about 5m 00s left",
         "",
         "jobs     1 of 4 done, 2 running, 1 to do, 3 were in the store",
         "         fit 0/1, synthesize 1/1, train 0/2",
         "devices  4 of 16 CPUs in use, 25 % of the time, on 2 machines",
         "         1 of 2 GPUs in use, 50 % of the time, on 2 machines",
-        "lost     1 try, 1m 00s; the last 20 s ago on node2: the node died",
+        "lost     1 attempt, 1m 00s; the last 20 s ago on node2: the node died",
         "",
         "running                                        doing               on        for",
         "fit minimax seed 0                             fit 30/100 step     node1  1m 35s",
-        "try 2: train minimax ipc 10 set 0 convnet3 s…  waits for a worker           10 s",
+        "attempt 2: train minimax ipc 10 set 0 convne…  waits for a worker           10 s",
     ]
 
 
@@ -43,8 +43,8 @@ def clock(at):
 
 def test_a_driver_without_a_sign_of_life_is_said_to_be_gone():
     lines = shown(now=1200.0).splitlines()
-    assert lines[0] == f"run r: not running any more: no sign of life since {clock(1099)}, 1m 41s ago"
-    assert lines[2] == f"begun {clock(1000)}; stopped without a word: the same command goes on from there"
+    assert lines[0] == f"run r: not running: no sign of life since {clock(1099)}, 1m 41s ago"
+    assert lines[2] == f"started {clock(1000)}; stopped unexpectedly: run the same command again to resume"
     assert "2 were running" in lines[4]
     assert "16 CPUs, worked 25 % of the time" in lines[6]
     assert not any("doing" in line for line in lines)
@@ -62,9 +62,9 @@ def test_a_run_that_ended_says_when_and_where_it_lies():
     assert lines[0] == "run r: failed"
     assert lines[2].endswith("after 1m 30s")
     assert lines[3] == "in runs/r"
-    assert "jobs     9 of 12 done, 1 failed, 2 cannot run without them" in lines
+    assert "jobs     9 of 12 done, 1 failed, 2 blocked" in lines
     assert "fit dm: out of memory" in lines
-    assert lines[-1] == "what one printed: harness logs r --store here 'fit dm'"
+    assert lines[-1] == "log of a job: harness logs r --store here 'fit dm'"
 
 
 def test_a_quiet_job_is_seen():

@@ -39,7 +39,7 @@ def test_a_family_is_one_line_of_100_characters(narrow):
 def test_show_suite_knows_a_variant_and_its_images(cli):
     code, out, _ = cli("show", "suite", "cifar10_lt_if50")
     assert code == 0
-    assert "cifar10_lt_if50 (version 2): CIFAR-10-LT, imbalance factor 50, 5,000 to 100 images a class" in out
+    assert "cifar10_lt_if50 (version 2): CIFAR-10-LT, imbalance factor 50, 5,000 to 100 images per class" in out
     assert "13,996 train, 10,000 test" in out
 
 

@@ -40,9 +40,9 @@ def test_the_lists_that_we_ship_can_be_read(name, num):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\nb\na\n", r"line 3: 'a' stands already on line 1"),
-        ("# nothing\n\n", "names no class"),
-        ("a\n../b\n", r"line 2: '../b' is not the name of a folder"),
+        ("a\nb\na\n", r"line 3: 'a' is a duplicate class id .first on line 1."),
+        ("# nothing\n\n", "is empty"),
+        ("a\n../b\n", r"line 2: '../b' is not a valid folder name"),
     ],
 )
 def test_a_wrong_list_says_where(tmp_path, text, message):

@@ -50,7 +50,7 @@ def test_a_plugin_file_is_imported_once_and_named(tmp_path):
         ("x = 1\n", "registers nothing"),
         (
             "from harness import register_method\nregister_method('z')(3)\n",
-            "expected a class derived from harness.Method",
+            "expected a subclass of harness.Method",
         ),
     ],
 )
@@ -93,18 +93,18 @@ def test_a_method_built_on_another_changes_with_it():
 
 
 BAD_DECLARATIONS = {
-    "name": ("my/method", "", "lower-case word"),
-    "long name": ("a" * 300, "", "at most 60 letters"),
+    "name": ("my/method", "", "lower-case identifier"),
+    "long name": ("a" * 300, "", "at most 60 characters"),
     "default": (
         "fine",
         "class Config(Method.Config):\n        steps: int = __import__('pydantic').Field(0, ge=1)\n",
         "the default of option 'steps': Input should be greater than or equal to 1",
     ),
-    "reserved name": ("all", "", "lower-case word"),
-    "version": ("fine", "version = '1.0'", "`version` must be a whole number"),
+    "reserved name": ("all", "", "lower-case identifier"),
+    "version": ("fine", "version = '1.0'", "`version` must be an integer"),
     "needs": ("fine", "needs = 'features'", "`needs` must be a set"),
-    "title": ("fine", "title = 3", "must be texts"),
-    "config": ("fine", "Config = dict", "derived from Method.Config"),
+    "title": ("fine", "title = 3", "must be strings"),
+    "config": ("fine", "Config = dict", "subclass of Method.Config"),
 }
 
 

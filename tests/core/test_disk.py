@@ -52,7 +52,7 @@ def test_what_was_refused_is_told_with_its_place(error, told):
 def test_one_message_says_what_where_and_what_is_kept():
     with (
         pytest.raises(
-            UserError, match=r"no page. results/store: No space left on device. The rest is kept. When that is mended"
+            UserError, match=r"no page. results/store: No space left on device. The rest is kept. Fix this, then run"
         ),
         disk.one_message("no page", STORE, "The rest is kept."),
     ):

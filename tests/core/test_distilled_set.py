@@ -16,5 +16,5 @@ def test_a_tensor_in_place_of_a_dict_is_told():
 
 def test_keys_that_are_numbers_are_told():
     images = {label: torch.zeros(1, 3, 4, 4) for label in range(2)}
-    with pytest.raises(ValueError, match=r"class ids, which are texts such as '0'; found the int 0\. Use c\.id"):
+    with pytest.raises(ValueError, match=r"must be class ids .strings such as '0'.; found the int 0\. Use c\.id"):
         DistilledSet(images).check(CLASSES, 1, 4)

@@ -39,7 +39,7 @@ def test_a_flipped_bit_is_noticed_set_aside_and_said(store, tmp_path, caplog):
     assert store.has("fit", KEY), "sizes alone do not tell"
     with (
         caplog.at_level(logging.WARNING),
-        pytest.raises(DamagedArtefact, match=r"sub/a.txt holds other bytes") as error,
+        pytest.raises(DamagedArtefact, match=r"sub/a.txt has different content") as error,
     ):
         store.fetch("fit", KEY)
     assert (error.value.kind, error.value.key) == ("fit", KEY)
@@ -141,7 +141,7 @@ def test_where_nothing_can_be_renamed_the_damage_is_said_nevertheless(store, mon
 
     monkeypatch.setattr(Path, "rename", refuse)
     assert not store.intact("fit", KEY)
-    assert "could not be set aside" in store.damaged[0]
+    assert "could not be moved aside" in store.damaged[0]
 
 
 def test_a_file_that_may_not_be_read_is_no_damage(store, tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_an_artefact_that_is_damaged_at_the_remote_is_made_again(uri):
     shutil.rmtree(Store(uri).root)
     store = Store(uri)
     assert store.intact("fit", KEY), "nothing is copied to answer this"
-    with pytest.raises(DamagedArtefact, match="holds other bytes"):
+    with pytest.raises(DamagedArtefact, match="has different content"):
         store.fetch("fit", KEY)
     assert not store.has("fit", KEY)
     assert not Store(uri).has("fit", KEY)

@@ -60,7 +60,7 @@ def test_the_key_of_a_method_in_a_cell_follows_its_class_and_what_it_uses():
     )  # fmt: skip
     assert codes[0] == codes[1]
     assert len(set(codes)) == len(codes) - 1
-    assert "uses `LEVEL` of another cell, a Tensor" in told[0]
+    assert "uses `LEVEL` from another cell; a Tensor" in told[0]
     assert "%%writefile celled.py" in told[1]
 
 

@@ -20,15 +20,15 @@ def test_a_plain_path_stays_as_it_is(name, tmp_path):
 )
 def test_what_may_lie_elsewhere_is_refused(name, tmp_path):
     assert not is_plain(name)
-    with pytest.raises(UserError, match="no plain"):
+    with pytest.raises(UserError, match="not a plain"):
         below(tmp_path, name)
-    with pytest.raises(UserError, match="no plain"):
+    with pytest.raises(UserError, match="not a plain"):
         plain_name(name)
 
 
 def test_a_name_has_one_part():
     assert plain_name("00000.png") == "00000.png"
-    with pytest.raises(UserError, match="no plain name"):
+    with pytest.raises(UserError, match="not a plain file or folder name"):
         plain_name("a/b")
 
 
@@ -36,7 +36,7 @@ def test_a_link_on_the_way_is_refused_and_one_above_the_folder_is_not(tmp_path):
     (tmp_path / "real" / "inner").mkdir(parents=True)
     (tmp_path / "linked").symlink_to(tmp_path / "real")
     assert below(tmp_path / "linked", "inner/a") == tmp_path / "linked" / "inner" / "a"
-    with pytest.raises(UserError, match="is a link"):
+    with pytest.raises(UserError, match="is a symbolic link"):
         below(tmp_path, "linked/inner/a")
 
 

@@ -88,13 +88,13 @@ def test_packages_inside_a_folder_are_imported_whole(folder):
 MESSAGES = {
     "helper beside a file": (
         "from helper import VALUE\n",
-        r"stands alone.*write `from \.helper import \.\.\.` and give --plugin ",
+        r"is a single file.*write `from \.helper import \.\.\.` and pass --plugin ",
     ),
-    "relative in a file": ("from .helper import VALUE\n", r"stands alone.*give --plugin "),
-    "absent package": ("import no_such_package\n", r"No module named 'no_such_package'\. Install that package"),
+    "relative in a file": ("from .helper import VALUE\n", r"is a single file.*pass --plugin "),
+    "absent package": ("import no_such_package\n", r"No module named 'no_such_package'\. Install the package"),
     "bad name": (
         PLUGIN.format(name="MyMethod"),
-        r"method 'MyMethod' \(class Mine\): the name must .* not 'MyMethod'\. Correct",
+        r"method 'MyMethod' \(class Mine\): the name must .* not 'MyMethod'\. Fix",
     ),
 }
 
@@ -112,7 +112,7 @@ def test_what_is_wrong_with_a_plugin_is_one_plain_sentence(tmp_path, case):
 
 def test_a_folder_that_imports_absolutely_is_told_how(folder):
     (folder / "in_folder.py").write_text("from helper import VALUE\n")
-    with pytest.raises(UserError, match=r"in_folder\.py: .*relatively: write `from \.helper import"):
+    with pytest.raises(UserError, match=r"in_folder\.py: .*relative imports: write `from \.helper import"):
         discovery.load_plugin(folder)
 
 

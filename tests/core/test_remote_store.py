@@ -172,7 +172,7 @@ def test_a_manifest_may_not_name_files_outside_of_its_folder(uri):
     text = remote_text(uri, f"store/fit/{KEY}/{MANIFEST}").replace("sub/a.txt", "../../../a.txt")
     filesystem.pipe(f"{path}/store/fit/{KEY}/{MANIFEST}", text.encode())
     forget(Store(uri))
-    with pytest.raises(UserError, match=r"'../../../a.txt' is no plain relative path"):
+    with pytest.raises(UserError, match=r"'../../../a.txt' is not a plain relative path"):
         Store(uri).fetch("fit", KEY)
 
 
@@ -183,12 +183,12 @@ def test_the_cache_is_this_users_alone(uri, tmp_path):
     assert str(os.getuid()) in top.name
     assert stat.S_IMODE(top.stat().st_mode) == 0o700
     top.chmod(0o777)
-    with pytest.raises(UserError, match="others may write there"):
+    with pytest.raises(UserError, match="is writable by other users"):
         Store(uri).fetch("fit", KEY)
     top.chmod(0o700)
     moved = top.rename(tmp_path / "elsewhere")
     top.symlink_to(moved)
-    with pytest.raises(UserError, match="is no folder of yours"):
+    with pytest.raises(UserError, match="is owned by another user"):
         Store(uri).fetch("fit", KEY)
 
 
@@ -230,7 +230,7 @@ def test_a_run_is_kept_at_the_remote_and_found_when_the_cache_is_gone(made, uri,
     assert table["synthesize"] == table["train"] == "1"
     assert "expected:" not in out, "nothing is to be run"
 
-    with pytest.raises(UserError, match="a run of that name exists"):
+    with pytest.raises(UserError, match="a run with that name exists"):
         harness.run(methods=["random_real"], suite=tiny_suite, ipc=[1], executor="local", store=uri, name="first")
     exported = harness.export(made.folder, method="random_real", ipc=1, to=tmp_path / "out", store=uri)
     assert len(list(exported.glob("*/*.png"))) == 10
@@ -251,7 +251,7 @@ def test_a_run_that_could_not_be_copied_to_the_remote_says_where_it_is(uri, tiny
         real(self, lpath, rpath, **options)
 
     monkeypatch.setattr(MemoryFileSystem, "put_file", broken)
-    with pytest.raises(UserError, match=r"connection lost.*lie in .*/runs/r"):
+    with pytest.raises(UserError, match=r"connection lost.*are in .*/runs/r"):
         harness.run(methods=["random_real"], suite=tiny_suite, ipc=[1], executor="local", store=uri, name="r")
     monkeypatch.undo()
 

@@ -55,13 +55,13 @@ def test_a_plugin_may_add_plain_values(folder, change):
 def test_too_many_bytes_values_and_records_are_refused(folder, monkeypatch):
     monkeypatch.setattr(run_schema, "MOST_RECORDS", 1)
     (folder / "records.json").write_text(json.dumps([make_record()] * 2))
-    with pytest.raises(UserError, match="2 records; at most 1"):
+    with pytest.raises(UserError, match="2 records; the limit is 1"):
         _ = RunFolder(folder).records
     monkeypatch.setattr(run_json, "MOST_PARTS", 2)
     with pytest.raises(UserError, match="more than 2 lists and objects"):
         _ = RunFolder(folder).records
     monkeypatch.setitem(run_json.MOST_BYTES, "records.json", 10)
-    with pytest.raises(UserError, match="at most 10 are read"):
+    with pytest.raises(UserError, match="the limit of 10"):
         _ = RunFolder(folder).records
 
 
@@ -82,7 +82,7 @@ def test_nothing_is_written_through_a_link(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (folder / "tables").symlink_to(tmp_path / "elsewhere")
     run = RunFolder(folder)
-    with pytest.raises(UserError, match="is a link; nothing is written through it"):
+    with pytest.raises(UserError, match="is a symbolic link, and the harness does not write through links"):
         run.ready(run.tables)
     (tmp_path / "own.txt").write_text("own")
     run.page.symlink_to(tmp_path / "own.txt")

@@ -61,13 +61,13 @@ def test_no_link_is_followed(run, name, tmp_path):
     (run.path / name).unlink()
     (tmp_path / "secret").write_text("{}")
     (run.path / name).symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match="it is a link"):
+    with pytest.raises(UserError, match="it is a symbolic link"):
         _ = (run.status(), list(run.events()), run.jobs)
 
 
 def test_jobs_that_are_none_are_refused(run):
     run.jobs_file.write_text('{"a": ["fit"]}')
-    with pytest.raises(UserError, match="expected the kind and the title of each job"):
+    with pytest.raises(UserError, match="expected kind and title of each job"):
         _ = run.jobs
 
 

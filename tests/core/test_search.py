@@ -61,16 +61,16 @@ def test_a_users_text_is_read(text, wanted):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("1e-4..1e-1", "is no range; expected linear"),
-        ("gauss(0, 1)", "is no range"),
-        ("log(0, 1)", "a log range begins above 0"),
+        ("1e-4..1e-1", "is not a search range; expected linear"),
+        ("gauss(0, 1)", "is not a search range"),
+        ("log(0, 1)", "a log range must start above 0"),
         ("linear(2, 2)", "the range is empty: 2 is not below 2"),
         ("linear(3, 2)", "the range is empty"),
         ("linear(1)", "linear needs two numbers"),
         ("linear(a, b)", "linear needs two numbers"),
-        ("integers(0.5, 2)", "integers needs two whole numbers"),
-        ("choice(a)", "a choice needs two values"),
-        ("choice(a", "is no range"),
+        ("integers(0.5, 2)", "integers needs two integers"),
+        ("choice(a)", "a choice needs at least two values"),
+        ("choice(a", "is not a search range"),
         ("choice([)", "not valid YAML"),
     ],
 )

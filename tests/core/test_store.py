@@ -53,7 +53,7 @@ def test_changed_bytes_of_equal_size_are_named(tmp_path):
     store = Store(tmp_path)
     store.write("fit", KEY, fill)
     (store.path("fit", KEY) / "sub" / "a.txt").write_text("jello")
-    assert store.damage("fit", KEY) == "sub/a.txt holds other bytes than were written"
+    assert store.damage("fit", KEY) == "sub/a.txt has different content than was written"
 
 
 def test_a_manifest_that_is_no_json_counts_as_absent(tmp_path):
@@ -184,7 +184,7 @@ def test_a_manifest_whose_names_lead_out_is_refused(tmp_path, name):
     store.write("fit", KEY, fill)
     path = store.path("fit", KEY) / "manifest.json"
     path.write_text(json.dumps({"files": {name: {"size": 1, "sha256": ""}}}))
-    with pytest.raises(UserError, match="no plain relative path"):
+    with pytest.raises(UserError, match="not a plain relative path"):
         store.has("fit", KEY)
 
 
@@ -201,11 +201,11 @@ def test_nothing_is_written_through_a_link_to_a_kind_of_artefact(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     store.folder.mkdir(parents=True)
     (store.folder / "fit").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="is a link"):
+    with pytest.raises(UserError, match="symbolic link"):
         store.write("fit", KEY, fill)
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_key_that_is_a_path_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no plain name"):
+    with pytest.raises(UserError, match="not a plain file or folder name"):
         Store(tmp_path).path("fit", "../../x")

@@ -81,7 +81,7 @@ def test_every_suite_overrides_only_what_exists(name):
         ("  ipc: [1, 10]", "  ipc: [0, 10]", "line 7: field 'budget.ipc.0'"),
         ("version: 1", "version: 1\nname: again", "line 3: 'name' is given twice"),
         ("name: mine", "name: ../../evil", "line 1: field 'name'"),
-        ("image_size: 16", "image_size: yes", "line 5: field 'image_size': expected a value, not yes or no"),
+        ("image_size: 16", "image_size: yes", "line 5: field 'image_size': expected a value, not a boolean"),
         (
             "students:",
             "generators: {class_conditional: {encoder: x}}\nstudents:",

@@ -102,15 +102,15 @@ def test_an_include_takes_a_files_own_fields_or_those_of_a_variant(folder, tmp_p
         ("image_size: 20", "image_size: big", r"pets\.yaml, line 13: field 'image_size'"),
         ("image_size: 20", "image_sise: 20", r"line 13: unknown field 'image_sise'\. Did you mean 'image_size'"),
         ("budget: {ipc: [1]}", "budget: {ipc: [2, 1]}", r"line 11: field 'budget\.ipc': \[2, 1\] must ascend"),
-        ("{image_size: 20}", "20", r"line 13: variants\.pets_20: expected the fields that it changes"),
+        ("{image_size: 20}", "20", r"line 13: variants\.pets_20: expected the fields it changes"),
         (
             "{image_size: 20}",
             "{name: cats}",
-            r"line 13: variants\.pets_20\.name: not for a variant: it is called pets_20",
+            r"line 13: variants\.pets_20\.name: not allowed in a variant: it is named pets_20",
         ),
-        ("{image_size: 20}", "{include: x.yaml}", r"line 13: variants\.pets_20\.include: not for a variant"),
-        ("pets_20:", "pets/20:", r"line 13: variants\.pets/20: a name has letters"),
-        ("pets_20:", "20:", r"line 13: variants\.20: a name has letters"),
+        ("{image_size: 20}", "{include: x.yaml}", r"line 13: variants\.pets_20\.include: not allowed in a variant"),
+        ("pets_20:", "pets/20:", r"line 13: variants\.pets/20: a name may have letters"),
+        ("pets_20:", "20:", r"line 13: variants\.20: a name may have letters"),
         ("pets_20:", "pets_small:", r"line 13: 'pets_small' is given twice"),
     ],
 )
@@ -123,10 +123,10 @@ def test_a_mistake_in_a_variant_is_told_with_file_and_line(folder, old, new, tol
 
 def test_variants_that_are_no_mapping_are_refused_wherever_the_suite_is_read(folder):
     text = BASE + "variants: [pets_small]\n"
-    with pytest.raises(UserError, match=r"mine\.yaml, line 8: variants: expected names"):
+    with pytest.raises(UserError, match=r"mine\.yaml, line 8: variants: expected variant names"):
         parse_suite(text, "mine.yaml")
     (folder / "pets.yaml").write_text(text)
-    with pytest.raises(UserError, match=r"pets\.yaml, line 8: variants: expected names"):
+    with pytest.raises(UserError, match=r"pets\.yaml, line 8: variants: expected variant names"):
         load_suite("pets")
     assert suite_names() == ["other", "pets"], "a broken file keeps its name, and the others theirs"
 

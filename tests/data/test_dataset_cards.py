@@ -113,12 +113,12 @@ def test_variants_have_fingerprints_of_their_own(tiny):
 def test_other_numbers_of_images_are_none_of_the_known(tiny, tmp_path):
     source = tiny([24])
     (tmp_path / "some" / "train" / "n01" / "n01_1.JPEG").unlink()
-    assert "some: none of the known tiny2 (5 train images" in source.describe()
+    assert "some: unknown source tiny2 (5 train images" in source.describe()
     assert source.remarks() == ["compared with Tiny 2: 5 of 6 train images"]
 
 
 def test_a_part_of_the_classes_is_recognised_by_its_numbers_per_class(tiny, tmp_path):
-    assert "none of the known" in tiny([20, 24, 28], CLASSES[:2]).describe()
+    assert "unknown source" in tiny([20, 24, 28], CLASSES[:2]).describe()
     about = yaml.safe_load((tmp_path / "tiny2.yaml").read_text())
     about["num_per_class"] = {"train": [2, 2], "test": [1, 1]}
     (tmp_path / "tiny2.yaml").write_text(yaml.safe_dump(about))
@@ -129,7 +129,7 @@ def test_a_part_of_the_classes_is_recognised_by_its_numbers_per_class(tiny, tmp_
     ("change", "told"),
     [
         ({"variants": {"full": {"root": "../evil"}}}, "variants.full.root"),
-        ({"variants": {"full": {"root": "x"}}}, "say `how` to get it"),
+        ({"variants": {"full": {"root": "x"}}}, "set `how` (how to g"),
         ({"variants": {"full": {"root": "x", "archive": {"url": "file:///etc/passwd"}}}}, "url"),
         ({"titel": "x"}, "unknown field 'titel'. Did you mean 'title'"),
         ({"classes": "absent.txt"}, "cannot be read"),

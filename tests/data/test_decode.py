@@ -127,7 +127,7 @@ def test_broken_files_are_named_together(tmp_path):
     assert "good.jpg" not in text
     assert all(str(tmp_path / n) in text for n in names[1:])
     assert "empty.jpg: empty file (0 bytes)" in text
-    assert "text.jpg: no image of a known format" in text
+    assert "text.jpg: not an image of a known format" in text
 
 
 def test_at_most_ten_broken_files_are_named(tmp_path):

@@ -168,7 +168,7 @@ def test_a_disk_without_room_is_said_before_anything_is_decoded(file, monkeypatc
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 1000))
     read = count_reads(monkeypatch)
-    with pytest.raises(UserError, match=r"30 decoded images of 8 pixels take 5\.8 KiB, and 1000 B are free"):
+    with pytest.raises(UserError, match=r"30 decoded images of 8 pixels take 5\.8 KiB, but only 1000 B are free"):
         file.make()
     assert read == []
 
@@ -178,21 +178,21 @@ def test_a_disk_that_fills_up_meanwhile_is_said_as_well(file, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(decoded, "_append", full)
-    with pytest.raises(UserError, match="Make room, or name another folder with HARNESS_CACHE"):
+    with pytest.raises(UserError, match="Free some space, or set HARNESS_CACHE to another folder"):
         file.make()
     monkeypatch.undo()
 
 
 def test_a_cache_folder_that_cannot_be_written_is_said(file, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"decoded images cannot be written to .*HARNESS_CACHE names another folder"):
+    with pytest.raises(UserError, match=r"decoded images cannot be written to .*Set HARNESS_CACHE to another folder"):
         replace(file, path=tmp_path / "file" / "decoded" / "x.npy").make()
 
 
 def test_a_broken_image_is_named(split, file, tmp_path):
     path = tmp_path / "data" / "set" / "train" / "n0" / "14.jpg"
     path.write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"14\.jpg: no image of a known format"):
+    with pytest.raises(UserError, match=r"14\.jpg: not an image of a known format"):
         file.make()
     Image.new("RGB", (9, 9)).save(path)
     file.make()
@@ -203,7 +203,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_said(file):
     file.make()
     rows = rows_of(file)
     os.truncate(file.path, file.num_bytes // 2)
-    with pytest.raises(UserError, match="is shorter than it was"):
+    with pytest.raises(UserError, match="is shorter than before"):
         list(rows.split(4))
 
 

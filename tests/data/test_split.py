@@ -45,7 +45,7 @@ def test_select_renumbers_images_and_wants_every_class(split):
 def test_load_takes_any_order_and_refuses_other_indices(split):
     assert torch.equal(split.load("n01", [3, 0, 3], size=8), split.load("n01", size=8)[[3, 0, 3]])
     assert split.load("n01", [], size=8).shape == (0, 3, 8, 8)
-    with pytest.raises(ValueError, match="there is no \\[-1\\]"):
+    with pytest.raises(ValueError, match="but not \\[-1\\]"):
         split.load("n01", [-1], size=8)
 
 
@@ -67,7 +67,7 @@ def test_holdout_leaves_an_image_on_either_side(split):
     assert set(held.num_per_class.values()) == {1}
     with pytest.raises(UserError, match="fewer than 2"):
         held.holdout(0.5, seed=0)
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="between 0 and 1"):
         split.holdout(0.0, seed=0)
 
 

@@ -45,7 +45,7 @@ def test_every_method_runs_on_the_long_tail(rows):
     assert set(rows["status"]) == {"done"}, rows["error"].unique()
     assert {"full", "random_real", "herding", "k_center", "dit", "minimax", "d3m"} <= set(rows["method"])
     assert set(rows["suite"]) == {"cifar10_lt_if10"}
-    assert rows["source"].str.contains("imbalance factor 10, 20 to 2 images a class").all()
+    assert rows["source"].str.contains("imbalance factor 10, 20 to 2 images per class").all()
     assert rows.query("method == 'full'")["num_images"].item() == sum(long_tail_counts(20, 10, 10))
 
 

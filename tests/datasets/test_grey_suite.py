@@ -155,13 +155,13 @@ def test_a_protocol_for_three_channels_is_refused_before_anything_is_written(tmp
     store = tmp_path / "store"
     path = grey_suite(tmp_path, protocol_overrides={"idc": {"mean": [0.3], "std": [0.3], "pca_lighting": 0.0}})
     with pytest.raises(
-        UserError, match=r"channels: 1, and protocol 'plain' normalises 3 channels.*\{plain: \{mean: \[0.5\]"
+        UserError, match=r"channels: 1, but protocol 'plain' normalises 3 channels.*\{plain: \{mean: \[0.5\]"
     ):
         planned(path, store, protocol="plain")
-    with pytest.raises(UserError, match=r"channels: 3, and protocol 'idc' normalises 1 channel\."):
+    with pytest.raises(UserError, match=r"channels: 3, but protocol 'idc' normalises 1 channel\."):
         planned("digits", store, settings={"protocol.mean": [0.3], "protocol.std": [0.3]})
     path = grey_suite(tmp_path, protocol_overrides={"idc": {"mean": [0.3], "std": [0.3]}})
-    with pytest.raises(UserError, match=r"pca_lighting 0.1, a noise of colours.*pca_lighting: 0"):
+    with pytest.raises(UserError, match=r"pca_lighting 0.1, colour noise.*pca_lighting: 0"):
         planned(path, store)
     assert not store.exists()
 

@@ -96,7 +96,7 @@ def test_planning_it_tells_what_it_takes_and_writes_nothing(suite, data_root, tm
     code, out, _ = cli("run", "--suite", suite, "--data-root", data_root, "--store", tmp_path / "none", "--dry-run")
     assert code == 0
     assert "expected:" in out
-    assert len([line for line in out.splitlines() if "its networks, tried on random images or latents" in line]) == 21
+    assert len([line for line in out.splitlines() if "short trial on random images or latents" in line]) == 21
     assert "no estimate for" not in out, "every method says what its networks do"
     assert not (tmp_path / "none").exists()
 

@@ -56,8 +56,8 @@ def test_sampling_with_little_memory_gives_the_same_latents(model, sampler, capl
     torch.testing.assert_close(halved, whole, atol=2e-6 * whole.abs().max().item(), rtol=0)
     assert set(small.sizes) == {6, 2}, "13 and 6 were refused, then batches of three and a last one"
     assert [r.getMessage() for r in caplog.records] == [
-        "sampling: out of memory with 13 at once on cpu; going on with 6",
-        "sampling: out of memory with 6 at once on cpu; going on with 3",
+        "sampling: out of memory with batch size 13 on cpu; continuing with 6",
+        "sampling: out of memory with batch size 6 on cpu; continuing with 3",
     ]
 
 
@@ -79,8 +79,8 @@ def test_a_generator_with_little_memory_gives_the_same_images_and_tells(generato
 
     assert (images().int() - whole.int()).abs().max() <= 1
     assert set(generator.notes) == {
-        "sampling: out of memory with 3 at once on cpu; going on with 1",
-        "decoding: out of memory with 3 at once on cpu; going on with 1",
+        "sampling: out of memory with batch size 3 on cpu; continuing with 1",
+        "decoding: out of memory with batch size 3 on cpu; continuing with 1",
     }
     refused = small.refused + decoder.refused
     images()
@@ -110,7 +110,7 @@ def test_a_text_to_image_generator_with_little_memory_gives_the_same_images(text
 
 def test_one_image_that_does_not_fit_is_told(model):
     model.forward = Small(model.forward, most=0)
-    with pytest.raises(UserError, match=r"sampling: not even one image .* Tried to allocate 2\.00 GiB"):
+    with pytest.raises(UserError, match=r"sampling: even a single image .* Tried to allocate 2\.00 GiB"):
         draw(model, 4, batch_size=4)
 
 

@@ -70,7 +70,7 @@ def test_a_checkpoint_before_the_first_step_restores_too(generator):
 
 def test_a_checkpoint_of_another_mode_is_refused(generator):
     saved = generator.finetune(mode="bias", **SETTINGS).checkpoint()
-    with pytest.raises(ValueError, match="does not fit what trains here"):
+    with pytest.raises(ValueError, match="does not match this training"):
         generator.finetune(mode="difffit", **SETTINGS).restore(saved)
 
 

@@ -125,7 +125,7 @@ def test_a_generator_for_rgb_encodes_grey_images_as_rgb_and_gives_luma(kind, rgb
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_grey_generator_is_refused_for_rgb_images_before_any_job_and_where_it_is_opened(kind, grey_folders):
     place = grey_folders[kind]
-    told = "draws images of 1 channel, the suite's have 3.*Name one for RGB, or set `channels: 1`"
+    told = "draws images with 1 channel, but the suite's have 3.*Use an RGB generator, or set `channels: 1`"
     with pytest.raises(UserError, match=told):
         load(kind, place, channels=3)
     spec = GeneratorSpec(weights=str(place))
@@ -164,13 +164,13 @@ def test_28_pixels_work_with_a_halving_by_the_text_priors_unet(tmp_path):
     [
         (
             PriorTraining(),
-            r"28 pixels do not divide by 8: the VAE's 3 levels halve them 2 times, and patch_size is 2; change "
+            r"28 pixels are not divisible by 8: the VAE's 3 levels halve them 2 times, and patch_size is 2; change "
             r"generators.class_conditional.train of the suite, such as vae_channels: \[16, 32\]",
         ),
-        (PriorTraining(patch_size=8), r"divide by 32: .* change generators.class_conditional.train of the suite$"),
+        (PriorTraining(patch_size=8), r"divisible by 32: .* change generators.class_conditional.train of the suite$"),
         (
             TextPriorTraining(unet_channels=(8, 8)),
-            r"divide by 8: .* the UNet's 2 halve them 1 times; .*text_to_image.train .* vae_channels: \[16, 32\]",
+            r"divisible by 8: .* the UNet's 2 halve them 1 times; .*text_to_image.train .* vae_channels: \[16, 32\]",
         ),
     ],
 )
@@ -185,7 +185,7 @@ def test_sizes_of_a_prior_that_do_not_divide_the_image_are_told_before_any_job(t
     generators = {"class_conditional": {"train": TINY_PRIOR | {"vae_channels": [8, 8, 8]}}}
     suite = grey_suite(tmp_path, image_size=28, generators=generators)
     resolve(make_request(methods=["random_real"], suite=suite))
-    with pytest.raises(UserError, match="images of 28 pixels do not divide by 8"):
+    with pytest.raises(UserError, match="images of 28 pixels are not divisible by 8"):
         resolve(make_request(methods=["dit"], suite=suite))
     suite.write_text(yaml.safe_dump(yaml.safe_load(suite.read_text()) | {"image_size": 16}))
     resolve(make_request(methods=["dit"], suite=suite))

@@ -66,7 +66,7 @@ def test_progress_counts_images(generator):
 
 
 def test_a_file_that_is_whole_is_not_encoded_again(generator, tmp_path):
-    """A killed fit goes on with it; a killed encoding leaves none."""
+    """A killed fit resumes with it; a killed encoding leaves none."""
     images, labels = tiny_images()
     file = tmp_path / "moments.npy"
 
@@ -97,7 +97,7 @@ def test_a_disk_without_room_is_told_and_nothing_is_left(generator, tmp_path, mo
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     images, labels = tiny_images()
-    with pytest.raises(UserError, match=r"no room for 0\.0 GB of latents \(No space left on device\)"):
+    with pytest.raises(UserError, match=r"not enough disk space for 0\.0 GB of latents \(No space left on device\)"):
         generator.latent_cache(images, labels, flips=True, file=tmp_path / "moments.npy")
     assert not list(tmp_path.iterdir())
 

@@ -73,4 +73,4 @@ def test_a_gpu_whose_memory_runs_out_goes_on_with_half(generator):
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert sizes == [3, 3]
-    assert batches.notes == ["filling: out of memory with 6 at once on cuda; going on with 3"]
+    assert batches.notes == ["filling: out of memory with batch size 6 on cuda; continuing with 3"]

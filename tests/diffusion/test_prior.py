@@ -82,7 +82,7 @@ def test_progress_and_losses_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"patch_size": 8}, "images of 8 pixels do not divide by 16"),
+        ({"patch_size": 8}, "images of 8 pixels are not divisible by 16"),
         ({"hidden_size": 18}, "hidden_size 18 must be a multiple of 4"),
     ],
 )

@@ -170,5 +170,5 @@ def test_a_guide_knows_which_images_of_the_class_it_moves(model):
 
 
 def test_a_sampler_without_a_mean_refuses_a_guide(model):
-    with pytest.raises(UserError, match=r"sampler 'ddim' takes no guide.* Take ddpm"):
+    with pytest.raises(UserError, match=r"sampler 'ddim' does not support a guide.* Use ddpm"):
         guided(model, lambda step: step.mean_BChw, sampler="ddim")

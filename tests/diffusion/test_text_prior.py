@@ -67,7 +67,7 @@ def test_captions_name_the_class_or_only_what_is_true_of_all():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"unet_channels": (16, 16, 16, 16)}, "images of 8 pixels do not divide by 16"),
+        ({"unet_channels": (16, 16, 16, 16)}, "images of 8 pixels are not divisible by 16"),
         ({"text_width": 24}, "text_width 24 must be a multiple of 16"),
         ({"captions": ("a photo",)}, "caption 'a photo' has no {}"),
         ({"words": ["one", "one", "two"]}, "several classes share the words 'one'"),

@@ -166,10 +166,10 @@ def test_diffusers_loads_a_learned_token_and_makes_the_same_states(text_folder, 
 
 def test_a_token_name_that_exists_is_refused(text_generator):
     rows = text_generator.text.word_rows("digit")
-    with pytest.raises(UserError, match="has a token 'two' already"):
+    with pytest.raises(UserError, match="already has a token 'two'"):
         text_generator.text.add_token("two", rows)
     text_generator.text.add_token("<a>", rows)
-    with pytest.raises(UserError, match="has a token '<a>' already"):
+    with pytest.raises(UserError, match="already has a token '<a>'"):
         text_generator.text.add_token("<a>", rows)
     with pytest.raises(UserError, match="one word without spaces"):
         text_generator.text.add_token("<a b>", rows)
@@ -178,7 +178,7 @@ def test_a_token_name_that_exists_is_refused(text_generator):
 
 
 def test_an_initialiser_of_several_tokens_is_refused(text_generator):
-    with pytest.raises(UserError, match=r"initialiser 'photo digit' is 2 tokens .*photo</w> digit</w>"):
+    with pytest.raises(UserError, match=r"initialiser 'photo digit' has 2 tokens .*photo</w> digit</w>"):
         text_generator.learn_tokens(["<a>"], ["photo digit"], lr=0.1)
 
 

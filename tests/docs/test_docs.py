@@ -69,7 +69,7 @@ def test_a_command_for_data_that_are_not_here_gets_as_far_as_that(command, cli, 
         words += ["--archive", str(tmp_path / "absent.tgz")]
     code, _, err = cli(*words)
     assert code == 2
-    assert "there is no such file" in err if "fetch" in words else "does not exist" in err
+    assert "file not found" in err if "fetch" in words else "does not exist" in err
     assert not list(tmp_path.iterdir())
 
 
@@ -280,7 +280,7 @@ def test_the_example_suite_runs_on_photographs(examples, shared_store):
     rows = harness.load_results(run).set_index("method")
     assert rows.loc["random_real", "status"] == "done"
     assert rows.loc["dit", "status"] == "skipped"
-    assert "offers no class_conditional_generator" in rows.loc["dit", "error"]
+    assert "provides no class_conditional_generator" in rows.loc["dit", "error"]
 
 
 def test_the_page_on_suites_names_every_field():

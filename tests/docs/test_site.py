@@ -38,7 +38,7 @@ def test_the_page_on_the_api_has_every_public_name_with_its_docstring(site):
     page = (site / "api" / "index.html").read_text()
     missing = [name for name in harness.__all__ if f'id="harness.{name}"' not in page]
     assert not missing, f"docs/api.md lacks {missing}: add a line `::: harness.NAME` to one of its sections"
-    assert "Run a benchmark and return where its results are." in page
+    assert "Run a benchmark and return the run." in page
 
 
 def test_files_outside_the_folder_of_the_docs_are_part_of_the_site(site):

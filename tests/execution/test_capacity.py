@@ -139,15 +139,15 @@ def test_only_jobs_that_will_run_must_fit_a_node():
     assert check_fit([small, job("on this machine", runs_on_driver=True, cpus=64)], rows, "cpu") is None
     told = str(check_fit([small, large, job("larger", cpus=65)], rows, "cpu"))
     assert "'train large' asks for 64 CPUs, 0 GPUs and 1.0 GB" in told
-    assert "2 nodes; the nearest to it, host-a, has 2 CPUs, 0 GPUs and 8.0 GB); 1 more job cannot start" in told
-    assert "what is in the store was made with the old number and will be made again" in told
+    assert "2 nodes; the closest, host-a, has 2 CPUs, 0 GPUs and 8.0 GB); 1 more job cannot start" in told
+    assert "results in the store that used another number will be computed again" in told
 
 
 def test_a_model_of_gpu_that_no_node_has_is_named_with_those_that_there_are():
     rows = [row("a", model="A100"), row("b", model="H100"), row("c")]
     told = str(check_fit([job(accelerator="B300")], rows, "cuda"))
     assert "asks for 1 CPUs, 1 GPUs of model B300" in told
-    assert "no node of this Ray has that model (3 nodes; models of GPUs: A100, H100)" in told
+    assert "no node of this Ray has that GPU model (3 nodes; models of GPUs: A100, H100)" in told
 
 
 def test_a_run_may_wait_for_a_node_and_says_so(monkeypatch):
@@ -161,7 +161,7 @@ def test_a_run_may_wait_for_a_node_and_says_so(monkeypatch):
     cluster = Cluster(ray, "cpu", ExecutorOptions(wait_for_nodes=60, say=said.append))
     cluster.admit([job(cpus=4)])
     assert len(said) == 1
-    assert said[0].startswith("waiting at most 60 s for such a node: job 'train a' asks for 4 CPUs")
+    assert said[0].startswith("waiting up to 60 s for such a node: job 'train a' asks for 4 CPUs")
     assert grown[0]["bundles"] == [{"CPU": 4, "GPU": 0, "memory": GB}]
     cluster.leave()
     assert grown[-1] == {"bundles": []}

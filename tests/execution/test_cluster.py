@@ -99,7 +99,7 @@ def test_auto_takes_the_device_that_the_cluster_has(address, tiny_suite, cli, mo
     code, out, err = cli("run", *wanted, "--ray-address", address, "--dry-run")
     assert code == 0, err
     assert "on a GPU of the cluster" in out
-    assert "no such device here to try it on" in out
+    assert "no such device on this machine for a trial" in out
 
 
 def refused(cli, tmp_path, *args):
@@ -119,16 +119,16 @@ def test_a_model_of_gpu_that_no_node_has_is_refused(address, tmp_path, cli):
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({**tiny_suite_values(), "resources": {"train": {"accelerator": "H100"}}}))
     told = refused(cli, tmp_path, "--suite", suite, "--ray-address", address, "--wait-for-nodes", "1")
-    assert "waiting at most 1 s for such a node: job 'train random_real" in told
+    assert "waiting up to 1 s for such a node: job 'train random_real" in told
     assert "asks for 1 CPUs, 1 GPUs of model H100 and 1.0 GB" in told
-    assert "no node of this Ray has that model (3 nodes; models of GPUs: A100)" in told
+    assert "no node of this Ray has that GPU model (3 nodes; models of GPUs: A100)" in told
 
 
 def test_a_node_with_other_code_is_refused_by_name(address, tiny_suite, tmp_path, cli):
     told = refused(cli, tmp_path, "--suite", tiny_suite, "--ray-address", address, "--device", "cpu")
     assert "1 of 2 nodes cannot run these jobs; nothing was started." in told
     assert "has harness 0.1.0 (" in told
-    assert "install the same versions, or the same checkout, there" in told
+    assert "install the same versions (or the same checkout) there" in told
 
 
 def test_doctor_prints_a_row_for_each_node(address, tmp_path, cli):
@@ -153,7 +153,7 @@ def test_what_a_node_lacks_is_named(address, context, monkeypatch):
         (report,) = look_at_nodes(ray, rows, fine)
         assert report.problems == {}
         (report,) = look_at_nodes(ray, rows, replace(fine, data="0" * 64, versions={**fine.versions, "Ray": "2.49.0"}))
-        assert "has other images below" in report.problems["data"]
+        assert "has different images below" in report.problems["data"]
         assert "has Ray 2.60.0 (here 2.49.0)" in report.problems["versions"]
         (report,) = look_at_nodes(ray, rows, replace(fine, source={"kind": "image_folder", "root": "nowhere"}))
         assert "the suite's images cannot be read below" in report.problems["data"]
@@ -161,7 +161,7 @@ def test_what_a_node_lacks_is_named(address, context, monkeypatch):
         assert "answer" in report.problems
         monkeypatch.setattr(nodes, "ANSWER_S", 0.0)
         (report,) = look_at_nodes(ray, rows, fine)
-        assert report.problems["answer"].startswith("gave no answer within 0 s")
+        assert report.problems["answer"].startswith("did not answer within 0 s")
     assert not list(context.store.root.glob(".probe*"))
 
 
@@ -181,7 +181,9 @@ def test_another_version_of_ray_is_one_message(address):
 
     claim("2.49.0")
     try:
-        with pytest.raises(UserError, match=r"runs Ray 2\.49\.0 with Python 3\.\d+\.\d+, this command Ray 2\.60\.0"):
+        with pytest.raises(
+            UserError, match=r"runs Ray 2\.49\.0 with Python 3\.\d+\.\d+, but this command uses Ray 2\.60\.0"
+        ):
             join(address, None)
     finally:
         claim("2.60.0")

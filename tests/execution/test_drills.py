@@ -168,11 +168,11 @@ def test_a_node_that_is_lost_costs_only_the_work_since_the_last_checkpoint(undis
         plan.allow("fit", STEPS)
         wait_for(lambda: len(training_now(store)) == 4, process, plan.log)
         cluster.remove(second)
-        wait_for(lambda: "the run goes on when such a node comes" in plan.log.read_text(), process, plan.log)
+        wait_for(lambda: "the run continues when such a node joins" in plan.log.read_text(), process, plan.log)
         plan.allow("train", 1)
         cluster.add(num_cpus=4)
         assert finish(process) == 0, plan.log.read_text()
-    assert "it goes on" in plan.log.read_text()
+    assert "continuing" in plan.log.read_text()
     pd.testing.assert_frame_equal(comparable("r", store), undisturbed)
     losses = json.loads((store / "runs" / "r" / "run.json").read_text())["losses"]
     assert [loss["job"].split()[0] for loss in losses] == ["fit", *["train"] * 4]
@@ -214,7 +214,7 @@ def test_a_fit_goes_on_after_the_end_of_its_driver_and_of_its_cluster(undisturbe
         process = plan.start(store, "--ray-address", cluster.address, "--name", "last")
         assert finish(process) == 0, plan.log.read_text()
     text = plan.log.read_text()
-    assert f"the cluster at {shared[1]} is gone" in text
+    assert f"the cluster at {shared[1]} is lost" in text
     assert "Traceback" not in text
     assert "SIGTERM" not in text, "no dump of Ray's"
     for name, status in (("told", "interrupted"), ("killed", "running"), ("headless", "interrupted"), ("last", "done")):

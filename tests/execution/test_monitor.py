@@ -169,8 +169,8 @@ def test_a_quiet_job_is_warned_of_once_and_again_each_time_that_long(run, clock)
     run.beat()
     run.beat()
     assert run.said == [
-        "warning: fit a: no sign of life for 10m 00s on n1, process 7; its last was: fit 3/10 step",
-        "warning: train b: handed out 10m 00s ago and not begun; it waits for a worker with room for it",
+        "warning: fit a: no sign of life for 10m 00s on n1, process 7; last seen in: fit 3/10 step",
+        "warning: train b: submitted 10m 00s ago but not started; waiting for a free worker",
     ]
     assert read(run).running[0].quiet_s == tries.QUIET_S
     run.update(run.states, {"a": Stage("fit", 4, 10, "step", where(1000.0), 1600.0)})

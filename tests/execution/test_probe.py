@@ -44,7 +44,7 @@ def test_a_machine_that_may_not_write_says_so(shared, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(files), "pipe_file", refuse)
-    assert "cannot write into the store" in shared.write("one")
+    assert "cannot write to the store" in shared.write("one")
     with pytest.raises(UserError, match="cannot be written"):
         shared.open()
     shared.close()

@@ -165,7 +165,7 @@ def test_blocked_jobs_do_not_count_as_finished():
     view.ended(JOBS["a"], "failed", Outcome("a", error="boom", trace='  File "/home/me/mine.py", line 3, in f\n'))
     line = out.getvalue()
     assert "1/4 failed: " in line
-    assert "boom (/home/me/mine.py:3); 2 jobs cannot run without what failed" in line
+    assert "boom (/home/me/mine.py:3); 2 jobs blocked by failed jobs" in line
 
 
 @pytest.mark.parametrize("width", [60, 80])

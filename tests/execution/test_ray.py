@@ -76,7 +76,7 @@ class LostBoard:
         return references, []
 
     def get(self, reference, timeout=None):
-        raise RuntimeError("ActorUnavailableError: the node of the board is gone")
+        raise RuntimeError("ActorUnavailableError: the node of the board is lost")
 
 
 def test_a_job_is_handed_out_when_nothing_runs_whatever_is_counted():
@@ -167,7 +167,7 @@ def test_a_head_that_answers_no_more_is_one_message(monkeypatch):
         assert cluster.nodes["here"].alive
     cluster.check()
     time.sleep(0.3)
-    with pytest.raises(ExecutorLost, match=r"the cluster at x is gone: .* the same command goes on"):
+    with pytest.raises(ExecutorLost, match=r"the cluster at x is lost: .* same command again to resume"):
         cluster.check()
     assert cluster.nodes["here"].alive, "as it was known last"
 
@@ -199,8 +199,8 @@ def test_a_job_that_no_node_holds_any_more_is_named(monkeypatch):
     executor = executor_on(nodes)
     executor._running = {1: job("small", cpus=1), 2: job("large", cpus=4)}
     assert executor.waits_for() == (
-        "job 'train large' asks for 4 CPUs, 0 GPUs and 1.0 GB; no node of this Ray has that (1 nodes; the nearest to it, "
-        "host-a, has 2 CPUs, 0 GPUs and 64.0 GB); the run goes on when such a node comes"
+        "job 'train large' asks for 4 CPUs, 0 GPUs and 1.0 GB; no node of this Ray is large enough (1 nodes; the closest, "
+        "host-a, has 2 CPUs, 0 GPUs and 64.0 GB); the run continues when such a node joins"
     )
     executor._compared = 0.0
     nodes.table.append(row("b", 64.0))

@@ -157,7 +157,7 @@ def test_what_the_system_lost_is_tried_again():
 def test_what_is_lost_too_often_fails_and_says_how_often_it_was_tried():
     scheduler, recorder = run(plan(job("fit", "fit"), job("t1", "train", "fit")), outcomes={"fit": [LOST] * 3})
     assert recorder.order == ["fit"] * 3
-    assert scheduler.errors["fit"].error == "the node died, tried 3 times"
+    assert scheduler.errors["fit"].error == "the node died, 3 attempts"
     assert scheduler.status == {"fit": "failed", "t1": "blocked"}
     scheduler, recorder = run(plan(job("t1")), outcomes={"t1": [LOST]}, retries=0)
     assert (recorder.order, scheduler.errors["t1"].error) == (["t1"], "the node died")

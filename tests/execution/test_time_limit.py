@@ -67,7 +67,7 @@ def test_a_job_that_runs_too_long_has_failed_and_is_not_tried_again(clock):
     scheduler.run()
     assert scheduler.status == {"a": "failed", "b": "done"}
     assert slow.cancelled == ["a"]
-    assert scheduler.errors["a"].error == "it was ended after 1m 10s: --job-timeout is 1m 00s"
+    assert scheduler.errors["a"].error == "stopped after 1m 10s: --job-timeout is 1m 00s"
     assert not scheduler.losses
 
 

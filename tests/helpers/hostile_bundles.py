@@ -79,31 +79,31 @@ def _named(case: str, name: str, told: str) -> None:
     HOSTILE[case] = (told, lambda files, target: write(files | {name: b"x"}, target))
 
 
-_named("climbing", "../../outside/written.txt", "is no plain path below the bundle")
-_named("climbing_within", "tables/../../../written.csv", "is no plain path below the bundle")
-_named("absolute", "/tmp/written.txt", "is no plain path below the bundle")
-_named("windows_drive", "C:\\written.txt", "is no plain path below the bundle")
-_named("windows_separator", "tables\\..\\written.csv", "is no plain path below the bundle")
-_named("windows_device", "tables/con.csv", "is no plain path below the bundle")
-_named("windows_dot", "tables/x./y.csv", "is no plain path below the bundle")
-_named("code", "methods/mine.py", "is nothing that a bundle holds")
-_named("plugin", "sitecustomize.py", "is nothing that a bundle holds")
-_named("another_page", "index.html", "is nothing that a bundle holds")
-_named("html_in_a_name", "tables/<script>alert(1)</script>.csv", "is no plain path below the bundle")
-_named("escapes_in_a_name", "tables/\x1b[2J.csv", "is no plain path below the bundle")
+_named("climbing", "../../outside/written.txt", "is not a plain path inside the bundle")
+_named("climbing_within", "tables/../../../written.csv", "is not a plain path inside the bundle")
+_named("absolute", "/tmp/written.txt", "is not a plain path inside the bundle")
+_named("windows_drive", "C:\\written.txt", "is not a plain path inside the bundle")
+_named("windows_separator", "tables\\..\\written.csv", "is not a plain path inside the bundle")
+_named("windows_device", "tables/con.csv", "is not a plain path inside the bundle")
+_named("windows_dot", "tables/x./y.csv", "is not a plain path inside the bundle")
+_named("code", "methods/mine.py", "is not a file that bundles contain")
+_named("plugin", "sitecustomize.py", "is not a file that bundles contain")
+_named("another_page", "index.html", "is not a file that bundles contain")
+_named("html_in_a_name", "tables/<script>alert(1)</script>.csv", "is not a plain path inside the bundle")
+_named("escapes_in_a_name", "tables/\x1b[2J.csv", "is not a plain path inside the bundle")
 
 
-@_hostile("is nothing that a bundle holds")
+@_hostile("is not a file that bundles contain")
 def _pickle(files: Files, target: Path) -> None:
     write(files | {"records.pkl": pickle.dumps({"a": 1})}, target)
 
 
-@_hostile("is no gzip file")
+@_hostile("is not a gzip file")
 def _pickle_for_records(files: Files, target: Path) -> None:
     write(files | {"records.json.gz": pickle.dumps([{"a": 1}])}, target)
 
 
-@_hostile("is a link, or no regular file")
+@_hostile("is a symbolic link, or not a regular file")
 def _link(files: Files, target: Path) -> None:
     entry = zipfile.ZipInfo("tables/link.csv")
     entry.external_attr, entry.create_system = 0o120777 << 16, 3
@@ -134,7 +134,7 @@ def _too_large(files: Files, target: Path) -> None:
     write(files, target, manifest=json.dumps(about).encode())
 
 
-@_hostile("have more than")
+@_hostile("exceed")
 def _too_large_together(files: Files, target: Path) -> None:
     about = json.loads(listed(files | {f"tables/{i}.csv": b"x" for i in range(10)}))
     for i in range(10):
@@ -157,12 +157,12 @@ def _many_files_by_zip64(files: Files, target: Path) -> None:
     target.write_bytes(whole[:at] + locator + whole[at:])
 
 
-@_hostile("is not named in MANIFEST.json")
+@_hostile("is not listed in MANIFEST.json")
 def _not_listed(files: Files, target: Path) -> None:
     write(files, target, [("tables/more.csv", b"x")])
 
 
-@_hostile("is not there")
+@_hostile("but missing")
 def _lacking(files: Files, target: Path) -> None:
     write({n: c for n, c in files.items() if n != "run.json"}, target, manifest=listed(files))
 
@@ -194,24 +194,24 @@ def _climbing_name_of_the_run(files: Files, target: Path) -> None:
     write(files, target, manifest=listed(files, name="../../outside"))
 
 
-@_hostile("stands in it twice")
+@_hostile("is in it twice")
 def _twice_where_case_does_not_count(files: Files, target: Path) -> None:
     write(files | {"tables/PAPER.csv": b""}, target)
 
 
-@_hostile("stands in it twice")
+@_hostile("is in it twice")
 def _twice_the_same(files: Files, target: Path) -> None:
     write(files, target, [("run.jsoX", b"{}")])
     target.write_bytes(target.read_bytes().replace(b"run.jsoX", b"run.json"))
 
 
-@_hostile("it is no whole zip file")
+@_hostile("it is not a complete zip file")
 def _truncated(files: Files, target: Path) -> None:
     write(files, target)
     target.write_bytes(target.read_bytes()[:-40])
 
 
-@_hostile("it is no whole zip file")
+@_hostile("it is not a complete zip file")
 def _broken_within(files: Files, target: Path) -> None:
     write(files, target)
     whole = bytearray(target.read_bytes())
@@ -219,17 +219,17 @@ def _broken_within(files: Files, target: Path) -> None:
     target.write_bytes(bytes(whole))
 
 
-@_hostile("it is no whole zip file")
+@_hostile("it is not a complete zip file")
 def _no_zip(files: Files, target: Path) -> None:
     target.write_bytes(pickle.dumps(["no zip"] * 100))
 
 
-@_hostile("it is no whole zip file")
+@_hostile("it is not a complete zip file")
 def _empty(files: Files, target: Path) -> None:
     target.write_bytes(b"")
 
 
-@_hostile("within each other")
+@_hostile("nested too deeply")
 def _deep(files: Files, target: Path) -> None:
     write(files | {"records.json.gz": gzip.compress(b"[" * 100_000 + b"]" * 100_000)}, target)
 
@@ -240,7 +240,7 @@ def _deep_identities(files: Files, target: Path) -> None:
     write(files | {"identities.json.gz": gzip.compress(f'{{"{"ab" * 16}": {deep}}}'.encode())}, target)
 
 
-@_hostile("NaN is no number")
+@_hostile("NaN is not a number")
 def _nan(files: Files, target: Path) -> None:
     write(changed(files, "records.json.gz", lambda rows: first_done(rows, top1_best=float("nan"))), target)
 
@@ -260,7 +260,7 @@ for _case, _told, _change in (
     ("text_for_a_number", "valid number", {"top1_best": "34"}),
     ("key_of_31_digits", "32 hex digits", {"train_key": "a" * 31}),
     ("key_in_capitals", "32 hex digits", {"train_key": "A" * 32}),
-    ("key_that_climbs", "no plain", {"train_key": "../../outside"}),
+    ("key_that_climbs", "not a plain", {"train_key": "../../outside"}),
     ("key_of_no_job", "has no train job of that key", {"train_key": "a" * 32}),
     ("another_student", "student is 'resnet18'", {"student": "resnet18"}),
     ("another_ipc", "ipc is 10", {"ipc": 10}),
@@ -272,7 +272,7 @@ for _case, _told, _change in (
     ("another_protocol", "protocol is 'rded'", {"protocol": "rded"}),
     ("another_run", "run is 'other'", {"run": "other"}),
     ("unknown_method", "method (one of run.json)", {"method": "best_of_all"}),
-    ("climbing_method", "no plain", {"method": "../../x"}),
+    ("climbing_method", "not a plain", {"method": "../../x"}),
 ):
     _edited(_case, _told, RECORDS, lambda rows, change=_change: first_done(rows, **change))
 _edited("no_records", "holds no record", RECORDS, lambda rows: [])

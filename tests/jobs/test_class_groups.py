@@ -121,8 +121,8 @@ def test_a_killed_synthesis_goes_on_in_every_group(distil):
     [
         ("other_draws", "draws = 2.*group.*'5'.*1 in an earlier group"),
         ("other_generator", "shared_bytes = 6.*group.*'5'.*5 in an earlier group"),
-        ("same_name", "file 'a'.*group.*'5'.*other content.*name it after the class"),
-        ("half_stored", "`stored` is given for some groups only.*group.*'5'"),
+        ("same_name", "file 'a'.*group.*'5'.*differs from the file.*include the class in its name"),
+        ("half_stored", "`stored` is given only for some groups.*group.*'5'"),
         ("unasked_labels", r"soft labels.*own_labels\(\).*return True"),
         ("no_labels", r"own_labels\(\) is True.*no soft labels"),
     ],

@@ -45,9 +45,9 @@ def _notes(tmp_path, tiny_suite, store, fit, synthesize):
 
 def test_the_record_notes_random_numbers_from_outside_the_task(tmp_path, tiny_suite, shared_store, capsys):
     notes = _notes(tmp_path, tiny_suite, shared_store, "torch.randperm(3)", "np.random.rand(2), random.random()")
-    assert "warning: careless: fit drew random numbers of torch outside task.rng" in capsys.readouterr().err
-    assert "fit drew random numbers of torch outside task.rng" in notes
-    assert "synthesize drew random numbers of NumPy and Python's random outside task.rng" in notes
+    assert "warning: careless: fit drew random numbers from torch outside task.rng" in capsys.readouterr().err
+    assert "fit drew random numbers from torch outside task.rng" in notes
+    assert "synthesize drew random numbers from NumPy and Python's random outside task.rng" in notes
 
 
 def test_streams_of_the_task_and_generators_of_ones_own_are_no_fault(tmp_path, tiny_suite, shared_store):

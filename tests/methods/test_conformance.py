@@ -38,7 +38,7 @@ def test_a_set_is_checked_against_classes_counts_shapes_and_range():
     assert checked.images["a"].unique().tolist() == [128]
     bad = {
         "no images for class 'b'": {"a": torch.zeros(2, 3, 4, 4)},
-        "classes that the task does not have": images(c=torch.zeros(2, 3, 4, 4)),
+        "unknown classes": images(c=torch.zeros(2, 3, 4, 4)),
         "3 images, expected 2": images(a=torch.zeros(3, 3, 4, 4)),
         r"shape \[2, 3, 4\]": images(a=torch.zeros(2, 3, 4)),
         "NaN": images(a=torch.full((2, 3, 4, 4), torch.nan)),
@@ -72,5 +72,5 @@ def test_repeating_begins_again_at_the_first():
 
 
 def test_a_method_without_synthesize_says_so():
-    with pytest.raises(ValueError, match="has no synthesize"):
+    with pytest.raises(ValueError, match="does not implement synthesize"):
         Method().synthesize(None, None, 1)

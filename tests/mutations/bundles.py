@@ -19,7 +19,7 @@ BUNDLES = (
     M("bundle: seeds are taken on trust", "harness/reporters/bundles/keys.py",
       "yield \"seeds\", seeds.derive(seed, \"set\", set_seed) if set_seed else seed, spec.get(\"seed\")", "pass",
       _HOSTILE + "[another_training_seed]"),
-    M("bundle: NaN is no number and no matter", "harness/reporters/bundles/read.py",
+    M("bundle: NaN is not a number and no matter", "harness/reporters/bundles/read.py",
       "return parse_json(text, f\"bundle {path}: {name}\", strict=True)", "return parse_json(text, f\"bundle {path}: {name}\")",
       _HOSTILE + "[nan]"),
     M("bundle: host names are sent", "harness/reporters/bundles/private.py",

@@ -40,7 +40,7 @@ def test_all_are_all_methods_of_the_project_the_full_data_among_them(tiny_suite,
 def test_without_a_generator_the_methods_that_need_one_keep_their_rows_with_the_reason(no_generator, tmp_path, cli):
     resolved, plan = prepare(make_request(methods=["all"], suite=no_generator, store=tmp_path))
     skipped = {m.name: m.skip for m in resolved.plan_input.methods if m.skip}
-    reasons = {name: f"suite bare offers no {kind}_generator" for name, kind in WITH_GENERATOR.items()}
+    reasons = {name: f"suite bare provides no {kind}_generator" for name, kind in WITH_GENERATOR.items()}
     assert skipped == reasons | {"ims3": f"ims3 wraps dit: {reasons['dit']}"}
     for method in resolved.plan_input.methods:
         rows = [row for row in plan.rows if row.method == method.name]

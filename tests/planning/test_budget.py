@@ -54,10 +54,13 @@ def test_a_suite_may_give_its_budget_in_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        ({"bytes": ["7kB"]}, r"7,000 bytes holds less than one image for each of 10 classes.*smallest .* 7,680 bytes"),
-        ({"bytes": ["8kB", "9kB"]}, r"8,000 and 9,000 bytes hold equally many images per class .1.; give one"),
-        ({"bytes": ["lots"]}, r"--bytes: 'lots' is no size; write bytes, such as"),
-        ({"bytes": ["8kB"], "ipc": [1]}, r"as IPC or as bytes, not as both"),
+        ({"bytes": ["7kB"]}, r"7,000 bytes is too small for one image for each of 10 classes.*smallest .* 7,680 bytes"),
+        (
+            {"bytes": ["8kB", "9kB"]},
+            r"8,000 and 9,000 bytes hold the same number of images per class .1.; keep one of them",
+        ),
+        ({"bytes": ["lots"]}, r"--bytes: 'lots' is not a size; expected bytes, e.g."),
+        ({"bytes": ["8kB"], "ipc": [1]}, r"either as IPC or as bytes"),
         ({"bytes": []}, r"bytes: the list is empty"),
     ],
 )
@@ -114,7 +117,7 @@ def test_soft_labels_without_a_teacher_are_refused_before_any_work(tmp_path):
     del values["teacher"]
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(values))
-    with pytest.raises(UserError, match=r"'rded' takes soft labels from a teacher, and suite tiny names none"):
+    with pytest.raises(UserError, match=r"'rded' needs a teacher for soft labels, but suite tiny has none"):
         resolve(make_request(suite=path, protocol="rded"))
 
 

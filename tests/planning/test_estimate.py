@@ -25,8 +25,8 @@ def test_a_request_that_was_never_run_is_tried_where_it_can_be(tiny_suite, tmp_p
     train = lines["train", "convnet3, 16 px"]
     assert train.num_jobs == 4
     assert train.device_s > 0
-    assert train.basis == "tried on random images"
-    assert lines["prior", "text_to_image, 16 px"].basis == "a few steps, tried on random images"
+    assert train.basis == "short trial on random images"
+    assert lines["prior", "text_to_image, 16 px"].basis == "short trial of a few steps on random images"
     assert lines["fit", "d3m, 16 px"].device_s > 0, "by the denoiser that the trial made"
     assert lines["synthesize", "random_real, 16 px"].disk_bytes == 2 * 10 * 3 * 16 * 16
     assert not (tmp_path / "none").exists(), "planning writes nothing"
@@ -44,7 +44,7 @@ def test_earlier_records_tell_what_more_of_the_same_will_take(tiny_suite, shared
     assert "other options" not in more["fit", "d3m, 16 px"].basis
     assert more["synthesize", "d3m, 16 px"].disk_bytes > 0
     other = expected(tiny_suite, shared_store, settings={"d3m.steps": 4})
-    assert "tried" in other["fit", "d3m, 16 px"].basis, "records of other options tell less than a trial"
+    assert "trial" in other["fit", "d3m, 16 px"].basis, "records of other options tell less than a trial"
 
 
 def test_records_of_another_image_size_tell_nothing(tiny_suite, tmp_path):
@@ -54,7 +54,7 @@ def test_records_of_another_image_size_tell_nothing(tiny_suite, tmp_path):
     larger.write_text(yaml.safe_dump({"include": str(tiny_suite), "name": "larger", "image_size": 32}))
     lines = expected(larger, tmp_path, methods=["random_real"])
     assert "earlier" not in lines["synthesize", "random_real, 32 px"].basis
-    assert lines["train", "convnet3, 32 px"].basis == "tried on random images"
+    assert lines["train", "convnet3, 32 px"].basis == "short trial on random images"
 
 
 def test_twice_the_epochs_take_twice_as_long(tiny_suite, tmp_path, rates):
@@ -73,7 +73,7 @@ def test_a_dry_run_prints_the_sum_and_what_cannot_be_foretold(tiny_suite, tmp_pa
     words = ["--methods", "pooled", "--plugin", plugin, "--dry-run", "--store", tmp_path / "none"]
     code, out, _ = cli("run", "--suite", tiny_suite, *words)
     assert code == 0
-    assert "tried on random images" in out
+    assert "short trial on random images" in out
     assert "of CPU time on" in out
     assert "no estimate for: synthesize pooled, 16 px" in out
     assert not (tmp_path / "none").exists()
@@ -81,7 +81,7 @@ def test_a_dry_run_prints_the_sum_and_what_cannot_be_foretold(tiny_suite, tmp_pa
 
 def test_a_full_disk_is_found_before_the_first_job(tiny_suite, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
-    with pytest.raises(UserError, match=r"20 distilled images take up to 64.0 MiB, and 976.6 KiB are free"):
+    with pytest.raises(UserError, match=r"20 distilled images take up to 64.0 MiB, but only 976.6 KiB are free"):
         harness.run(methods=["random_real"], suite=tiny_suite, executor="local", store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
@@ -123,7 +123,7 @@ def test_a_method_says_how_large_its_pool_is(tiny_suite, tmp_path):
     plugin.write_text(
         POOLED.format(kind="int", value=1, extra="pool_size = lambda self: 'many'").replace("pooled", "many")
     )
-    with pytest.raises(UserError, match=r"'many': pool_size\(\) returned 'many'; expected a whole number from 1"):
+    with pytest.raises(UserError, match=r"'many': pool_size\(\) returned 'many'; expected an integer of at least 1"):
         expected(tiny_suite, tmp_path / "none", methods=["many"], plugins=[plugin])
 
 
@@ -201,4 +201,4 @@ def test_records_of_other_images_tell_nothing_of_a_training(tiny_suite, tmp_path
     again = expected(tiny_suite, tmp_path / "s", methods=["random_real"], seeds=[3])
     assert again["train", "convnet3, 16 px"].basis == "1 earlier job"
     other = expected(tiny_suite, tmp_path / "s", methods=["random_real"], validation=0.2)
-    assert other["train", "convnet3, 16 px"].basis == "tried on random images"
+    assert other["train", "convnet3, 16 px"].basis == "short trial on random images"

@@ -234,10 +234,10 @@ def test_soft_labels_bring_the_teacher_into_every_training():
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
-        (Protocol(labels="stored"), r"'redrawn' draws new images .* stores one soft label an image"),
+        (Protocol(labels="stored"), r"'redrawn' draws new images .* stores one soft label per image"),
         (
             Protocol(labels="soft", labels_kept=0.1),
-            r"'redrawn' draws new .* a share of its soft labels \(labels_kept 0.1\)",
+            r"'redrawn' draws new .* a fraction of its soft labels \(labels_kept 0.1\)",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_two_files_of_one_name_are_refused(mine, tmp_path):
     suite = write_suite(tmp_path / "s", protocol="../mine.yaml")
     other = tmp_path / "other.yaml"
     other.write_text(MINE.replace("epochs: 3", "epochs: 4"))
-    with pytest.raises(UserError, match="another file of this run is called 'mine', too"):
+    with pytest.raises(UserError, match="another file of this run is also named 'mine'"):
         resolve(make_request(suite=suite, methods=["random_real"], protocol=other))
 
 
@@ -93,5 +93,7 @@ def test_no_teacher_learns_on_whitened_images(tmp_path):
 
 def test_images_that_are_too_large_to_be_whitened_are_refused_in_the_plan(tmp_path):
     suite = write_suite(tmp_path / "s", student_image_size=65)
-    with pytest.raises(UserError, match=r"suite other, protocol 'ltdd': whitening: zca takes images of at most 12,288"):
+    with pytest.raises(
+        UserError, match=r"suite other, protocol 'ltdd': whitening: zca supports images of at most 12,288"
+    ):
         resolve(make_request(suite=suite, methods=["random_real"], protocol="ltdd"))

@@ -34,9 +34,11 @@ def test_a_dry_run_says_what_is_decoded_where_and_how_much_memory_it_takes(tiny_
         assert f"decoded/{split}-16-resize-" in out
         size = (128 + num * ROW) / 1024
         assert (
-            f"takes {size:.1f} KiB of disk ({num:,} images at 16 px, above {LIMIT}=0); {size:.1f} KiB are still" in out
+            f"takes {size:.1f} KiB of disk ({num:,} images at 16 px, above {LIMIT}=0); {size:.1f} KiB still have" in out
         )
-    assert "host memory: students on all real images (1 job): up to 1.5 GiB a job, and the network's activations" in out
+    assert (
+        "host memory: students on all real images (1 job): up to 1.5 GiB per job, plus the network's activations" in out
+    )
     assert not (tmp_path / "cache").exists()
 
 
@@ -46,7 +48,7 @@ def test_files_that_are_there_are_said_to_be_there(tiny_suite, tmp_path, monkeyp
     for split in ("train", "test"):
         real_images(resolved.context, split, 16)
     lines = describe_images(resolved, plan)
-    assert [line.endswith("; is there") for line in lines] == [True, True, False]
+    assert [line.endswith("; exists") for line in lines] == [True, True, False]
 
 
 def test_within_the_limit_nothing_is_decoded_and_full_trainings_say_their_memory(tiny_suite, tmp_path):
@@ -82,8 +84,8 @@ def test_a_disk_too_small_for_decoded_images_is_refused(tiny_suite, tmp_path, mo
     usage = namedtuple("usage", "total used free")
     resolved, plan = planned(tiny_suite, tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 65 * 2**20))
-    expected = r"540 decoded images take 405\.1 KiB and .*1,257 decoded images take .* and 65\.0 MiB are free"
-    with pytest.raises(UserError, match=f"{expected}.*HARNESS_CACHE names another folder"):
+    expected = r"540 decoded images take 405\.1 KiB and .*1,257 decoded images take .* but only 65\.0 MiB are free"
+    with pytest.raises(UserError, match=f"{expected}.*Set HARNESS_CACHE to another folder"):
         check_disk(resolved, plan)
     monkeypatch.setenv(LIMIT, "1")
     check_disk(resolved, plan)

@@ -33,8 +33,8 @@ def test_soft_labels_bring_the_random_subset_along_and_say_so(planned, labels):
     methods, told = planned(settings={"protocol.labels": labels})
     assert methods == ["herding", "random_real"]
     (line,) = told
-    assert line.startswith("random_real runs too, as the reference of soft labels")
-    assert "--no-reference leaves it out" in line
+    assert line.startswith("random_real is added as a reference: what soft labels achieve")
+    assert "--no-reference omits it" in line
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_command_line_leaves_it_out(cli, tiny_suite, tmp_path):
         tmp_path,
         "--dry-run",
     )
-    assert "random_real runs too" in cli(*line)[1]
+    assert "random_real is added as a reference" in cli(*line)[1]
     out = cli(*line, "--no-reference")[1]
     assert "random_real" not in out
     request = make_request(suite=tiny_suite, store=tmp_path, reference=False, **SOFT).model_dump(mode="json")

@@ -116,7 +116,7 @@ def test_data_device_and_versions_are_named(store, changes, told):
 def test_another_stage_of_the_harness_is_named(store, monkeypatch):
     monkeypatch.setitem(STAGE_VERSIONS, "train", STAGE_VERSIONS["train"] + 1)
     (told,) = rerun_reasons(planned(), store)
-    assert told.startswith("12 train jobs: the harness does train otherwise (version ")
+    assert told.startswith("12 train jobs: the harness changed how it runs train (version ")
 
 
 def test_the_newest_of_a_name_is_compared_with(tmp_path):
@@ -138,12 +138,12 @@ def test_artefacts_without_an_identity_and_damaged_ones_are_named(tmp_path):
     store = Store(tmp_path)
     fill(store, planned(protocol=Protocol(lr=0.5)), identity=None)
     (told,) = rerun_reasons(planned(), store)
-    assert told == "12 train jobs: made by an earlier version of the harness, which made keys in another way"
+    assert told == "12 train jobs: made by an earlier version of the harness, which computed keys differently"
     broken = next(job for job in planned(protocol=Protocol(lr=0.5)).jobs.values() if job.kind == "train")
     manifest = store.path("train", broken.key) / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"files": {}', '"files": {"gone": {"size": 3}}'))
     assert rerun_reasons(planned(protocol=Protocol(lr=0.5)), store) == [
-        f"{broken.title}: what the store has of it is damaged"
+        f"{broken.title}: its result in the store is damaged"
     ]
 
 
@@ -153,7 +153,7 @@ def test_a_dry_run_prints_the_reasons(tiny_suite, tmp_path, cli):
     changes = ("--set", "random_real.order=first_files", "--set", "protocol.lr=0.5")
     code, out, _ = cli(*line, *changes, "--dry-run")
     assert code == 0
-    assert "its key is another than the newest of its name in the store:" in out
+    assert "its key differs from that of the newest job with this name in the store:" in out
     assert "synthesize random_real ipc 1 seed 0: random_real.order random -> first_files" in out
     assert "train random_real ipc 1 set 0 convnet3 seed 0: protocol.lr 0.25 -> 0.5" in out
     assert "runs again" not in cli(*line, *changes, "--dry-run", "--fresh")[1]

@@ -117,7 +117,7 @@ def test_a_later_plan_says_what_changed_in_the_inner_method():
 
     assert told(plan_of(inner_plan("edited", batch=16))) == "inner.batch 8 -> 16, code of inner changed"
     other = replace(inner_plan("other code", batch=16), name="other")
-    assert told(plan_of(other)) == "wrapper wraps other in place of inner"
+    assert told(plan_of(other)) == "wrapper wraps other instead of inner"
 
 
 def test_a_wrapper_over_another_method_is_another_work_to_an_estimate():
@@ -182,7 +182,7 @@ def test_the_source_of_the_inner_method_goes_to_the_workers(request_of):
 
 def test_what_keeps_the_inner_method_from_running_keeps_the_wrapper(request_of):
     resolved, plan = prepare(request_of("{'moon_generator'}"))
-    told = "wrapping wraps drawn: suite tiny offers no moon_generator"
+    told = "wrapping wraps drawn: suite tiny provides no moon_generator"
     assert resolved.plan_input.methods[0].skip == told
     assert {row.skip for row in plan.rows} == {told}
 
@@ -190,10 +190,10 @@ def test_what_keeps_the_inner_method_from_running_keeps_the_wrapper(request_of):
 @pytest.mark.parametrize(
     ("of", "told"),
     [
-        ("wrapping", "that method wraps another one itself"),
-        ("ims3", "that method wraps another one itself"),
-        ("full", "that method trains on all real images and makes no sets"),
-        ("drwan", "no method is called so. Did you mean 'drawn'"),
+        ("wrapping", "that method is itself a wrapper"),
+        ("ims3", "that method is itself a wrapper"),
+        ("full", "that method trains on all real images and distils no set"),
+        ("drwan", "there is no method of that name. Did you mean 'drawn'"),
     ],
 )
 def test_what_cannot_be_wrapped_is_told(request_of, of, told):
@@ -204,5 +204,5 @@ def test_what_cannot_be_wrapped_is_told(request_of, of, told):
 def test_a_wrapper_has_no_fit_of_its_own(request_of):
     request = request_of()
     discovery.methods.get("wrapping").fit = lambda self, task: {}
-    with pytest.raises(UserError, match="take its fit out"):
+    with pytest.raises(UserError, match="must not define fit"):
         prepare(request)

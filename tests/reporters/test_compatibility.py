@@ -123,7 +123,7 @@ def test_the_page_shows_published_numbers_where_they_are_asked_for(tmp_path, cli
         (["--layout", "papr"], "unknown layout 'papr'. Did you mean 'paper'"),
         (["--format", "pdf"], "unknown format 'pdf'"),
         (["--format", "csv"], "--layout leaderboard"),
-        (["--layout", "scores"], "holds nothing for such a table"),
+        (["--layout", "scores"], "has no data for this table"),
         (["--bars", "std"], "add --figures"),
         (["--metric", "last"], "add --figures"),
     ],

@@ -22,7 +22,7 @@ def test_forward_is_the_last_linear_layer_on_the_features(name):
 
 
 def test_a_convnet_too_deep_for_the_images_is_refused():
-    with pytest.raises(UserError, match=r"0x0 feature map from 16x16 pixels. Use at most convnet4"):
+    with pytest.raises(UserError, match=r"0x0 feature map for 16x16 pixels. Use at most convnet4"):
         build_student("convnet5", 10, 16)
     assert build_student("convnet4", 10, 16).classifier.in_features == 128
 
@@ -36,7 +36,7 @@ def test_instance_norm_of_single_pixels_is_refused_and_batch_norm_advised(name):
 
 
 def test_pooling_to_nothing_is_refused():
-    with pytest.raises(UserError, match="0x0 feature map from 4x4"):
+    with pytest.raises(UserError, match="0x0 feature map for 4x4"):
         build_student("resnet_ap10_bn", 10, 4)
 
 

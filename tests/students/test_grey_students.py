@@ -41,7 +41,7 @@ def test_colour_images_are_padded_as_before():
 
 def test_a_grey_image_of_twelve_pixels_is_large_enough_for_four_blocks():
     assert build_student("convnet4", 10, 12, channels=1).classifier.in_features == 128
-    with pytest.raises(UserError, match=r"from 11x11 pixels. Use at most convnet3, or images of 12 pixels or more"):
+    with pytest.raises(UserError, match=r"for 11x11 pixels. Use at most convnet3, or images of 12 pixels or more"):
         build_student("convnet4", 10, 11, channels=1)
 
 

@@ -42,14 +42,14 @@ def test_an_unknown_name_gets_the_closest_known_one(name, meant):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("convnet", "needs a depth, as in convnet3"),
-        ("resnet_ap_bn", "needs a depth, as in resnet_ap10"),
+        ("convnet", "needs a depth, e.g. convnet3"),
+        ("resnet_ap_bn", "needs a depth, e.g. resnet_ap10"),
         ("convnet0", "at least one layer"),
         ("convnet3_cifar", "write convnet3"),
         ("resnet50", "timm:resnet50"),
         ("resnet6_cifar", "at least 8"),
         ("convnet3_bn_bn", "suffix twice"),
-        ("timm:", "names no model"),
+        ("timm:", "has no model name"),
         ("timm", "unknown student"),
         ("timm18", "unknown student"),
     ],

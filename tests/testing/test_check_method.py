@@ -42,11 +42,11 @@ RIGHT = {
 MISTAKES = {
     "torch's own numbers": (
         {"order": "torch.randperm(len(real))"},
-        "draws random numbers of torch from outside; draw from task.rng",
+        "uses torch random numbers; draw from task.rng",
     ),
     "Python's numbers": (
         {"order": "[random.randrange(len(real)) for _ in real]"},
-        "draws random numbers of Python's random from outside",
+        "uses Python's random random numbers",
     ),
     "a stream for each size": (
         {"order": "torch.randperm(len(real), generator=task.rng(f'{c.id}/{ipc}'))"},
@@ -79,7 +79,7 @@ def test_a_folder_and_options_for_the_tests(cli, tmp_path):
     (tmp_path / "helper.py").write_text("VALUE = 1\n")
     (tmp_path / "in_folder.py").write_text(METHOD.format(name="in_folder"))
     code, out, _ = cli("test", "method", "in_folder", "--plugin", tmp_path)
-    assert "give it a `reference`" in out
+    assert "set `reference`" in out
     assert "ValueError: class '0': images have shape [2, 3, 1, 1], expected [2, 3, 16, 16]" in out
     assert code == 1
     code, _, err = cli("test", "method", "checked_one", "--plugin", _write(tmp_path), "--set", "checked_one.rounds=0")

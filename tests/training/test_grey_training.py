@@ -49,9 +49,9 @@ def test_grey_images_are_augmented_as_the_same_images_in_three_equal_channels(ch
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"mean": (0.3,)}, r"std.*3 numbers, and mean has 1"),
+        ({"mean": (0.3,)}, r"std.*3 numbers, but mean has 1"),
         ({"mean": (0.3,) * 2, "std": (0.3,) * 2}, r"mean.*2 numbers; expected 3 \(RGB\), or 1 \(grey\)"),
-        ({"std": (0.3,)}, r"std.*1 number, and mean has 3"),
+        ({"std": (0.3,)}, r"std.*1 number, but mean has 3"),
     ],
 )
 def test_mean_and_std_have_a_number_a_channel(values, message):
@@ -121,12 +121,12 @@ def test_given_weights_of_other_channels_are_refused(tmp_path, of, into, kind):
     teacher = Teacher(weights=str(path), student="convnet2", classes="c")
     channels = [len(one["mean"]) for one in (of, into)]
     with pytest.raises(
-        UserError, match=rf"takes images of {channels[0]} channels?, and the suite has channels: {channels[1]}"
+        UserError, match=rf"takes images with {channels[0]} channels?, but the suite has channels: {channels[1]}"
     ):
         open_weights(teacher, ["a", "b"], 16, Protocol(**into))
 
 
 def test_pretrained_timm_weights_are_for_rgb(monkeypatch):
     teacher = Teacher(weights="timm:resnet10t", classes="c")
-    with pytest.raises(UserError, match="timm:resnet10t takes images of 3 channels, and the suite has channels: 1"):
+    with pytest.raises(UserError, match="timm:resnet10t takes images with 3 channels, but the suite has channels: 1"):
         open_weights(teacher, ["a", "b"], 32, Protocol(**GREY))

@@ -135,12 +135,12 @@ def test_images_in_a_file_are_dealt_as_images_in_memory_are(tmp_path):
 
 
 def test_labels_of_images_that_are_drawn_anew_cannot_be_kept():
-    with pytest.raises(ValueError, match="drawn anew cannot be kept"):
+    with pytest.raises(ValueError, match="redrawn images cannot be kept"):
         train(KEPT, fresh=lambda number: torch.zeros(12, 3, 8, 8, dtype=torch.uint8))
 
 
 def test_stored_labels_have_nothing_to_prune():
-    with pytest.raises(UserError, match=r"labels_kept 0\.5 with labels: stored, .* one label an image"):
+    with pytest.raises(UserError, match=r"labels_kept 0\.5 with labels: stored, .* one label per image"):
         resolve_protocol("rded", {"labels_kept": 0.5}, {"labels": "stored"})
     for value in (0, 1.5):
         with pytest.raises(UserError, match="labels_kept"):

@@ -66,7 +66,7 @@ def test_names_are_those_of_the_folder_and_of_plugins(monkeypatch):
 
 def test_a_plugin_cannot_take_the_name_of_one_that_is_there(monkeypatch):
     monkeypatch.setattr(protocols, "_items", {})
-    with pytest.raises(UserError, match="the harness has one of this name"):
+    with pytest.raises(UserError, match="a built-in protocol has this name"):
         register_protocol(Protocol(name="dc", lr=0.5))
     register_protocol(resolve_protocol("dc"))
 
@@ -97,7 +97,7 @@ def test_a_file_beside_it_may_be_included_but_not_its_name_or_title(write):
         (f"{HEAD}epochs:\n  up_to: [[1, 5]]\n", "line 4: field 'epochs.above' is missing"),
         (f"{HEAD}epochs:\n  up_to: [[5, 1], [1, 5]]\n  above: 3\n", "line 4: epochs.up_to has the IPC bounds [5, 1]"),
         (f"{HEAD}dsa: [color, crap]\n", "line 4: field 'dsa.1': Input should be 'color'"),
-        (f"{HEAD}dsa: [flip, flip]\n", "line 4: dsa ['flip', 'flip'] has an operation twice"),
+        (f"{HEAD}dsa: [flip, flip]\n", "line 4: dsa ['flip', 'flip'] lists an operation twice"),
         (f"{HEAD}include: dc\nschedule: cosine\n", "restart_optimizer with schedule: cosine"),
         (f"{HEAD}include: ltdd\nlabels: soft\n", "whitening: zca with labels: soft"),
         ("name: mine\nsource: me\n", "line 1: field 'title' is missing"),
@@ -107,7 +107,7 @@ def test_a_file_beside_it_may_be_included_but_not_its_name_or_title(write):
         ("- a\n", "line 1: expected fields (name: ..., title: ...), found ['a']"),
         ("lr: [\n", "line 2: not valid YAML"),
         (f"{HEAD}include: dcc\n", "line 4: include: no protocol 'dcc'. Did you mean 'dc'?"),
-        (f"{HEAD}include: [dc]\n", "line 4: include: expected the name of a protocol, or a file; found ['dc']"),
+        (f"{HEAD}include: [dc]\n", "line 4: include: expected a protocol name or a file; found ['dc']"),
         (f"{HEAD}include: mine.yaml\n", "line 4: include: mine.yaml includes this file again"),
         (f"{HEAD}include: none.yaml\n", "none.yaml: cannot be read: No such file or directory"),
     ],
@@ -129,7 +129,7 @@ def test_a_mistake_in_an_included_file_is_told_with_that_file(write):
 
 def test_a_file_cannot_take_the_name_of_another_protocol(write):
     """Tables would call both the same, and its numbers would stand beside published ones."""
-    with pytest.raises(UserError, match="name 'idc' is another protocol's already"):
+    with pytest.raises(UserError, match="name 'idc' is already used by another protocol"):
         find_protocol(str(write(HEAD.replace("mine", "idc"))))
     assert find_protocol(str(shipped_folder() / "idc.yaml")) == Protocol()
 

@@ -70,7 +70,7 @@ def test_the_identity_of_a_protocol_cannot_be_overridden(field):
         ("crop_ratio", [0.0, 1.0], "crop_ratio"),
         ("std", [0.2, 0.0, 0.2], "std"),
         ("lr_milestones", [0.8, 0.5], "lr_milestones"),
-        ("epochs", {"up_to": [[50, 6], [10, 24]], "above": 7}, "must ascend"),
+        ("epochs", {"up_to": [[50, 6], [10, 24]], "above": 7}, "must be strictly ascending"),
     ],
 )
 def test_a_bad_value_is_told_in_one_line_with_its_place(field, value, message):

@@ -146,7 +146,7 @@ def train(tiny, protocol, **changes):
 
 
 def test_soft_labels_want_a_teacher(tiny):
-    with pytest.raises(UserError, match=r"'rded' has soft labels, but there is no teacher"):
+    with pytest.raises(UserError, match=r"'rded' has soft labels, but no teacher"):
         train(tiny, SHORT)
 
 

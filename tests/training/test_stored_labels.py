@@ -51,7 +51,7 @@ def test_a_student_learns_from_stored_labels_in_any_pool_order():
     assert train_student(**given, draws=2, soft_labels=StoredLabels(torch.randn(12, 3)))[1].epochs == 2
     with pytest.raises(ValueError, match=r"expected \[12, 3\], got \[11, 3\]"):
         train_student(**given, soft_labels=StoredLabels(torch.randn(11, 3)))
-    with pytest.raises(UserError, match="has stored labels, but there is no teacher"):
+    with pytest.raises(UserError, match="has stored labels, but no teacher"):
         train_student(**given)
 
 
@@ -68,7 +68,7 @@ def test_labels_come_back_in_half_precision_in_the_order_of_the_classes(tmp_path
 def test_labels_that_half_precision_cannot_hold_are_refused(tmp_path):
     with pytest.raises(ValueError, match="beyond half precision"):
         save_labels(tmp_path, {"c": torch.full((1, 3), 1e5)}, CLASSES)
-    with pytest.raises(ValueError, match="2 columns, expected one a class"):
+    with pytest.raises(ValueError, match="2 columns, expected one per class"):
         save_labels(tmp_path, {"c": torch.zeros(1, 2)}, CLASSES)
     (tmp_path / "soft_labels.safetensors").write_bytes(b"no labels")
     with pytest.raises(UserError, match="cannot be read"):
@@ -134,7 +134,7 @@ def test_stored_labels_are_the_teachers_logits_of_the_images_as_they_are(labelle
 
 
 def test_new_images_while_training_have_no_stored_label(tiny_suite, tmp_path):
-    with pytest.raises(UserError, match=r"'d3m' draws new images .* stores one soft label an image"):
+    with pytest.raises(UserError, match=r"'d3m' draws new images .* stores one soft label per image"):
         harness.run(
             methods=["d3m"], suite=tiny_suite, protocol="rded", executor="local", store=tmp_path / "store",
             settings={"protocol.labels": "stored", "d3m.redraw_every": 1},

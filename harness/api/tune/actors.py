@@ -64,7 +64,7 @@ def trial_actor(run: TrialFunction, space: MethodSpace) -> Any:
             began = time.monotonic()
             report = next(self.reports, None)
             if report is None:
-                raise RuntimeError("it has no record")
+                raise RuntimeError("it has no records")
             self.wall_s += time.monotonic() - began
             values = asdict(report)
             done = report.num_records == report.of_records
@@ -149,7 +149,7 @@ def _told(trial: Any) -> str:
     file = trial.error_file  # on this machine; what Tune copies from there comes later
     text = Path(file).read_text(encoding="utf-8", errors="replace") if file and Path(file).is_file() else ""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip()[:2000] if lines else "its process ended without a word"
+    return lines[-1].strip()[:2000] if lines else "its process ended unexpectedly"
 
 
 @contextlib.contextmanager

@@ -84,9 +84,8 @@ class TuningFolder:
             if before.get("same") != about["same"]:
                 differing = ", ".join(_differing(before.get("same"), about["same"]))
                 raise UserError(
-                    f"--name {self.name!r}: a tuning of that name exists in {self.path.parent}, of another "
-                    f"request ({differing}). "
-                    "Choose another name, or leave it out."
+                    f"--name {self.name!r}: a tuning with that name but a different request ({differing}) exists in "
+                    f"{self.path.parent}. Choose another name, or omit --name."
                 )
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def prepare_tuning(request: TuneRequest) -> Prepared:
     """
     check_name(request.name)
     if members(request.run.suite) is not None:
-        raise UserError(f"--suite {request.run.suite}: several suites; a tuning has one.")
+        raise UserError(f"--suite {request.run.suite}: several suites given; tuning uses one suite.")
     update = {"validation": request.validation, "validation_seed": request.validation_seed}
     resolved, plan = prepare(request.run.model_copy(update={**update, "executor": "ray", "reference": False}))
     methods = [m for m in resolved.plan_input.methods if not _all_data(m, request)]
@@ -91,9 +91,7 @@ def _all_data(method: MethodPlan, request: TuneRequest) -> bool:
     """
     found = method.cls is not None and method.cls.all_data
     if found and method.name in request.run.methods:
-        raise UserError(
-            f"--methods {method.name}: it trains on all real images: no set is distilled, and nothing can be tuned."
-        )
+        raise UserError(f"--methods {method.name}: it trains on all real images; there is no distillation to tune.")
     return found
 
 
@@ -103,7 +101,7 @@ def _check_targets(request: TuneRequest, methods: list[MethodPlan]) -> None:
         target = name.partition(".")[0]
         if target not in known:
             every = [*discovery.methods.names(), "protocol"]
-            why = "not among the methods of this tuning" if target in every else "no method"
+            why = "not a method of this tuning" if target in every else "no method"
             raise UserError(
                 f"--space {name}: {target!r} is {why}.{did_you_mean(target, known)} Known: {', '.join(known)}."
             )

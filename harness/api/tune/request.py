@@ -24,34 +24,34 @@ _NOT_HERE = ("ray_address", "wait_for_nodes", "job_timeout", "fresh", "scores", 
 class TuneRequest(ConfigModel):
     """One call of `harness tune`."""
 
-    run: RunRequest = Field(description="the ordinary run that a trial is, with the options' default values")
-    trials: int = Field(20, ge=1, le=100_000, description="trials of each method, the default options being the first")
-    time_s: float | None = Field(
-        None, gt=0, description="seconds for each method, summed over its trials; none: no limit"
-    )
-    metric: Literal["top1_last", "top1_best"] = Field("top1_last", description="accuracy that is tuned for")
+    run: RunRequest = Field(description="the run that each trial performs, with default options")
+    trials: int = Field(20, ge=1, le=100_000, description="trials per method; the first uses the default options")
+    time_s: float | None = Field(None, gt=0, description="seconds per method, summed over its trials; none: no limit")
+    metric: Literal["top1_last", "top1_best"] = Field("top1_last", description="accuracy to maximise")
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="how options are chosen")
     space: dict[str, str] = Field(
-        default_factory=dict, description="ranges in place of the declared ones, or of further options: METHOD.OPTION"
+        default_factory=dict, description="search ranges that replace or extend the declared ones: METHOD.OPTION"
     )
-    tune_protocol: tuple[str, ...] = Field(
-        (), description="fields of the protocol that are tuned, for each method anew"
-    )
+    tune_protocol: tuple[str, ...] = Field((), description="protocol fields that are tuned separately for each method")
     objectives: tuple[Objective, ...] = Field(("accuracy",), description="accuracy, or accuracy and distillation time")
-    validation: float = Field(0.2, gt=0, lt=1, description="share of the training split that trials are scored on")
-    validation_seed: int = Field(0, ge=0, description="which images of the training split these are")
-    seed: int = Field(0, ge=0, description="of the sampler")
-    workers: int = Field(1, ge=1, description="trials side by side")
-    early_stopping: bool = Field(True, description="stop trials whose first results are among the worse half (ASHA)")
+    validation: float = Field(0.2, gt=0, lt=1, description="fraction of the training split used to score trials")
+    validation_seed: int = Field(0, ge=0, description="seed that selects these training images")
+    seed: int = Field(0, ge=0, description="seed of the sampler")
+    workers: int = Field(1, ge=1, description="number of parallel trials")
+    early_stopping: bool = Field(
+        True, description="stop trials early if their first results are in the worse half (ASHA)"
+    )
     name: str | None = Field(None, description="name of the tuning; none: suite and a hash of the request")
-    final: bool = Field(True, description="in the end run default and tuned options on the test split and compare them")
+    final: bool = Field(
+        True, description="at the end, run default and tuned options on the test split and compare them"
+    )
 
 
 def make_tune_request(**fields: Any) -> TuneRequest:
     """Build a request from Python or the command line.
 
     Args:
-        **fields: those of `TuneRequest`, and of `RunRequest` those that an ordinary run has: methods, suite, ipc, ... (its
+        **fields: fields of `TuneRequest`, and of `RunRequest` those that an ordinary run has: methods, suite, ipc, ... (its
             `executor` is that of the two runs in the end); `time` as seconds or "2h" in place of time_s; None: as if left out.
 
     Raises:
@@ -67,7 +67,7 @@ def make_tune_request(**fields: Any) -> TuneRequest:
             own[name] = (own[name],)
     for name in _NOT_HERE:
         if name in given:
-            raise UserError(f"tune: field {name!r} belongs to `harness run`, not to a tuning.")
+            raise UserError(f"tune: field {name!r} is an option of `harness run`, not of tuning.")
     own["run"] = make_request(**given)
     request: TuneRequest = checked(TuneRequest, own, "tune")
     if request.objectives not in (("accuracy",), ("accuracy", "time")):
@@ -90,7 +90,7 @@ def parse_space(given: Any) -> dict[str, str]:
             continue
         key, equals, form = text.partition("=")
         if not equals:
-            raise UserError(f"--space {text!r}: expected METHOD.OPTION=log(LOW,HIGH), or a YAML file of such lines.")
+            raise UserError(f"--space {text!r}: expected METHOD.OPTION=log(LOW,HIGH), or a YAML file with such lines.")
         found |= _flat({key.strip(): form}, "--space")
     return found
 
@@ -110,7 +110,7 @@ def _flat(values: Any, where: str) -> dict[str, str]:
             found |= {f"{key}.{option}": str(text) for option, text in value.items()}
         elif not re.fullmatch(r"[^.\s]+\.[^.\s]+", str(key)):
             raise UserError(
-                f"{where} {key!r}: expected METHOD.OPTION and a range, such as minimax.lambda_r=log(1e-4,1e-1)."
+                f"{where} {key!r}: expected METHOD.OPTION and a range, e.g. minimax.lambda_r=log(1e-4,1e-1)."
             )
         else:
             found[str(key)] = str(value)

@@ -185,4 +185,6 @@ def check_free(folder: TuningFolder) -> None:
         UserError: it is.
     """
     if folder.path.is_symlink():
-        raise UserError(f"{folder.path} is a link; nothing is written through it. Choose another --name.")
+        raise UserError(
+            f"{folder.path} is a symbolic link, and the harness does not write through links. Choose another --name."
+        )

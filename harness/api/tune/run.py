@@ -19,13 +19,13 @@ from harness.core.text import duration, times, without_controls
 
 
 def tune(*, console: Console | None = None, **fields: Any) -> Tuning:
-    """Tune methods and return what was found.
+    """Tune methods and return the result.
 
     Args:
-        console: where progress goes; None: standard error.
-        **fields: those of `TuneRequest` (trials, time ("2h"), metric, sampler, space ({"minimax.lambda_r": "log(1e-4,1e-1)"}),
-            tune_protocol, objectives, validation, validation_seed, seed, workers, early_stopping, name, final) and of an
-            ordinary run (methods, suite, ipc, students, protocol, seeds, settings, plugins, device, store, ...).
+        console: output for progress; None: standard error.
+        **fields: fields of `TuneRequest` (trials, time ("2h"), metric, sampler, space ({"minimax.lambda_r": "log(1e-4,1e-1)"}),
+            tune_protocol, objectives, validation, validation_seed, seed, workers, early_stopping, name, final) and of a run
+            (methods, suite, ipc, students, protocol, seeds, settings, plugins, device, store, ...).
 
     Raises:
         UserError: the request is wrong; nothing was written.
@@ -51,7 +51,7 @@ def run_tuning(prepared: Prepared, console: Console, trial: TrialFunction | None
     check_free(folder)
     folder.begin({"request": request.model_dump(mode="json"), "same": prepared.same})
     ended = folder.trials()
-    console.print(f"tuning {folder.name}: {times(len(ended), 'trial')} ended earlier", highlight=False)
+    console.print(f"tuning {folder.name}: {times(len(ended), 'trial')} finished earlier", highlight=False)
     for space in prepared.spaces:
         for note in space.notes:
             console.print(Text(without_controls(note)), soft_wrap=True)

@@ -1,6 +1,6 @@
 """Which options are tried next: trials of one method under Ray Tune, each in an actor, written down as they end.
 
-In: a method's space, the trials that ended earlier, a function that runs a trial. Out: further lines in the tuning's folder.
+In: a method's space, the trials that finished earlier, a function that runs a trial. Out: further lines in the tuning's folder.
 What Ray Tune itself writes lies in a temporary folder and is thrown away: a tuning goes on from its own lines and the store.
 """
 

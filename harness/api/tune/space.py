@@ -99,7 +99,7 @@ def _asked(
 
 
 def _with_default(name: str, dimension: Dimension, value: Any, notes: list[str]) -> Dimension:
-    """Return a declared dimension, widened where the suite's value lies outside; a value that is no number stays outside."""
+    """Return a declared dimension, widened where the suite's value lies outside; a value that is not a number stays outside."""
     if _holds(dimension, value):
         return dimension
     if dimension.scale == "choice":
@@ -109,7 +109,7 @@ def _with_default(name: str, dimension: Dimension, value: Any, notes: list[str])
         wider = replace(dimension, values=(min(low, value), max(high, value)))
     else:
         return dimension
-    notes.append(f"{name}: the declared {dimension} was widened to {wider}, to hold the suite's {value}.")
+    notes.append(f"{name}: the declared {dimension} was widened to {wider} to include the suite's {value}.")
     return wider
 
 
@@ -139,8 +139,8 @@ def with_protocol(
         if dimension is None:
             known = ", ".join(declared)
             raise UserError(
-                f"--tune-protocol {name}: no range is declared for it; declared: {known}. Give one with "
-                f"--space 'protocol.{name}=log(LOW,HIGH)'."
+                f"--tune-protocol {name}: it has no declared range; declared: {known}. Add one with --space "
+                f"'protocol.{name}=log(LOW,HIGH)'."
             )
         if name not in asked:
             dimension = _with_default(f"protocol.{name}", dimension, config[name], notes)
@@ -201,8 +201,8 @@ def grid(space: MethodSpace, most: int) -> list[Point]:
         best = others
     if best is None:
         raise UserError(
-            f"--sampler grid: the choices of {space.method} alone make more than {most} points; give more --trials, or "
-            "narrow the space with --space."
+            f"--sampler grid: the choices of {space.method} alone give more than {most} points; allow more --trials, "
+            "or narrow the space with --space."
         )
     return best
 

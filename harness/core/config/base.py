@@ -35,7 +35,7 @@ class ConfigModel(BaseModel):
     @classmethod
     def _no_bool_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, bool) and "bool" not in str(cls.model_fields[str(info.field_name)].annotation):
-            raise ValueError("expected a value, not yes or no")
+            raise ValueError("expected a value, not a boolean")
         return value
 
 
@@ -60,8 +60,8 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise ValueError(
-        f"is a {type(value).__name__} ({str(value)[:40]}), which a key cannot be made of. "
-        "Use numbers, texts, yes or no, and lists and dicts of these"
+        f"is a {type(value).__name__} ({str(value)[:40]}), which cannot be hashed into a key. Use numbers, strings, "
+        "booleans, and lists and dicts of these"
     )
 
 

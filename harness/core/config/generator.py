@@ -18,13 +18,15 @@ class VaeTraining(ConfigModel):
     """Of the generator that stands on it."""
 
     vae_channels: tuple[PositiveInt, ...] = Field(
-        (16, 32, 48), description="VAE widths; each level after the first halves the image"
+        (16, 32, 48), description="VAE channels per level; each level after the first halves the image"
     )
     vae_steps: PositiveInt = Field(300, description="VAE training steps")
-    vae_batch: PositiveInt = Field(32, description="images a VAE step")
+    vae_batch: PositiveInt = Field(32, description="images per VAE step")
     vae_lr: PositiveFloat = Field(6e-3, description="AdamW learning rate of the VAE, cosine to 0")
     kl_weight: float = Field(5e-4, ge=0, description="weight of the KL term against the mean squared error")
-    seed: NonNegativeInt = Field(0, description="one prior for the whole suite, whatever the distillation seed")
+    seed: NonNegativeInt = Field(
+        0, description="seed of the prior; one prior for the whole suite, for all distillation seeds"
+    )
 
     def latent_unit(self) -> tuple[int, str]:
         """Return what the side of a latent must be a multiple of, and what asks for it."""
@@ -43,8 +45,8 @@ class VaeTraining(ConfigModel):
         fits = next((n for n in range(levels, 0, -1) if side % (2 ** (n - 1) * unit) == 0), 0)
         such = f", such as vae_channels: {list(self.vae_channels[:fits])}" if fits else ""
         raise UserError(
-            f"images of {side} pixels do not divide by {whole}: the VAE's {levels} levels halve them {levels - 1} times, and "
-            f"{reason}; change generators.{self.kind}.train of the suite{such}"
+            f"images of {side} pixels are not divisible by {whole}: the VAE's {levels} levels halve them {levels - 1} "
+            f"times, and {reason}; change generators.{self.kind}.train of the suite{such}"
         )
 
 
@@ -58,9 +60,9 @@ class PriorTraining(VaeTraining):
     num_heads: PositiveInt = Field(4, description="attention heads")
     patch_size: PositiveInt = Field(2, description="latent pixels per token side")
     dit_steps: PositiveInt = Field(1300, description="DiT training steps")
-    dit_batch: PositiveInt = Field(64, description="latents a DiT step")
+    dit_batch: PositiveInt = Field(64, description="latents per DiT step")
     dit_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of the DiT, warm-up then cosine to 0")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="EMA whose weights are saved")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the EMA whose weights are saved")
 
     def latent_unit(self) -> tuple[int, str]:
         """Return the pixels of a patch."""
@@ -74,26 +76,26 @@ class TextPriorTraining(VaeTraining):
 
     text_width: PositiveInt = Field(64, description="width of the text encoder")
     text_depth: PositiveInt = Field(2, description="layers of the text encoder")
-    prompt_length: PositiveInt = Field(16, ge=6, description="tokens of a prompt, the two marks included")
+    prompt_length: PositiveInt = Field(16, ge=6, description="tokens per prompt, including start and end tokens")
     unet_channels: tuple[PositiveInt, ...] = Field(
-        (64,), description="UNet widths; each level after the first halves the latent"
+        (64,), description="UNet channels per level; each level after the first halves the latent"
     )
-    unet_steps: PositiveInt = Field(500, description="training steps of UNet and text encoder together")
-    unet_batch: PositiveInt = Field(32, description="latents a step")
+    unet_steps: PositiveInt = Field(500, description="joint training steps of UNet and text encoder")
+    unet_batch: PositiveInt = Field(32, description="latents per step")
     unet_lr: PositiveFloat = Field(2e-3, description="AdamW learning rate of both, warm-up then cosine to 0")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="EMA whose weights are saved")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the EMA whose weights are saved")
     prediction: Literal["epsilon", "v_prediction"] = Field(
         "v_prediction",
-        description="what the UNet predicts; epsilon learns to heed the text in three times as many steps",
+        description="what the UNet predicts; epsilon needs about 3x more steps to follow the prompt",
     )
     captions: tuple[str, ...] = Field(
         ("{}", "a photo of a {}", "a photo of the {}", "a picture of a {}", "an image of the {}"),
         min_length=1,
-        description="templates of captions; {} is the class's word, or the neutral one",
+        description="caption templates; {} is the word of the class, or the neutral word",
     )
-    neutral_word: str = Field("digit", description="a word that is true of every class")
-    neutral_share: float = Field(0.15, ge=0, lt=1, description="share of captions with the neutral word")
-    empty_share: float = Field(0.1, ge=0, lt=1, description="share of empty captions, for guidance")
+    neutral_word: str = Field("digit", description="neutral word: fits every class")
+    neutral_share: float = Field(0.15, ge=0, lt=1, description="fraction of captions with the neutral word")
+    empty_share: float = Field(0.1, ge=0, lt=1, description="fraction of empty captions, for classifier-free guidance")
 
     def latent_unit(self) -> tuple[int, str]:
         """Return what the UNet's levels divide by."""
@@ -109,7 +111,7 @@ class GeneratorSpec(ConfigModel):
     )
     alternatives: tuple[str, ...] = Field(
         (),
-        description="the same weights in another format, e.g. DiT-XL-2-256x256.pt; taken where `weights` is not here",
+        description="the same weights in another format, e.g. DiT-XL-2-256x256.pt; used if `weights` is not found",
     )
     encoder: str | None = Field(None, description="VAE that encodes for training; null: the pipeline's own")
     decoder: str | None = Field(None, description="VAE that decodes samples; null: the pipeline's own")
@@ -117,21 +119,21 @@ class GeneratorSpec(ConfigModel):
         None, description="class list in the generator's label order; null: the suite's own"
     )
     class_words: tuple[str, ...] | None = Field(
-        None, description="text_to_image: the word of each class in prompts, in label order; null: the class names"
+        None, description="text_to_image: the word for each class in prompts, in label order; null: the class names"
     )
     train: PriorTraining | TextPriorTraining | None = Field(
-        None, description="how the prior job trains it when `weights` is null; its fields depend on the kind"
+        None, description="how the prior job trains it if `weights` is null; the fields depend on the kind"
     )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.weights is None) == (self.train is None):
             raise ValueError(
-                "give either `weights` (a folder or hub id) or `train` (how to train one), not both or none"
+                "give either `weights` (a folder or hub id) or `train` (how to train one), exactly one of them"
             )
         if self.train is not None and (self.encoder or self.decoder or self.label_classes or self.alternatives):
             raise ValueError(
-                "a generator that is trained has its own parts and the suite's classes: give `train` alone"
+                "a trained generator has its own parts and the suite's classes: give `train` without other fields"
             )
         return self
 

@@ -42,15 +42,15 @@ class Dimension:
     def problem(self) -> str:
         """Return what is wrong with it; empty where nothing is."""
         if self.scale == "choice":
-            return "" if len(self.values) > 1 else "a choice needs two values or more"
+            return "" if len(self.values) > 1 else "a choice needs at least two values"
         if len(self.values) != 2 or not all(_is_number(v) for v in self.values):
-            return f"{self.scale} needs two numbers, the least and the greatest"
+            return f"{self.scale} needs two numbers, the lower and the upper bound"
         low, high = self.values
         if not low < high:
             return f"the range is empty: {low} is not below {high}"
         if self.scale == "integers" and not all(isinstance(v, int) for v in self.values):
-            return "integers needs two whole numbers"
-        return "a log range begins above 0" if self.scale == "log" and low <= 0 else ""
+            return "integers needs two integers"
+        return "a log range must start above 0" if self.scale == "log" and low <= 0 else ""
 
 
 def _is_number(value: Any) -> bool:
@@ -58,14 +58,14 @@ def _is_number(value: Any) -> bool:
 
 
 def search(scale: Scale, *values: Any) -> dict[str, Any]:
-    """Return the mark of an option that may be tuned; with another mark: `AFTER_FIT | search("linear", 1, 4)`.
+    """Return the mark of a tunable option; combined with another mark: `AFTER_FIT | search("linear", 1, 4)`.
 
     Args:
-        scale: "linear", "log" or "integers" with the least and the greatest value, or "choice" with all values.
+        scale: "linear", "log" or "integers" with lower and upper bound, or "choice" with all values.
         values: see `Dimension`.
 
     Raises:
-        UserError: the range is empty or no range.
+        UserError: the range is empty or invalid.
     """
     _checked(Dimension(scale, values), "search")
     return {_MARK: [scale, *values]}
@@ -98,8 +98,8 @@ def parse_dimension(text: str, where: str) -> Dimension:
     form = _FORM.fullmatch(text.strip())
     if form is None or form[1] not in Scale.__args__:  # type: ignore[attr-defined]
         raise UserError(
-            f"{where}: {text!r} is no range; expected linear(LOW, HIGH), log(LOW, HIGH), integers(LOW, HIGH) or "
-            "choice(A, B, ...)."
+            f"{where}: {text!r} is not a search range; expected linear(LOW, HIGH), log(LOW, HIGH), integers(LOW, "
+            "HIGH) or choice(A, B, ...)."
         )
     values = parse_yaml(f"[{form[2]}]", where)[1]
     numbers = tuple(_number(v) for v in values)

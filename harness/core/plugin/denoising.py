@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DenoisingStep:
-    """One step of the ancestral sampler (ddpm), before its noise is added: what a guided method may move.
+    """One step of the ancestral sampler (ddpm), before its noise is added; a guided method may shift its mean.
 
     Attributes:
-        index: of the steps that are kept, counted down from `steps - 1` to 0.
-        timestep: of the full process of 1000 steps, with which the network was called.
-        images_B: which images of the class these are, from 0.
+        index: index among the kept steps, counting down from `steps - 1` to 0.
+        timestep: timestep of the full process (1000 steps) given to the network.
+        images_B: indices of these images within the class, from 0.
         x_BChw: the latents before the step.
         x0_BChw: the clean latents that the (guided) network predicts; not clipped.
         mean_BChw: the mean of the next latents.

@@ -32,17 +32,15 @@ methods: Registry[type[Method]] = Registry("method")
 
 
 def register_method(name: str) -> Callable[[type[Method]], type[Method]]:
-    """Register a `Method` under `name`, the word on the command line and in the tables.
+    """Register a `Method` under `name`, used on the command line and in tables.
 
     Raises:
-        UserError: the class is no `Method`, or the name is taken.
+        UserError: the class is not a `Method`, or the name is already used.
     """
 
     def decorate(cls: type[Method]) -> type[Method]:
         if not (inspect.isclass(cls) and issubclass(cls, Method)):
-            raise UserError(
-                f"@register_method({name!r}) stands on {cls!r}; expected a class derived from harness.Method"
-            )
+            raise UserError(f"@register_method({name!r}) decorates {cls!r}; expected a subclass of harness.Method")
         _check_declaration(name, cls)
         cls.name = name
         return methods.register(name)(cls)
@@ -54,15 +52,18 @@ def _check_declaration(name: str, cls: type[Method]) -> None:
     """Refuse what would break tables, file names or keys later."""
     problem = ""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name) or name in ("all", *RESERVED):
-        problem = f"the name must be a lower-case word of its own, of at most 60 letters, not {shorten(repr(name), 80)}"
+        problem = (
+            "the name must be a lower-case identifier (letters, digits, _; at most 60 characters; not a reserved "
+            f"word), not {shorten(repr(name), 80)}"
+        )
     elif not isinstance(cls.version, int) or isinstance(cls.version, bool) or cls.version < 1:
-        problem = f"`version` must be a whole number from 1, not {cls.version!r}"
+        problem = f"`version` must be an integer of at least 1, not {cls.version!r}"
     elif isinstance(cls.needs, str) or not all(isinstance(need, str) for need in cls.needs):
         problem = f"`needs` must be a set of names, such as {{'features'}}, not {cls.needs!r}"
     elif not (isinstance(cls.title, str) and isinstance(cls.reference, str)):
-        problem = "`title` and `reference` must be texts"
+        problem = "`title` and `reference` must be strings"
     elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, ConfigModel)):
-        problem = "`Config` must be derived from Method.Config"
+        problem = "`Config` must be a subclass of Method.Config"
     else:
         problem = _not_plain(cls.Config) or _invalid_default(cls.Config)
     if problem:
@@ -125,7 +126,7 @@ def _own_folders() -> list[Path]:
             continue
         folder = Path(text).expanduser().resolve()
         if not folder.is_dir():
-            raise UserError(f"{FOLDERS}: no folder {text!r}. Make it, or correct the variable.")
+            raise UserError(f"{FOLDERS}: no folder {text!r}. Create it, or correct the variable.")
         found.append(folder)
     return found
 
@@ -184,7 +185,7 @@ def load_plugin_source(plugin: PluginSource) -> list[str]:
         if Registry.registrations == before and not plugin.own:
             forget_modules(plugin)
             raise UserError(
-                f"plugin {plugin.path}: registers nothing. It needs a class derived from harness.Method under "
+                f"plugin {plugin.path}: registers nothing. It needs a subclass of harness.Method with "
                 '@register_method("name"); `harness new method NAME` writes an example.'
             )
     return sorted(n for n in methods.names() if methods.get(n).__module__.partition(".")[0] == plugin.module)
@@ -198,11 +199,14 @@ def _cure(error: BaseException, plugin: PluginSource) -> str:
     if relative or (name and ((folder / f"{name}.py").is_file() or (folder / name).is_dir())):
         how = f"write `from .{name or 'helper'} import ...`"
         if plugin.folder:
-            return f"Files of a plugin folder import each other relatively: {how}. Nothing was run."
-        return f"A plugin file stands alone. To use other files of {folder}, {how} and give --plugin {folder}. Nothing was run."
+            return f"Files of a plugin folder must use relative imports: {how}. Nothing was run."
+        return (
+            f"A plugin is a single file. To import other files of {folder}, make the folder the plugin: {how} and "
+            f"pass --plugin {folder}. Nothing was run."
+        )
     if isinstance(error, ModuleNotFoundError):
-        return "Install that package, or correct the import. Nothing was run."
-    return "Correct the file; nothing was run."
+        return "Install the package, or fix the import. A plugin is one file or one folder of files. Nothing was run."
+    return "Fix the file; nothing was run."
 
 
 def load_method(spec: dict[str, Any]) -> Method:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a generative set must keep in place of its images.
+    """What a generative set stores instead of its images.
 
     Attributes:
-        files: name -> content; exactly this is counted as the set's size. Class groups with a file of the same name must
-            give it the same content; it counts once.
-        shared_bytes: size of the generator that turns it into images; shared by all sets and class groups, reported apart.
+        files: name -> content; their sizes are the set's storage. Class groups with a file of the same name must give it the
+            same content; it counts once.
+        shared_bytes: size of the generator that turns it into images; shared by all sets and class groups, reported separately.
     """
 
     files: dict[str, bytes]
@@ -31,14 +31,14 @@ class DistilledSet:
     Args:
         images: class id -> [n, K, S, S], uint8, or float in [0, 1] (rounded to uint8); K as `Task.channels`: 3, or 1 in
             a grey suite.
-        notes: anything that a reader of the result should know; kept in the record.
-        stored: for generative budgets, what is kept in place of the images; None: the images themselves.
-        draws: k: the images are a pool of k x IPC per class, of which each epoch of a student sees IPC. Above 1 only
-            for generative budgets: a pool of images would break the budget.
-        soft_labels: class id -> [n, C] logits, a row for each image, columns in the suite's label order; kept in half
-            precision with the images. Only of a method that says so (`Method.own_labels`).
-        keep_float: students train on these float images as they are, 0 black and 1 white, neither clipped nor rounded.
-            Only of given sets. After `check`, `images` are a copy in uint8 to look at, and `floats` the float32 images.
+        notes: remarks for readers of the results; stored in the record.
+        stored: for generative sets, what is stored instead of the images; None: the images themselves.
+        draws: k: the images are a pool of k x IPC per class, of which each training epoch uses IPC. Above 1 only for
+            generative sets: a pool of images would exceed the budget.
+        soft_labels: class id -> [n, C] logits, one row per image, columns in the suite's label order; stored in half
+            precision with the images. Only if `Method.own_labels` returns True.
+        keep_float: students train on these float images (0 black, 1 white) without clipping or rounding. Only for imported
+            sets. After `check`, `images` is a uint8 copy for viewing, and `floats` the float32 images.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class DistilledSet:
         self.floats: dict[str, torch.Tensor] | None = None
 
     def check(self, classes: tuple[ClassInfo, ...], ipc: int, side: int, channels: int = 3) -> DistilledSet:
-        """Return the set as uint8 in class order, or say what the method returned that it should not.
+        """Return the set as uint8 in class order, or raise an error that says what is wrong.
 
         Raises:
             ValueError: a class is missing or unknown, an image count, shape or type is wrong, a value is NaN or
@@ -74,19 +74,16 @@ class DistilledSet:
         import torch
 
         if self.draws > 1 and self.stored is None:
-            raise ValueError(f"draws = {self.draws} without `stored`: a pool of images is more than the budget allows")
+            raise ValueError(f"draws = {self.draws} without `stored`: a pool of images would exceed the budget")
         ipc *= self.draws
         known = {c.id for c in classes}
         if wrong := [key for key in self.images if not isinstance(key, str)]:
             raise ValueError(
-                f"the keys of a distilled set are class ids, which are texts such as {min(known)!r}; found the "
+                f"the keys of a distilled set must be class ids (strings such as {min(known)!r}); found the "
                 f"{type(wrong[0]).__name__} {wrong[0]!r}. Use c.id of `for c in task.classes`"
             )
         if unknown := sorted(set(self.images) - known):
-            raise ValueError(
-                f"the distilled set has images for classes that the task does not have: {unknown[:5]}; it has "
-                f"{sorted(known)[:5]}"
-            )
+            raise ValueError(f"the distilled set has unknown classes: {unknown[:5]}; the task has {sorted(known)[:5]}")
         checked, floats = {}, {}
         for c in classes:
             if c.id not in self.images:
@@ -104,7 +101,7 @@ class DistilledSet:
                 image = floats[c.id].clamp(0, 1)
             checked[c.id] = _to_uint8(image, c.id)
         if not (isinstance(self.notes, tuple | list) and all(isinstance(note, str) for note in self.notes)):
-            raise ValueError(f"notes are {self.notes!r}; expected a tuple of texts")
+            raise ValueError(f"notes are {self.notes!r}; expected a tuple of strings")
         soft = None if self.soft_labels is None else {c.id: self._soft_labels(c.id, ipc) for c in classes}
         made = DistilledSet(checked, notes=tuple(self.notes), stored=self.stored, draws=self.draws, soft_labels=soft)
         made.keep_float, made.floats = self.keep_float, floats if self.keep_float else None
@@ -138,7 +135,7 @@ class DistilledSet:
 
 
 def repeat_to(order: list[int], ipc: int) -> list[int]:
-    """Return `ipc` positions from `order`: its head, or all of it and then again from the start where it is shorter.
+    """Return `ipc` positions from `order`: its head, or if it is shorter, repeated from the start.
 
     Long-tail suites need the repeats; the harness counts them as `duplicates` in the record.
     """
@@ -150,7 +147,9 @@ def _to_float32(image: torch.Tensor, class_id: str) -> torch.Tensor:
 
     image = image.detach().cpu()
     if not image.is_floating_point() or not torch.isfinite(image).all():
-        raise ValueError(f"class {class_id!r}: images to keep as float are {image.dtype} or not finite; expected float")
+        raise ValueError(
+            f"class {class_id!r}: images to keep as float are {image.dtype} or not finite; expected finite floats"
+        )
     return image.float().contiguous()
 
 

@@ -159,8 +159,8 @@ def _source(module: ModuleType) -> str:
         return inspect.getsource(module) if own is None else own
     except (OSError, TypeError):
         raise UserError(
-            f"the methods of module {module.__name__!r} have no source file, so their results could not be told from "
-            "those of an edited version. Write them to a file and give it as a plugin."
+            f"the methods of module {module.__name__!r} have no source file, so an edited version could not be "
+            "detected. Write them to a file and pass it as a plugin."
         ) from None
 
 

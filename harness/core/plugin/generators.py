@@ -75,13 +75,13 @@ class FineTuner(Protocol):
 
 
 class ClassConditionalGenerator(Generator, Denoising, Protocol):
-    """Draws a class by its label: DiT; single steps: denoising.py. Declare `needs = {"class_conditional_generator"}`."""
+    """Samples images by class label (DiT); single steps: denoising.py. Declare `needs = {"class_conditional_generator"}`."""
 
     def accelerate(self, *, precision: Any = ..., compiled: bool = ...) -> None:
-        """Compute in "float32" or "bfloat16", compiled or not, from now on."""
+        """From now on, compute in "float32" or "bfloat16", compiled or not."""
 
     def label_of(self, class_id: str) -> int:
-        """Return the generator's own label of a suite's class."""
+        """Return the generator's label for a class of the suite."""
 
     def sample(
         self,
@@ -107,4 +107,4 @@ class ClassConditionalGenerator(Generator, Denoising, Protocol):
         """Train "difffit", "bias" or "full" parameters, from the pre-trained weights."""
 
     def apply_finetuned(self, state: Mapping[str, Tensor]) -> None:
-        """Sample from what a `FineTuner` returned, from now on."""
+        """From now on, sample with the parameters that a `FineTuner` returned."""

@@ -15,7 +15,7 @@ TEACHER_NEEDS = frozenset(("features", "teacher", "batch_norm_teacher"))
 
 
 class Method:
-    """Base class of a plugin. Override `synthesize`, and `fit` where work is shared by all IPCs."""
+    """Base class of a method. Override `synthesize`, and `fit` for work shared by all IPCs."""
 
     name: ClassVar[str] = ""
     version: ClassVar[int] = 1
@@ -45,83 +45,83 @@ class Method:
         self.config: Any = config if config is not None else self.Config()
 
     def wraps(self) -> str | None:
-        """Return the name of the method whose sets this one makes its own from, as `self.inner`; None: of no other.
+        """Return the name of the wrapped method (`self.inner`), from whose sets this one makes its own; None: not a wrapper.
 
-        Then `synthesize` is given the state that the fit of that method returned, in its class groups; a wrapper has no
-        fit of its own. What that method needs, it needs too.
+        `synthesize` then gets the state of that method's fit, in its class groups; a wrapper has no own fit. The needs of
+        that method are added to its own.
         """
         return None
 
     def group_size(self) -> int | None:
-        """Return how many classes one `fit` takes at most; None: all of them in one fit."""
+        """Return the maximum number of classes in one `fit`; None: all classes in one fit."""
         return None
 
     def image_side(self) -> int | None:
-        """Return the side of the images that `synthesize` makes, pixels; None: the suite's `image_size`."""
+        """Return the side length of the images of `synthesize`, in pixels; None: the suite's `image_size`."""
         return None
 
     def own_teacher(self) -> str | None:
         """Return the student network, such as "convnet3_bn", that is trained as this method's teacher; None: the suite's teacher.
 
-        It is trained as the suite's is, and `task.teacher()` and `task.features()` give it. Students' soft labels stay those
-        of the suite's teacher.
+        It is trained with the settings of the suite's teacher; `task.teacher()` and `task.features()` return it. Soft labels
+        for students still come from the suite's teacher.
         """
         return None
 
     def own_labels(self) -> bool:
-        """Return whether `synthesize` gives soft labels, which a protocol with stored labels then takes."""
+        """Return whether `synthesize` returns soft labels, which a protocol with stored labels then uses."""
         return False
 
     def pool_size(self) -> int:
-        """Return k where the images are a pool of k x IPC per class (`DistilledSet.draws`), for estimates; 1: no pool."""
+        """Return k if the images are a pool of k x IPC per class (`DistilledSet.draws`), for estimates; 1: no pool."""
         return 1
 
     def fit(self, task: Task) -> State | None:
-        """Do the work that all IPCs share; called once per class group and distillation seed."""
+        """Do the work shared by all IPCs; called once per class group and distillation seed."""
         return None
 
     def synthesize(self, task: Task, state: Any, ipc: int) -> DistilledSet:
         """Return `ipc` images for each of `task.classes`; `state` is what `fit` returned for these classes."""
-        raise UserError(f"method {self.name!r} has no synthesize(task, state, ipc); write one")
+        raise UserError(f"method {self.name!r} does not implement synthesize(task, state, ipc)")
 
     def redraw_every(self) -> int | None:
-        """Return after how many epochs a student sees new images, from `drawer`; None: it keeps those of `synthesize`.
+        """Return the number of epochs after which a student gets new images from `drawer`; None: it keeps those of `synthesize`.
 
-        Only for sets that store no images (`Stored`): new images would break a budget of images.
+        Only for sets that store no images (`Stored`): new images would exceed an image budget.
         """
         return None
 
     def drawer(self, task: Task, state: Any, ipc: int) -> Callable[[int], DistilledSet]:
-        """Return a function from a number to the fresh set of that number; 0 is the head of what `synthesize` returned.
+        """Return a function that maps a number to the new set of that number; 0 is the head of the set of `synthesize`.
 
         Called once per class group and training. The task's random streams are those of `synthesize`, so that all
-        students see the same images; its generator is shared by the class groups: add to it, do not change it.
+        students see the same images; its generator is shared by the class groups: you may add to it, but not change it.
         """
-        raise UserError(f"method {self.name!r} redraws, but has no drawer(task, state, ipc); write one")
+        raise UserError(f"method {self.name!r} sets redraw_every, but does not implement drawer(task, state, ipc)")
 
     def work(self, num_real: int, num_images: int) -> dict[str, tuple[str, float, float]]:
-        """Return what the generator will have to do, for estimates: stage ("fit", "synthesize") -> (kind, learned, denoised).
+        """Return the work of the generator, for estimates: stage ("fit", "synthesize") -> (kind, learned, denoised).
 
-        learned: images that pass forward and backward through the denoiser; denoised: those that only pass forward, once a
-        step, twice with guidance. Empty: not known; then only earlier records tell what the method costs.
+        learned: number of images with a forward and backward pass through the denoiser; denoised: with only a forward pass,
+            counted once per step, twice with guidance. Empty: unknown; then estimates need earlier records.
 
         Args:
-            num_real: real images that a fit is given.
-            num_images: images that a synthesis makes.
+            num_real: number of real images in a fit.
+            num_images: number of images that a synthesis makes.
         """
         return {}
 
     def passes(self, num_real: int, num_classes: int, ipc: int, side: int) -> list[tuple[str, float, float]] | None:
-        """Return what networks other than a generator do in one synthesis, for estimates: (network, learned, passed) of each.
+        """Return the work of other networks in one synthesis, for estimates: (network, learned, passed) of each.
 
-        network: a student's name, such as "convnet3", or "teacher", the one that `task.teacher()` gives. learned: images
-        that pass forward and backward, to the weights; passed: those that only pass forward. Backward through a network
-        whose weights stay costs one forward pass more. Empty: no network does anything; None: not known.
+        network: a student's name, such as "convnet3", or "teacher", the one of `task.teacher()`. learned: number of images
+            with a forward and backward pass including weight gradients; passed: with only a forward pass. Count a backward
+            pass through frozen weights as one more forward pass. Empty: no networks; None: unknown.
 
         Args:
             num_real: real images of all classes.
             num_classes: classes.
-            ipc: images per class that the synthesis makes.
+            ipc: images per class of the synthesis.
             side: of these images, pixels.
         """
         return None

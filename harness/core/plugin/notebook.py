@@ -76,8 +76,8 @@ def _plain(cls: type, name: str, value: Any) -> Any:
         return plain(value)
     except ValueError:
         raise UserError(
-            f"method {getattr(cls, 'name', '') or cls.__name__!r}: its class uses `{name}` of another cell, a "
-            f"{type(value).__name__}, which a key cannot be made of. Define it inside the class, or make it an option."
+            f"method {getattr(cls, 'name', '') or cls.__name__!r}: its class uses `{name}` from another cell; a "
+            f"{type(value).__name__} cannot be hashed into a key. Define it inside the class, or make it an option."
         ) from None
 
 
@@ -102,9 +102,9 @@ def _source(thing: Any) -> str:
 
 def _unknown(thing: Any) -> UserError:
     return UserError(
-        f"the source of {thing.__name__!r} is not known, so its results could not be told from those of an edited version. "
-        "Define it at the top level of a cell, or write it to a file (`%%writefile mine.py` as the first line of the cell) "
-        'and give plugins=["mine.py"].'
+        f"the source of {thing.__name__!r} is not available, so an edited version could not be detected. Define it at "
+        "the top level of a cell, or write it to a file (`%%writefile mine.py` as the first line of the cell) and "
+        'pass plugins=["mine.py"].'
     )
 
 

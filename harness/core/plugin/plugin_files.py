@@ -82,7 +82,8 @@ def read_plugin(path: str | Path, *, own: bool = False) -> PluginSource:
         found = sorted(_python_files(place))
         if len(found) > _MOST_FILES:
             raise UserError(
-                f"plugin {place}: more than {_MOST_FILES} Python files lie in this folder. Name the folder of the plugin itself."
+                f"plugin {place}: this folder has more than {_MOST_FILES} Python files. Pass the folder of the plugin "
+                "itself."
             )
         files = tuple((file.relative_to(place).as_posix(), file.read_text(encoding="utf-8")) for file in found)
     except FileNotFoundError:

@@ -39,11 +39,11 @@ class FeatureExtractor(Protocol):
 
 
 class Teacher(Protocol):
-    """The suite's teacher, or the method's own; its outputs stand in the suite's class order."""
+    """The suite's teacher, or the method's own; its outputs are in the suite's class order."""
 
     @property
     def protocol(self) -> Any:
-        """What it was trained under; `protocol.mean` and `.std` normalise its images."""
+        """Its training protocol; `protocol.mean` and `.std` normalise its images."""
 
     @property
     def network(self) -> nn.Module:

@@ -49,19 +49,19 @@ class NoCheckpoint:
 
 @dataclass
 class Task:
-    """What a method is given: real training images, classes, and services; never the test split.
+    """The input of a method: real training images, classes, and services; never the test split.
 
     Attributes:
         classes: the classes to distil, in label order (one group of them inside a grouped `fit`).
         real: the real training images of these classes.
         image_size: side of the distilled images, pixels.
-        device: where tensors should live.
+        device: device for tensors.
         seed: the distillation seed.
-        scope: names the job's random streams: kind of job and method.
-        channels: of the real and of the distilled images: 3 (RGB), or 1 in a grey suite.
-        per_image: `with task.per_image():` marks work of `synthesize` that grows with the number of images. A nested
-            method makes its largest set only: this part of its time is shared among smaller sets by their images, the rest
-            counts whole for each. Loading inside it stays apart.
+        scope: prefix of the job's random streams: kind of job and method.
+        channels: channels of real and distilled images: 3 (RGB), or 1 in a grey suite.
+        per_image: `with task.per_image():` marks work of `synthesize` that grows with the number of images. A nested method
+            makes only its largest set: this part of its time is divided among smaller sets by their number of images, the
+            rest counts fully for each. Loading inside it is excluded.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -78,7 +78,7 @@ class Task:
     curves: list[dict[str, float]] = field(default_factory=list)
 
     def rng(self, stage: str) -> torch.Generator:
-        """Return a fresh CPU random stream for `stage`, derived from the seed, the kind of job and the method."""
+        """Return a new CPU random stream for `stage`, derived from the seed, the kind of job and the method."""
         return seeds.generator(self.seed, *self.scope, stage)
 
     @overload
@@ -91,9 +91,9 @@ class Task:
     def generator(self, kind: str) -> Any: ...
 
     def generator(self, kind: str = "class_conditional") -> Any:
-        """Return the suite's pre-trained generator of that kind, its own copy for this job.
+        """Return the suite's pretrained generator of that kind; each job gets its own copy.
 
-        What each can do: harness/core/plugin/generators.py. The time that loading takes is not counted as distillation time.
+        Their interfaces: harness/core/plugin/generators.py. Loading time does not count as distillation time.
         """
         return self.services.generator(kind)
 
@@ -111,17 +111,17 @@ class Task:
     def whitening(self) -> Whitening:
         """Return the ZCA whitening of the suite's real training images (all classes) at `image_size`, as kornia has it.
 
-        Calling it makes images white, its `inverse` undoes that; images are on `device`.
+        Calling it whitens images, `inverse` inverts that; images are on `device`.
         """
         return self.services.whitening(self.image_size)
 
     def log(self, step: int, **values: float) -> None:
-        """Keep values of a training curve; they are saved beside the state as curves.csv."""
+        """Record values of a training curve; they are saved with the state as curves.csv."""
         self.curves.append({"step": step, **values})
 
     @contextmanager
     def progress(self, total: int, unit: str = "step", stage: str = "") -> Iterator[Callable[[int], None]]:
-        """Show progress: yields a function that takes the number done so far."""
+        """Show progress: yields a function that takes the number of finished steps."""
         name = stage or self.scope[0]
         self.report(name, 0, total, unit)
         yield lambda done: self.report(name, done, total, unit)

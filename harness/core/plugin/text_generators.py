@@ -46,14 +46,14 @@ class PromptEncoder(Protocol):
 
 
 class TextToImageGenerator(Generator, Protocol):
-    """Draws what a prompt says: Stable Diffusion. Declare `needs = {"text_to_image_generator"}`."""
+    """Samples images from prompts (Stable Diffusion). Declare `needs = {"text_to_image_generator"}`."""
 
     @property
     def text(self) -> PromptEncoder: ...
 
     @property
     def num_bytes(self) -> int:
-        """Size of all weights, bytes: what a generative set shares (`Stored.shared_bytes`)."""
+        """Size of all weights, bytes: the shared part of a generative set (`Stored.shared_bytes`)."""
 
     def word_of(self, c: ClassInfo) -> str:
         """Return the word or words that name a class in a prompt."""
@@ -61,7 +61,7 @@ class TextToImageGenerator(Generator, Protocol):
     def learn_tokens(
         self, names: Sequence[str], words: Sequence[str], *, rows: int = ..., lr: float, weight_decay: float = ...
     ) -> TokenLearner:
-        """Add a token for each name, started from its word, and return what trains them."""
+        """Add a token for each name, initialised from its word, and return their trainer."""
 
     def denoising_loss(self, latents_BChw: Tensor, states_BLD: Tensor, rng: torch.Generator) -> Tensor:
         """Return the denoising loss [B] of clean latents."""
@@ -84,5 +84,5 @@ class TextToImageGenerator(Generator, Protocol):
         """Return an image [B, 3, S, S] per prompt, on the CPU; equal prompt and seed give an equal image.
 
         Samplers: ddim, dpmsolver++, ddpm, pndm (Stable Diffusion's own). Image-to-image: latents `start` [B, C, h, w] in
-        units of the denoiser, and `strength`, the share of the steps that is run from them.
+        units of the denoiser, and `strength`, the fraction of the steps that is run from them.
         """

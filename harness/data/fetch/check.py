@@ -6,6 +6,7 @@ are decoded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -15,8 +16,9 @@ from harness.core.classes import ClassInfo, read_class_list
 from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback
 from harness.core.suites import SuiteFile
+from harness.data.decode import read_files
 from harness.data.fetch.suite_data import how_to_get
-from harness.data.sources.base import open_source
+from harness.data.sources.base import ImageSource, open_source
 from harness.data.split import Split
 
 DECODED = 1000
@@ -83,8 +85,9 @@ def check_data(
         source.index(report, anew=True)
         source.check()
     except UserError as error:
+        lines = [f"suite {file.suite.name}: {error}", *_unreadable(source, classes, decode_all)]
         how = how_to_get(file, data_root)
-        raise UserError(f"suite {file.suite.name}: {error}" + (f"\n{how}" if how else "")) from None
+        raise UserError("\n  ".join(lines) + (f"\n{how}" if how else "")) from None
     splits = {name: source.split(name) for name in ("train", "test")}
     findings = Findings(
         file.suite.name,
@@ -111,14 +114,40 @@ def _unusual(split: str, num: dict[str, int]) -> list[str]:
     return [f"{split}: far fewer images than the usual {usual:g} in {', '.join(few[:_MAX_NAMED])}{more}"]
 
 
+def _wanted(num_classes: int) -> int:
+    """Return how many images of a class are decoded."""
+    return max(1, DECODED // num_classes)
+
+
+def _spread(num: int, wanted: int) -> list[int]:
+    """Return at most `wanted` of the positions 0 to num - 1, evenly spread."""
+    return list(range(0, num, max(1, num // max(1, wanted))))[:wanted]
+
+
+def _unreadable(source: ImageSource, classes: Sequence[ClassInfo], everything: bool) -> list[str]:
+    """Return what is wrong with images of data that cannot be used for another reason: all is named at once."""
+    lines: list[str] = []
+    try:
+        for name in ("train", "test"):
+            for c in classes:
+                files = source.files(name, c.id)
+                some = _spread(len(files), len(files) if everything else _wanted(len(classes)))
+                try:
+                    read_files([files[i] for i in some], size=_SMALL, crop="resize")
+                except UserError as error:
+                    lines += [f"{name}: {line.strip()}" for line in str(error).splitlines()[1:]]
+    except UserError:  # there is no folder at all
+        return []
+    return lines
+
+
 def _decode(name: str, split: Split, findings: Findings, report: ProgressCallback, everything: bool) -> None:
     """Decode images, spread over each class, and note those that cannot be."""
-    wanted = max(1, DECODED // len(split.class_ids))
+    wanted = _wanted(len(split.class_ids))
     total = len(split) if everything else sum(min(wanted, n) for n in split.num_per_class.values())
     done = 0
     for c, num in split.num_per_class.items():
-        step = 1 if everything else max(1, num // wanted)
-        some = list(range(0, num, step)) if everything else list(range(0, num, step))[:wanted]
+        some = _spread(num, num if everything else wanted)
         try:
             split.load(c, some, size=_SMALL, crop="resize")
         except UserError as error:

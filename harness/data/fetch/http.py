@@ -71,26 +71,28 @@ def download(archive: Archive, target: Path, report: ProgressCallback) -> None:
         except UnreachableError as error:
             if best == begun:
                 raise UserError(
-                    f"{archive.url} cannot be reached ({error}). Without a network here, bring {archive.file_name} by other "
-                    "means and give it with --archive."
+                    f"{archive.url} cannot be reached ({error}). Without network access, copy {archive.file_name} to "
+                    "this machine and pass it with --archive."
                 ) from None
             broken: Exception = error
         except RetryableError as error:
             broken = error
         except OSError as error:
-            raise UserError(f"{part}: cannot be written: {error.strerror or error}. What arrived is kept.") from None
+            raise UserError(
+                f"{part}: cannot be written: {error.strerror or error}. The received part is kept."
+            ) from None
         failures = 0 if _size(part) > best else failures + 1
         best = max(best, _size(part))
         if failures >= ATTEMPTS:
             raise UserError(
-                f"{archive.url}: the connection broke off {failures} times without a new byte ({broken}). "
-                f"{byte_size(_size(part))} are kept in {part}; the same command goes on from there."
+                f"{archive.url}: the connection failed {failures} times without progress ({broken}). "
+                f"{byte_size(_size(part))} are kept in {part}; run the same command again to resume."
             )
         _wait(min(30.0, 2.0**failures))
     if total is not None and _size(part) != total:
         found = _size(part)
         _discard(part)
-        raise UserError(f"{archive.url}: {found:,} bytes arrived, {total:,} were announced. Try again.")
+        raise UserError(f"{archive.url}: received {found:,} of {total:,} bytes. Try again.")
     part.replace(target)
     _mark(part).unlink(missing_ok=True)
 
@@ -115,7 +117,7 @@ def verify(path: Path, archive: Archive, report: ProgressCallback, *, record: Pa
     if archive.num_bytes is not None and found != archive.num_bytes:
         raise UserError(
             f"{path} has {found:,} bytes, {archive.file_name} has {archive.num_bytes:,}: it is "
-            f"{'cut off' if found < archive.num_bytes else 'another file'}."
+            f"{'truncated' if found < archive.num_bytes else 'a different file'}."
         )
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     done = 0
@@ -128,8 +130,8 @@ def verify(path: Path, archive: Archive, report: ProgressCallback, *, record: Pa
     for name, declared, own in (("MD5", archive.md5, md5.hexdigest()), ("SHA-256", archive.sha256, sha256.hexdigest())):
         if declared is not None and declared != own:
             raise UserError(
-                f"{path}: {name} is {own}, expected {declared}. The file is damaged or another one; nothing was unpacked. "
-                "If its publisher has replaced it on purpose, correct the data set's YAML."
+                f"{path}: {name} is {own}, expected {declared}. The file is damaged or a different version; nothing "
+                "was unpacked. If its publisher replaced it on purpose, update the data set's YAML."
             )
     if archive.md5 is None and archive.sha256 is None and record is not None:
         _compare_with_first(path, sha256.hexdigest(), record)
@@ -141,8 +143,8 @@ def _compare_with_first(path: Path, own: str, record: Path) -> None:
         write_text_atomically(record, own + "\n")
     elif (first := record.read_text(encoding="utf-8").strip()) != own:
         raise UserError(
-            f"{path}: SHA-256 is {own}; the first download's was {first} ({record}), and no checksum is declared that "
-            "tells which is right. Remove that file to trust this one."
+            f"{path}: SHA-256 is {own}; the first download's was {first} ({record}), and no checksum is known to "
+            "decide which one is right. Delete that file to accept this one."
         )
 
 
@@ -178,7 +180,7 @@ def _connect(archive: Archive, part: Path, report: ProgressCallback) -> int | No
 def _refused(archive: Archive, error: urllib.error.HTTPError, part: Path) -> None:
     if error.code == 416:  # our part is longer than the file: it is of another one
         _discard(part)
-        raise RetryableError("the server has no such range")
+        raise RetryableError("the server does not have this byte range")
     if error.code in (408, 429) or error.code >= 500:
         raise RetryableError(f"HTTP {error.code} {error.reason}")
     raise UserError(f"{archive.url}: the server answers HTTP {error.code} {error.reason}; nothing was downloaded.")
@@ -190,11 +192,12 @@ def _receive(archive: Archive, answer: Any, part: Path, have: int, report: Progr
         have = 0
     if start not in (0, have):
         _discard(part)
-        raise RetryableError("the server sent another range than asked")
+        raise RetryableError("the server sent a different byte range than requested")
     if archive.num_bytes is not None and total is not None and total != archive.num_bytes:
         raise UserError(
-            f"{archive.url}: the server offers {total:,} bytes ({answer.headers.get('Content-Type', 'of no stated type')}), "
-            f"expected {archive.num_bytes:,}. It is another file, or a page about an error; nothing was downloaded."
+            f"{archive.url}: the server offers {total:,} bytes "
+            f"({answer.headers.get('Content-Type', 'of no stated type')}), expected {archive.num_bytes:,}. It is a "
+            "different file or an error page; nothing was downloaded."
         )
     etag = answer.headers.get("ETag", "")
     validator = etag if etag and not etag.startswith("W/") else answer.headers.get("Last-Modified", "")

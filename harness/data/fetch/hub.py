@@ -1,4 +1,4 @@
-"""`harness data fetch SUITE --hub OWNER/NAME`: make class folders of an image data set of the Hugging Face hub.
+"""`harness data fetch SUITE --hub OWNER/NAME`: make class folders of an image data set from the Hugging Face hub.
 
 In: a data set whose splits lie in Parquet files with an image column and a class-label column, as `datasets` writes them. Out: a
 folder DATA_ROOT/OWNER--NAME with train/CLASS and val/CLASS, files as they were encoded, and a receipt. Nothing of the
@@ -59,7 +59,7 @@ def fetch_from_hub(file: SuiteFile, data_root: Path, repo: str, report: Progress
     """
     parsed = hub_id(repo)
     if parsed is None:
-        raise UserError(f"--hub {repo!r}: expected OWNER/NAME, or OWNER/NAME@REVISION, of a data set of the hub.")
+        raise UserError(f"--hub {repo!r}: expected OWNER/NAME, or OWNER/NAME@REVISION, of a data set on the hub.")
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
@@ -67,7 +67,7 @@ def fetch_from_hub(file: SuiteFile, data_root: Path, repo: str, report: Progress
             "--hub reads Parquet files with the package pyarrow; install it: pip install 'distillation-harness[hub]'."
         ) from None
     root = parsed[0].replace("/", "--")
-    final, about = data_root / root, f"{parsed[0]} of the Hugging Face hub"
+    final, about = data_root / root, f"{parsed[0]} from the Hugging Face hub"
     own = file.suite.source.get("root") == root
     if final.exists() or final.is_symlink():
         return Fetched(final, about, here_before=True, is_suites_own=own)
@@ -105,8 +105,8 @@ def _download(repo: str, revision: str | None, folder: Path) -> tuple[Path, str]
     except Exception as error:  # the hub client raises many kinds: no connection, not found, gated, disk full
         brief = str(error).strip().split("\n")[0]
         raise UserError(
-            f"--hub {repo}: the hub did not give it ({type(error).__name__}: {brief}). Check the spelling and the "
-            "connection; for a gated data set, log in with `hf auth login`."
+            f"--hub {repo}: the download from the hub failed ({type(error).__name__}: {brief}). Check the spelling "
+            "and the connection; for a gated data set, log in with `hf auth login`."
         ) from error
     return folder, str(info.sha)
 
@@ -137,7 +137,7 @@ def _unpack(
             report("reading", done, total, "image")
     empty = [c.id for c in classes if not written[c.id]]
     if empty:
-        raise UserError(f"split {names[0]} of the data set has no image of class {', '.join(empty[:10])}.")
+        raise UserError(f"split {names[0]} of the data set has no images of class {', '.join(empty[:10])}.")
     return sum(written.values())
 
 
@@ -170,8 +170,8 @@ def _columns(path: Path) -> _Columns:
     }
     if any(len(found) != 1 for found in of_kind.values()):
         raise UserError(
-            f"{path.name}: expected one column of images and one of class labels, as `datasets` notes them; found "
-            f"{of_kind['Image'] or 'no images'} and {of_kind['ClassLabel'] or 'no class labels'}."
+            f"{path.name}: expected one column of images and one of class labels, with the feature types of "
+            f"`datasets`; found {of_kind['Image'] or 'no images'} and {of_kind['ClassLabel'] or 'no class labels'}."
         )
     image, label = of_kind["Image"][0], of_kind["ClassLabel"][0]
     return _Columns(image, label, tuple(map(str, features[label]["names"])))
@@ -191,8 +191,8 @@ def _matched(names: Sequence[str], classes: Sequence[ClassInfo], path: Path) -> 
     wrong = [class_id for class_id, numbers in found.items() if len(numbers) != 1]
     if wrong:
         raise UserError(
-            f"{path.name}: its labels ({', '.join(names[:5])}, ...) do not tell the classes {', '.join(wrong[:10])}; "
-            "each must be called by its id or its name in the suite's class list."
+            f"{path.name}: its labels ({', '.join(names[:5])}, ...) do not match the classes {', '.join(wrong[:10])}; "
+            "each label must be the id or the name of a class in the suite's class list."
         )
     return {numbers[0]: class_id for class_id, numbers in found.items()}
 
@@ -204,7 +204,7 @@ def _plain(name: str) -> str:
 def _content(image: Any, path: Path) -> bytes:
     content = image.get("bytes") if isinstance(image, dict) else None
     if not isinstance(content, bytes):
-        raise UserError(f"{path.name}: holds paths in place of images; expected the images themselves.")
+        raise UserError(f"{path.name}: contains paths instead of images; expected the images themselves.")
     return content
 
 

@@ -81,11 +81,13 @@ def check_given(variant: Variant, given: Path | None, title: str) -> None:
         return
     names = [file.file_name for file in variant.files]
     if names and given.is_file():
-        raise UserError(f"--archive {given}: {title} is several files; name the folder that holds {', '.join(names)}.")
+        raise UserError(
+            f"--archive {given}: {title} consists of several files; pass the folder that contains {', '.join(names)}."
+        )
     lacking = [name for name in names if not (given / name).is_file()]
     if lacking or (not names and not given.is_file()):
-        what = f"; {', '.join(lacking)} are looked for there" if lacking else ""
-        raise UserError(f"--archive {given}: there is no such file{what}.")
+        what = f"; {', '.join(lacking)} were expected in it" if lacking else ""
+        raise UserError(f"--archive {given}: file not found{what}.")
 
 
 def _place(variant: Variant, file: Archive, given: Path | None, downloads: Path) -> Download:
@@ -107,8 +109,8 @@ def _check_space(working: Path, wanted: Sequence[Download]) -> None:
     free = shutil.disk_usage(working).free
     if free < needed:
         raise UserError(
-            f"data root {working.parent}: {byte_size(free)} are free, {byte_size(needed)} are needed (downloads and images). "
-            "Make room, or name another with --data-root."
+            f"data root {working.parent}: {byte_size(needed)} are needed (downloads and images), but only "
+            f"{byte_size(free)} are free. Free some space, or choose another folder with --data-root."
         )
 
 

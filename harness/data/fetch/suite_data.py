@@ -143,9 +143,11 @@ def how_to_get(file: SuiteFile, data_root: Path) -> str:
         if any(v.downloads for v in known.source.variants.values()):
             names = list(known.source.variants)
             which = (f" ({', '.join(names)})", " --variant NAME") if len(names) > 1 else ("", "")
-            lines.append(f"{known.source.title}{which[0]}: `harness data fetch {file.suite.name}{which[1]}` brings it.")
+            lines.append(
+                f"{known.source.title}{which[0]}: `harness data fetch {file.suite.name}{which[1]}` downloads it."
+            )
         lines += [
-            f"{data_root / root} is here: use it with --set data.root={root}"
+            f"{data_root / root} exists: use it with --set data.root={root}"
             for root in roots
             if root != file.suite.source.get("root")
         ]
@@ -162,7 +164,7 @@ def _needs_none(file: SuiteFile, data_root: Path) -> Fetched:
     try:
         source.check()
     except UserError as error:
-        raise UserError(f"suite {file.suite.name}: its source names no `origins` to fetch from. {error}") from None
+        raise UserError(f"suite {file.suite.name}: its source has no `origins` to download from. {error}") from None
     return Fetched(None, source.describe(), here_before=True)
 
 
@@ -171,7 +173,7 @@ def _choose(file: SuiteFile, variant: str | None) -> tuple[KnownFile, str, Varia
     offered = [(k, name, v) for k in known for name, v in k.source.variants.items() if v.downloads]
     if not offered:
         how = "\n".join(k.source.how for k in known)
-        raise UserError(f"suite {file.suite.name}: its data cannot be fetched.\n{how}")
+        raise UserError(f"suite {file.suite.name}: its data cannot be downloaded.\n{how}")
     if variant is None:
         return offered[0]
     for found in offered:
@@ -179,8 +181,8 @@ def _choose(file: SuiteFile, variant: str | None) -> tuple[KnownFile, str, Varia
             return found
     names = [name for _, name, _ in offered]
     raise UserError(
-        f"suite {file.suite.name} has no variant {variant!r} to fetch.{did_you_mean(variant, names)} "
-        f"Known: {', '.join(names)}."
+        f"suite {file.suite.name} has no variant {variant!r} to download.{did_you_mean(variant, names)} Known: "
+        f"{', '.join(names)}."
     )
 
 
@@ -197,7 +199,7 @@ def _receipt_of(final: Path, known: KnownFile, variant: str) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise UserError(
-        f"{final} exists and was not fetched as {known.source.about(variant)}. It is left as it is: look at it with "
+        f"{final} exists, but is not a download of {known.source.about(variant)}. It was not changed: inspect it with "
         "`harness data check`, or move it away and fetch again."
     )
 
@@ -214,10 +216,13 @@ def workplace(data_root: Path, root: str) -> Iterator[tuple[Path, Path]]:
         lock.acquire()
         working = Path(tempfile.mkdtemp(dir=data_root, prefix=f"{_WORKING}{root}-"))
     except Timeout:
-        raise UserError(f"{root} is being fetched into {data_root} by another process; wait for it.") from None
+        raise UserError(
+            f"{root} is being downloaded to {data_root} by another process; wait for it to finish."
+        ) from None
     except OSError as error:
         raise UserError(
-            f"data root {data_root}: cannot be written ({error.strerror or error}). Name another with --data-root."
+            f"data root {data_root}: cannot be written ({error.strerror or error}). Choose another one with "
+            "--data-root."
         ) from None
     try:
         for left in data_root.glob(f"{_WORKING}{root}-*"):
@@ -240,9 +245,11 @@ def _compare(known: KnownFile, variant: Variant, below: Path) -> None:
         found = {split: len(opened.split(split)) for split in ("train", "test")}
     except UserError as error:
         text = str(error).replace(str(below), "ARCHIVE")
-        raise UserError(f"the archive of {source.title} is not complete; nothing of it was kept.\n{text}") from None
+        raise UserError(
+            f"the archive of {source.title} is not complete; no unpacked files were kept.\n{text}"
+        ) from None
     if found != source.num_images:
         raise UserError(
-            f"the archive of {source.title} holds {found['train']:,} training and {found['test']:,} test images, expected "
-            f"{source.num_images['train']:,} and {source.num_images['test']:,}; nothing of it was kept."
+            f"the archive of {source.title} holds {found['train']:,} training and {found['test']:,} test images, "
+            f"expected {source.num_images['train']:,} and {source.num_images['test']:,}; no unpacked files were kept."
         )

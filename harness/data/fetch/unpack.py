@@ -51,11 +51,13 @@ def unpack(archive: Path, into: Path, top: str, report: ProgressCallback) -> Non
             is_zip = raw.read(4) == b"PK\x03\x04"
         (_unpack_zip if is_zip else _unpack_tar)(archive, into, top, report)
     except _DAMAGED as error:
-        raise UserError(f"{archive} is damaged or cut off ({error}); nothing of it was kept.") from None
+        raise UserError(f"{archive} is damaged or truncated ({error}); no unpacked files were kept.") from None
     except OSError as error:
-        raise UserError(f"{archive} cannot be unpacked into {into.parent}: {error}; nothing of it was kept.") from None
+        raise UserError(
+            f"{archive} cannot be unpacked into {into.parent}: {error}; no unpacked files were kept."
+        ) from None
     if not (into / top).is_dir():
-        raise UserError(f"{archive} has no folder {top!r}; nothing of it was kept.")
+        raise UserError(f"{archive} has no folder {top!r}; no unpacked files were kept.")
 
 
 def _unpack_tar(archive: Path, into: Path, top: str, report: ProgressCallback) -> None:
@@ -64,7 +66,7 @@ def _unpack_tar(archive: Path, into: Path, top: str, report: ProgressCallback) -
         for member in tar:
             kinds = {tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link"}
             is_plain_kind = member.isreg() or member.isdir()
-            kind = "" if is_plain_kind else kinds.get(member.type, "no regular file")
+            kind = "" if is_plain_kind else kinds.get(member.type, "not a regular file")
             _check(member.name, kind, member.isdir(), archive, top)
             tar.extract(member, into, set_attrs=False, filter="data")
             report("unpacking", raw.tell(), total, BYTE)
@@ -83,7 +85,7 @@ def _unpack_zip(archive: Path, into: Path, top: str, report: ProgressCallback) -
         total, free = sum(member.file_size for member in members), shutil.disk_usage(into).free
         if total > free:
             raise UserError(
-                f"{archive} needs {byte_size(total)} unpacked, {byte_size(free)} are free; nothing of it was kept."
+                f"{archive} needs {byte_size(total)} unpacked, but only {byte_size(free)} are free; no unpacked files were kept."
             )
         for member in members:
             file.extract(member, into)
@@ -98,10 +100,12 @@ def _check(name: str, kind: str, is_folder: bool, archive: Path, top: str) -> No
     if kind:
         wrong = f"is {kind}"
     elif path.parts and not is_plain(name):
-        wrong = "would lie outside its folder"
+        wrong = "would be outside its folder"
     elif path.parts and path.parts[0] != top:
-        wrong = f"lies outside {top}/"
+        wrong = f"is outside {top}/"
     elif len(path.parts) == 1 and not is_folder:
-        wrong = "is no folder"
+        wrong = "is not a folder"
     if wrong:
-        raise UserError(f"{archive}: member {name!r} {wrong}. The archive is not what it should be; nothing was kept.")
+        raise UserError(
+            f"{archive}: member {name!r} {wrong}. The archive is not as expected; no unpacked files were kept."
+        )

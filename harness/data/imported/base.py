@@ -96,7 +96,7 @@ class ImportedSet(ABC):
             more = f" and {len(short) - 10} more classes" if len(short) > 10 else ""
             raise UserError(
                 f"{self.where}: fewer than {ipc} images (--ipc) in {len(short)} of {len(self.classes)} classes: class "
-                f"{', '.join(short[:10])}{more}. Ask for an IPC that every class has."
+                f"{', '.join(short[:10])}{more}. Choose an IPC that every class has."
             )
         return {c: range(ipc) for c in self.num_per_class}
 
@@ -122,7 +122,7 @@ class ImportedSet(ABC):
         least, most = min(self.num_per_class.values()), max(self.num_per_class.values())
         if least != most:
             raise UserError(
-                f"{self.where}: classes have {least} to {most} images; say how many of each to take, as in --ipc {least}."
+                f"{self.where}: classes have {least} to {most} images; set how many of each to use, e.g. --ipc {least}."
             )
         return least
 

@@ -48,17 +48,17 @@ def classes_of_folders(
         missing = [c for c in ids if c not in set(names)]
         if unknown or missing:
             raise UserError(f"{where}: {_mismatch(unknown, missing, ids)}")
-        return dict(zip(ids, ids, strict=True)), "class folders are called by the suite's class ids"
+        return dict(zip(ids, ids, strict=True)), "class folders are named by the suite's class ids"
     told = {name: number for name in names if (number := _NUMBER.fullmatch(name))}
     numbers = {int(number[1]): name for name, number in told.items()}
     if not numbers or len(numbers) < len(names):
         unknown = sorted(set(names) - set(told))
-        asked = f" --class-order {order} is for folders called by numbers." if order else ""
+        asked = f" --class-order {order} applies only to folders named by numbers." if order else ""
         raise UserError(f"{where}: {_mismatch(unknown or sorted(names), ids if not numbers else [], ids)}{asked}")
     if sorted(numbers) != list(range(len(ids))):
         raise UserError(
-            f"{where}: folders are called by numbers from {min(numbers)} to {max(numbers)}, {len(numbers)} of them; "
-            f"expected each number from 0 to {len(ids) - 1} once, a class of the suite each."
+            f"{where}: folders are named by {len(numbers)} numbers from {min(numbers)} to {max(numbers)}; expected "
+            f"each number from 0 to {len(ids) - 1} once, one per class of the suite."
         )
     by_number, text = classes_of_numbers(classes, order, where)
     found = {class_id: numbers[number] for number, class_id in enumerate(by_number)}
@@ -81,10 +81,10 @@ def classes_of_numbers(classes: Sequence[ClassInfo], order: str | None, where: s
     by_name = tuple(sorted(by_label))
     if order is None and by_label != by_name:
         raise UserError(
-            f"{where}: classes are numbers, and they may mean two orders: the suite's label order begins with "
+            f"{where}: classes are numbers, and their order is ambiguous: the suite's label order starts with "
             f"{', '.join(by_label[:3])}, the sorted class ids (as torchvision's ImageFolder numbers them) with "
-            f"{', '.join(by_name[:3])}. A wrong order scores at chance. Say which: --class-order labels, --class-order "
-            "sorted, or --class-order FILE with a class id a line, in the order of the numbers."
+            f"{', '.join(by_name[:3])}. A wrong order gives chance accuracy. Choose one: --class-order labels, "
+            "--class-order sorted, or --class-order FILE with one class id per line, in the order of the numbers."
         )
     if order in (None, "labels"):
         return by_label, "numbers are the suite's label order"
@@ -92,7 +92,7 @@ def classes_of_numbers(classes: Sequence[ClassInfo], order: str | None, where: s
         return by_name, "numbers are the order of the sorted class ids"
     path = Path(str(order))
     if not path.is_file():
-        raise UserError(f"--class-order {order!r}: expected labels, sorted, or a file; there is no such file.")
+        raise UserError(f"--class-order {order!r}: expected labels, sorted, or a file; file not found.")
     listed = tuple(c.id for c in read_class_list(path))
     if sorted(listed) != sorted(by_label):
         unknown, missing = sorted(set(listed) - set(by_label)), sorted(set(by_label) - set(listed))
@@ -115,10 +115,10 @@ def _mismatch(unknown: Sequence[str], missing: Sequence[str], ids: Sequence[str]
     parts = []
     if unknown:
         hint = did_you_mean(unknown[0], list(ids))
-        parts.append(f"{len(unknown)} {what} are no class of the suite: {_some(unknown)}.{hint}")
+        parts.append(f"{len(unknown)} {what} are not classes of the suite: {_some(unknown)}.{hint}")
     if missing:
         parts.append(f"{len(missing)} of {len(ids)} classes are missing: {_some(missing)}.")
-    wanted = "Expected one folder a class, called by its class id (or by its number, 0 to " if what == "folders" else ""
+    wanted = "Expected one folder per class, named by class id (or number, 0 to " if what == "folders" else ""
     return " ".join(parts) + (f" {wanted}{len(ids) - 1})." if wanted else "")
 
 

@@ -35,14 +35,14 @@ class ImportedFolder(ImportedSet):
         names = [p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")]
         if not names:
             raise UserError(
-                f"{root} holds no class folders. Expected one folder a class, called by its class id "
+                f"{root} has no class folders. Expected one folder per class, named by class id "
                 f"({', '.join(c.id for c in classes[:3])}, ...) or its number."
             )
         self._folders, self.order = classes_of_folders(names, classes, order, self.where)
         self._store = FolderReader(root)
         problems = self._store.problems(list(self._folders.values()))
         if problems:
-            raise UserError("given images are not complete:\n  " + "\n  ".join(problems))
+            raise UserError("the images are incomplete:\n  " + "\n  ".join(problems))
 
     @property
     def num_per_class(self) -> dict[str, int]:
@@ -67,8 +67,8 @@ class ImportedFolder(ImportedSet):
         images = self._store.read([(self._folders[class_id], row) for row in rows], size=side, crop="resize")
         if self._channels == 1 and not is_grey(images):
             raise UserError(
-                f"{self.where}: class {class_id!r} has images in colour, and the suite is grey (channels: 1). Give grey "
-                'images, such as Pillow\'s image.convert("L"), or a suite in colour.'
+                f"{self.where}: class {class_id!r} has colour images, but the suite is grey (channels: 1). Use grey "
+                'images, e.g. with Pillow\'s image.convert("L"), or a colour suite.'
             )
         return images[:, : self._channels].contiguous()
 
@@ -80,7 +80,7 @@ class ImportedFolder(ImportedSet):
             found = "none" if own is None else f"{own.dtype} {list(own.shape)}"
             raise UserError(
                 f"{self._store.root / LABELS_FILE}: soft labels of class {class_id!r} are {found}; expected float "
-                f"[{num}, {len(columns)}], a row for each image of its folder."
+                f"[{num}, {len(columns)}], one row per image of its folder."
             )
         return as_logits(own, f"{self._store.root / LABELS_FILE}: soft labels of class {class_id!r}")[list(rows)][
             :, columns
@@ -91,12 +91,12 @@ class ImportedFolder(ImportedSet):
         """Return the labels by class, and which column is the suite's label 0, 1, 2, ..."""
         path = self._store.root / LABELS_FILE
         if not path.is_file():
-            raise UserError(f"{self.where} has no soft labels of its own ({LABELS_FILE}); leave out --labels own.")
+            raise UserError(f"{self.where} has no soft labels ({LABELS_FILE}); omit --labels own.")
         labels, ids = read_labels(path)
         if ids is None:
             ids = list(classes_of_numbers(self.classes, self._class_order, f"{path} does not name its columns")[0])
         if sorted(ids) != sorted(c.id for c in self.classes):
-            raise UserError(f"{path}: its columns are {len(ids)} classes that are not those of the suite.")
+            raise UserError(f"{path}: its columns are {len(ids)} classes that differ from those of the suite.")
         return labels, [ids.index(c.id) for c in self.classes]
 
     def fingerprint(self, rows: Rows, *, labels: bool) -> str:

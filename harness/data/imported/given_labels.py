@@ -66,11 +66,13 @@ def _without_labels(soft: torch.Tensor | None, num: int, num_classes: int, where
         return _of_soft(checked_soft(soft, num, num_classes, where), num_classes)
     if not in_order or num % num_classes:
         raise UserError(
-            f"{where} holds {num} images and no labels. Give the file of labels after it; or, where the images stand class "
-            f"after class, equally many of each of the {num_classes} classes, say in which order: --class-order labels, "
-            "sorted, or a file."
+            f"{where} has {num} images but no labels. Pass the file of labels after it; or, if the images are sorted "
+            f"by class with the same number for each of the {num_classes} classes, give the class order: "
+            "--class-order labels, sorted, or a file."
         )
-    return GivenLabels(_by_place(num, num_classes), None, (_placed(num, num_classes) + ", because no labels came",))
+    return GivenLabels(
+        _by_place(num, num_classes), None, (_placed(num, num_classes) + ", because there are no labels",)
+    )
 
 
 def _of_soft(soft_NC: torch.Tensor, num_classes: int) -> GivenLabels:
@@ -87,7 +89,7 @@ def _of_soft(soft_NC: torch.Tensor, num_classes: int) -> GivenLabels:
         if share > 0.5:
             told = f"{_placed(num, num_classes)}; {100 * share:.1f} % of the soft labels prefer that class"
             return GivenLabels(placed, soft_NC, (told,))
-    return GivenLabels(likeliest, soft_NC, ("labels are soft; an image's class is the likeliest",))
+    return GivenLabels(likeliest, soft_NC, ("labels are soft; each image gets its most probable class",))
 
 
 def _by_place(num: int, num_classes: int) -> torch.Tensor:
@@ -97,7 +99,7 @@ def _by_place(num: int, num_classes: int) -> torch.Tensor:
 
 
 def _placed(num: int, num_classes: int) -> str:
-    return f"images are taken to stand class after class, {num // num_classes} of each"
+    return f"images are assumed to be sorted by class, {num // num_classes} per class"
 
 
 def checked_soft(soft: torch.Tensor, num: int, num_classes: int, where: str) -> torch.Tensor:
@@ -110,8 +112,8 @@ def checked_soft(soft: torch.Tensor, num: int, num_classes: int, where: str) -> 
 
     if tuple(soft.shape) != (num, num_classes) or not soft.is_floating_point():
         raise UserError(
-            f"{where}: soft_labels are {soft.dtype} {list(soft.shape)}; expected float [{num}, {num_classes}], "
-            "a row for each image and a column for each class of the suite."
+            f"{where}: soft_labels are {soft.dtype} {list(soft.shape)}; expected float [{num}, {num_classes}], one "
+            "row per image and one column per class of the suite."
         )
     if not torch.isfinite(soft).all():
         raise UserError(f"{where}: soft labels contain NaN or infinite values.")
@@ -136,6 +138,6 @@ def _numbers(labels: torch.Tensor, num: int, num_classes: int, where: str) -> to
 
 def _misfit(labels: torch.Tensor, num: int, num_classes: int, where: str) -> UserError:
     return UserError(
-        f"{where}: labels are {labels.dtype} {list(labels.shape)}; expected whole numbers [{num}], one for each image, or "
+        f"{where}: labels are {labels.dtype} {list(labels.shape)}; expected integers [{num}], one per image, or "
         f"one-hot or soft labels [{num}, {num_classes}]."
     )

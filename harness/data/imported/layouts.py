@@ -30,7 +30,7 @@ PAIRS = (("images_best", "labels_best", "lr_best"), ("images", "labels", "lr"))
 """Stems of files that stand together in a folder: images, labels, and a learning rate that was learned."""
 
 
-EXPECTED = "expected images with labels in a layout that `harness evaluate --help` lists"
+EXPECTED = "expected images with labels in one of the layouts in `harness evaluate --help`"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _sets(content: Any, path: Path) -> tuple[RawSet, ...]:
     if isinstance(content, list) and content and all(map(_is_pair, content)):
         sets = tuple(RawSet(images, labels) for images, labels in content)
         if len(sets) > 1:
-            several = f"the file holds {len(sets)} sets; each is a distillation seed, 0 to {len(sets) - 1}"
+            several = f"the file has {len(sets)} sets; they become distillation seeds 0 to {len(sets) - 1}"
             sets = tuple(replace(own, remarks=(several,)) for own in sets)
         return sets
     raise UserError(f"{path} holds {_described(content)}; {EXPECTED}.")
@@ -117,7 +117,7 @@ def _named(content: dict[str, Any], path: Path) -> RawSet:
         found = ", ".join(sorted(content)[:20]) or "nothing"
         raise UserError(f"{path} has no {missing} (found: {found}); {EXPECTED}.")
     unused = sorted(set(tensors) - {images, labels, soft})
-    remarks = (f"also in the file, and not used: {', '.join(unused[:10])}",) if unused else ()
+    remarks = (f"also in the file, but not used: {', '.join(unused[:10])}",) if unused else ()
     return RawSet(
         tensors[images], None if labels is None else tensors[labels], None if soft is None else tensors[soft], remarks
     )
@@ -146,8 +146,8 @@ def _learned_rate(images: Path) -> tuple[str, ...]:
             if isinstance(found, torch.Tensor) and found.numel() == 1:
                 value = f"{float(found):.6g}"
                 return (
-                    f"{path.name} holds the learning rate that the authors learned, {value}; it is not used unless you "
-                    f"say --set protocol.lr={value}",
+                    f"{path.name} contains the learned learning rate {value}; it is used only with --set "
+                    f"protocol.lr={value}",
                 )
     return ()
 

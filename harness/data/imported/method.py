@@ -35,24 +35,18 @@ class ImportedImages(Method):
         """What is given, and what of it is taken."""
 
         path: str = Field(description="folder or file", json_schema_extra=UNHASHED)
-        labels_path: str | None = Field(
-            None, description="file of labels, where they are in one of their own", json_schema_extra=UNHASHED
-        )
-        fingerprint: str = Field(
-            description="SHA-256 of the images that may be taken, and of the labels taken with them"
-        )
-        side: PositiveInt = Field(description="side that the images are kept at, pixels")
+        labels_path: str | None = Field(None, description="separate file of labels, if any", json_schema_extra=UNHASHED)
+        fingerprint: str = Field(description="SHA-256 of the images that may be used, and of their labels")
+        side: PositiveInt = Field(description="side length of the stored images, pixels")
         pick: Literal["first", "random"] = Field(
-            "first", description="where there are more images than IPC: the first in byte order, or drawn by seed"
+            "first", description="if there are more images than IPC: the first in byte order, or a seeded random subset"
         )
-        soft_labels: bool = Field(False, description="take the soft labels that came with the images")
-        class_order: str | None = Field(
-            None, description="what numbers in place of class ids mean", json_schema_extra=UNHASHED
-        )
+        soft_labels: bool = Field(False, description="use the soft labels of the set")
+        class_order: str | None = Field(None, description="meaning of numeric classes", json_schema_extra=UNHASHED)
         normalised: str | None = Field(
-            None, description="how float tensors were normalised; zca: whitened", json_schema_extra=UNHASHED
+            None, description="normalisation of float tensors; zca: whitened", json_schema_extra=UNHASHED
         )
-        keep_float: bool = Field(False, description="keep float32 pixels, neither clipped nor rounded")
+        keep_float: bool = Field(False, description="keep float32 pixels, without clipping or rounding")
 
     def image_side(self) -> int:
         return self.config.side

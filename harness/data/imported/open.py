@@ -27,8 +27,8 @@ def open_imported(
     Args:
         path: a folder with one folder a class, a file of tensors, or a folder that holds images.pt and labels.pt.
         classes: of the suite, in label order.
-        labels_path: the file of labels, where they are in one of their own.
-        order: what numbers in place of class ids mean; see `harness.data.imported.class_order`.
+        labels_path: the separate file of labels, if any.
+        order: meaning of numeric classes; see `harness.data.imported.class_order`.
         pixels: how tensors are read; None: of a suite in colour, uint8 or in [0, 1].
 
     Returns:
@@ -42,7 +42,7 @@ def open_imported(
     for found in filter(None, (place, own_labels)):
         if not found.exists():
             raise UserError(
-                f"{found} does not exist. Give a folder with one folder of images a class, or a file of tensors "
+                f"{found} does not exist. Expected a folder with one folder of images per class, or a file of tensors "
                 f"({', '.join(TENSORS)})."
             )
     if place.is_dir():
@@ -53,8 +53,8 @@ def open_imported(
     for found in filter(None, (place, own_labels)):
         if found.suffix.lower() not in TENSORS:
             raise UserError(
-                f"{found} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). "
-                "Unpack an archive first."
+                f"{found} is neither a folder of class folders nor a file of tensors ({', '.join(TENSORS)}). Unpack "
+                "archives first."
             )
     return open_tensors(place, own_labels, classes, order, pixels)
 
@@ -64,7 +64,7 @@ def _folder(
 ) -> ImportedSet:
     if pixels.normalised not in (None, NONE) or pixels.keep_float:
         option = "--keep-float" if pixels.keep_float else "--normalised"
-        raise UserError(f"{place}: {option} is for tensors; image files are taken as they are.")
+        raise UserError(f"{place}: {option} applies only to tensors; image files are used unchanged.")
     if labels is not None:
-        raise UserError(f"{place} is a folder of images; a second file is for labels of tensors.")
+        raise UserError(f"{place} is a folder of images; a second file (labels) works only with tensors.")
     return ImportedFolder(place, classes, order, pixels.channels)

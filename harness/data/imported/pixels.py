@@ -78,7 +78,7 @@ class Pixels:
                 ("--keep-float", self.keep_float),
             ):
                 if given:
-                    raise UserError(f"{where}: {option} is for float images; these are uint8.")
+                    raise UserError(f"{where}: {option} applies only to float images; these are uint8.")
             return self._in_suite(images, where, remarks)
         if not images.is_floating_point():
             raise UserError(f"{where}: images are {images.dtype}; expected uint8, or float in [0, 1].")
@@ -87,8 +87,8 @@ class Pixels:
             raise UserError(f"{where}: images contain NaN or infinite values.")
         if self.normalised == ZCA and images.shape[1] != self.channels:
             raise UserError(
-                f"{where}: images have {images.shape[1]} channels and the suite {self.channels}; --normalised zca needs the "
-                "same, because the whitening is that of the suite's images."
+                f"{where}: images have {images.shape[1]} channels, the suite {self.channels}; --normalised zca needs "
+                "the same number, because it uses the whitening of the suite's images."
             )
         if self.is_white:
             return images.contiguous(), remarks
@@ -109,14 +109,14 @@ class Pixels:
             return images, ()
         if self.normalised == ZCA:
             assert self.unwhiten is not None
-            return self.unwhiten(images), ("the ZCA whitening was undone with the suite's real training images",)
+            return self.unwhiten(images), ("the ZCA whitening was inverted with the suite's real training images",)
         mean, std = _mean_std(self.normalised, images.shape[1], where)
         images = images * std + mean
         spread = float(images.std())
         if spread < FLAT:
             return images, (
-                f"the images are nearly uniform after --normalised {self.normalised}: their pixels have a standard deviation "
-                f"of {spread:.2f} on a scale of 1. Were they whitened by ZCA? --normalised zca undoes that",
+                f"the images are nearly uniform after --normalised {self.normalised}: their pixels have a standard "
+                f"deviation of {spread:.2f} on a scale of 1. Were they whitened by ZCA? --normalised zca inverts it",
             )
         return images, ()
 
@@ -128,14 +128,14 @@ class Pixels:
         if self.channels == 3:
             return images.expand(-1, 3, -1, -1).contiguous(), (
                 *told,
-                "grey images: their one channel is repeated three times",
+                "grey images: the channel is repeated three times",
             )
         if not is_grey(images):
             raise UserError(
-                f"{where}: images have shape {list(images.shape)} and are in colour; expected [N, 1, S, S] or [N, S, S], "
+                f"{where}: images have shape {list(images.shape)} (colour); expected [N, 1, S, S] or [N, S, S], "
                 "because the suite is grey (channels: 1)."
             )
-        return images[:, :1].contiguous(), (*told, "of three equal channels one is taken")
+        return images[:, :1].contiguous(), (*told, "the three channels are equal; one is used")
 
 
 def _channels_first(images: torch.Tensor, where: str) -> tuple[torch.Tensor, tuple[str, ...]]:
@@ -147,7 +147,7 @@ def _channels_first(images: torch.Tensor, where: str) -> tuple[torch.Tensor, tup
             return images, ()
         if images.shape[3] in (1, 3) and images.shape[1] == images.shape[2]:
             return images.permute(0, 3, 1, 2), (
-                f"images of shape {shape}: the last dimension is taken as the channels",
+                f"images of shape {shape}: the last dimension is interpreted as channels",
             )
     raise UserError(
         f"{where}: images have shape {shape}; expected [N, 3, S, S] (count, RGB, height, width; square), or grey [N, 1, S, S] "
@@ -159,9 +159,9 @@ def _cure(low: float, high: float) -> str:
     if low >= 0 and high > 10:
         return "divide by 255, or save them as uint8"
     return (
-        f"if they were normalised, say how: --normalised {'|'.join(NORMALISATIONS)} or MEAN/STD, such as "
-        f"{NORMALISATIONS['imagenet']}; --normalised zca if they were whitened by ZCA; --normalised none if 0 is black and 1 "
-        "is white and some values lie outside"
+        f"if they were normalised, pass --normalised {'|'.join(NORMALISATIONS)} or MEAN/STD, such as "
+        f"{NORMALISATIONS['imagenet']}; --normalised zca if they were whitened by ZCA; --normalised none if 0 is "
+        "black, 1 is white, and some values are outside this range"
     )
 
 
@@ -173,16 +173,16 @@ def _rounded(images: torch.Tensor, told: tuple[str, ...]) -> tuple[torch.Tensor,
     if outside:
         told = (
             *told,
-            f"{100 * outside:.1f} % of the values lay outside [0, 1] once denormalised, and were clipped; --keep-float keeps "
-            "them",
+            f"{100 * outside:.1f} % of the denormalised values were outside [0, 1] and were clipped; --keep-float "
+            "keeps them",
         )
     return (images.clamp(0, 1) * 255).round().to(torch.uint8), told
 
 
 def _kept(images: torch.Tensor, told: tuple[str, ...]) -> tuple[torch.Tensor, tuple[str, ...]]:
     outside = float(((images < 0) | (images > 1)).float().mean())
-    span = f"they span [{float(images.min()):.3g}, {float(images.max()):.3g}], {100 * outside:.1f} % lie outside [0, 1]"
-    return images, (*told, f"pixels are kept as float32, neither clipped nor rounded; {span}")
+    span = f"they span [{float(images.min()):.3g}, {float(images.max()):.3g}], {100 * outside:.1f} % are outside [0, 1]"
+    return images, (*told, f"pixels are kept as float32, without clipping or rounding; {span}")
 
 
 def _mean_std(text: str, channels: int, where: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -194,13 +194,13 @@ def _mean_std(text: str, channels: int, where: str) -> tuple[torch.Tensor, torch
             raise ValueError
     except ValueError:
         raise UserError(
-            f"--normalised {text!r}: expected a name ({KNOWN}), or means and standard deviations above 0, one for each "
-            f"channel, as {NORMALISATIONS['imagenet']} (grey: {NORMALISATIONS['mnist']})."
-            f"{did_you_mean(text, list(NORMALISATIONS))}"
+            f"--normalised {text!r}: expected a name ({KNOWN}), or means and standard deviations above 0, one per "
+            f"channel, e.g. {NORMALISATIONS['imagenet']} (grey: "
+            f"{NORMALISATIONS['mnist']}).{did_you_mean(text, list(NORMALISATIONS))}"
         ) from None
     if len(mean) not in (1, channels):
         raise UserError(
-            f"{where}: --normalised {text} has {len(mean)} means, and the images have {channels} "
+            f"{where}: --normalised {text} has {len(mean)} means, but the images have {channels} "
             f"channel{'s' if channels > 1 else ''}."
         )
     return torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)

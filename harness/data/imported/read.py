@@ -41,10 +41,10 @@ def read_content(path: Path) -> Any:
         raise
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]{1,100})", str(error))
-        what = f" (it names {named[1]})" if named else ""
+        what = f" (it refers to {named[1]})" if named else ""
         raise UserError(
-            f"{path}: not read, because it holds more than tensors{what}: opening it would run code of whoever made it. Save "
-            "the tensors alone: torch.save({'images': images, 'labels': labels}, FILE)."
+            f"{path}: not read, because it contains more than tensors{what}: opening it would run code from the file. "
+            "Save only the tensors: torch.save({'images': images, 'labels': labels}, FILE)."
         ) from None
     except Exception as error:  # numpy, zip and safetensors raise dozens of kinds on damaged files
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}.") from None
@@ -117,7 +117,7 @@ class _Plain:
 
         self._parts += 1
         if self._parts > MOST_PARTS:
-            raise UserError(f"{self.path} holds more than {MOST_PARTS:,} parts; this is no set of images.")
+            raise UserError(f"{self.path} has more than {MOST_PARTS:,} parts; this is not a set of images.")
         if isinstance(content, torch.Tensor):
             return self._tensor(content, name)
         if isinstance(content, dict):
@@ -132,8 +132,8 @@ class _Plain:
 
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex() or tensor.device.type != "cpu":
             raise UserError(
-                f"{self.path}: {shorten(name or 'its content')} is a {str(tensor.layout).removeprefix('torch.')} tensor of "
-                f"{tensor.dtype} on {tensor.device}; expected an ordinary tensor of numbers."
+                f"{self.path}: {shorten(name or 'its content')} is a {str(tensor.layout).removeprefix('torch.')} "
+                f"tensor of {tensor.dtype} on {tensor.device}; expected a dense tensor of numbers on the CPU."
             )
         unpacked, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
         if unpacked > stored:  # expanded: a few bytes that claim to be gigabytes
@@ -145,6 +145,6 @@ def _check_size(num_bytes: int, path: Path) -> None:
     free = free_memory()
     if num_bytes > free / 2:
         raise UserError(
-            f"{path}: would take {byte_size(num_bytes)} in memory, its file has {byte_size(path.stat().st_size)}; at most half "
-            f"of the {byte_size(free)} that are free now are used. Export it as a folder of images."
+            f"{path}: needs {byte_size(num_bytes)} of memory (file size {byte_size(path.stat().st_size)}), more than "
+            f"half of the {byte_size(free)} that are free. Export it as a folder of images."
         )

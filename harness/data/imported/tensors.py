@@ -118,7 +118,7 @@ class ImportedTensors(ImportedSet):
     def _logits_NC(self) -> torch.Tensor:
         """Return the soft labels as logits, columns in the suite's label order."""
         if self._soft is None:
-            raise UserError(f"{self.where} has no soft labels; leave out --labels own.")
+            raise UserError(f"{self.where} has no soft labels; omit --labels own.")
         place = {class_id: number for number, class_id in enumerate(self._by_number)}
         soft_NC = checked_soft(self._soft, len(self._labels_N), len(self.classes), self.where)
         return as_logits(soft_NC, f"{self.where}: soft labels")[:, [place[c.id] for c in self.classes]]

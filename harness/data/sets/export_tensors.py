@@ -70,5 +70,5 @@ def _tensors(given: ExportedSet) -> tuple[torch.Tensor, torch.Tensor]:
         images.append(pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels[None])
         labels.append(c.label)
     if len({tuple(image.shape) for image in images}) > 1:
-        raise UserError("the images of this set are not of one size; --format imagefolder keeps them as they are.")
+        raise UserError("the images of this set have different sizes; --format imagefolder keeps them unchanged.")
     return torch.stack(images).float() / 255, torch.tensor(labels)

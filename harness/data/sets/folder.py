@@ -104,7 +104,7 @@ def load_distilled(
     ids = [c.id for c in classes]
     problems = store.problems(ids)
     if problems:
-        raise UserError("distilled set is not complete:\n  " + "\n  ".join(problems))
+        raise UserError("distilled set is incomplete:\n  " + "\n  ".join(problems))
     split = Split(InChannels(store, channels), ids, labels={c.id: c.label for c in classes})
     if ipc is not None:
         short = [c for c, num in split.num_per_class.items() if num < ipc]

@@ -44,7 +44,8 @@ def save_labels(folder: Path, labels: Mapping[str, torch.Tensor], classes: Seque
     for class_id, logits in labels.items():
         if logits.shape[1] != len(classes):
             raise ValueError(
-                f"class {class_id!r}: soft labels have {logits.shape[1]} columns, expected one a class ({len(classes)})"
+                f"class {class_id!r}: soft labels have {logits.shape[1]} columns, expected one per class "
+                f"({len(classes)})"
             )
         half[class_id] = logits.detach().cpu().to(torch.float16).contiguous()
         if not torch.isfinite(half[class_id]).all():
@@ -66,7 +67,7 @@ def load_labels(folder: Path, classes: Sequence[ClassInfo], *, ipc: int | None =
     labels, columns = read_labels(folder / LABELS_FILE)
     ids = [c.id for c in classes]
     if columns is None or sorted(columns) != sorted(ids) or set(ids) - set(labels):
-        raise UserError(f"{folder / LABELS_FILE} has not the labels of the suite's {len(ids)} classes")
+        raise UserError(f"{folder / LABELS_FILE} does not contain soft labels for the suite's {len(ids)} classes")
     rows = torch.cat([labels[c][:ipc] for c in ids])
     return rows[:, [columns.index(c) for c in ids]]
 

@@ -109,7 +109,7 @@ class ArraySource(ImageSource):
 
     def split(self, name: str) -> Split:
         if name not in ("train", "test"):
-            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
+            raise ValueError(f"unknown split {name!r}; use 'train' or 'test'")
         return Split(ArrayReader(self._data.images[name], self._positions[name]), self.class_ids)
 
 
@@ -125,12 +125,12 @@ class NumberedSource(ArraySource):
         root: str = Field(min_length=1, description="folder of the files, relative to the data root")
         alternatives: tuple[str, ...] = Field(
             (),
-            description="folders to look for in this order where `root` is not there, as torchvision or Debian have it",
+            description="folders to try in this order if `root` does not exist, e.g. those of torchvision or Debian",
         )
         title: str = Field("", description="the data set's name in captions")
-        origins: tuple[str, ...] = Field((), description="known data sets that `harness data fetch` brings")
+        origins: tuple[str, ...] = Field((), description="known data sets that `harness data fetch` can download")
         md5: dict[str, str] = Field(
-            default_factory=dict, description="MD5 sums of the files, unpacked, checked whenever they are read"
+            default_factory=dict, description="MD5 checksums of the unpacked files, checked at every read"
         )
 
     @property
@@ -155,10 +155,10 @@ class NumberedSource(ArraySource):
     def _data(self) -> LabelledImages:
         if self.place is None:
             others = f" (or {', '.join(self.config.alternatives)})" if self.config.alternatives else ""
-            fetched = " `harness data fetch SUITE` brings it." if self.config.origins else ""
+            fetched = " `harness data fetch SUITE` downloads it." if self.config.origins else ""
             raise UserError(
-                f"source {self.kind!r}: {self.data_root / self.config.root} does not exist. Put the data there{others}, or "
-                f"point the data root elsewhere.{fetched}"
+                f"source {self.kind!r}: {self.data_root / self.config.root} does not exist. Put the data "
+                f"there{others}, or change the data root.{fetched}"
             )
         return self._read(self.place)
 
@@ -174,8 +174,8 @@ class NumberedSource(ArraySource):
         wrong = [c for c in self.class_ids if not (c.isascii() and c.isdigit() and str(int(c)) == c)]
         if wrong:
             raise UserError(
-                f"source {self.kind!r}: class {', '.join(map(repr, wrong[:10]))} is no label. The files have numbers for labels: "
-                "write them as class ids, readable names behind them, as in `3  Dress`."
+                f"source {self.kind!r}: class {', '.join(map(repr, wrong[:10]))} is not a label. The files have "
+                "numeric labels: use the numbers as class ids, followed by readable names, as in `3  Dress`."
             )
         found = {
             split: {c: np.flatnonzero(labels == int(c)).tolist() for c in self.class_ids}
@@ -186,7 +186,8 @@ class NumberedSource(ArraySource):
             if empty:
                 there = ", ".join(map(str, np.unique(self._data.labels[split])[:20].tolist()))
                 raise UserError(
-                    f"source {self.kind!r}: the {split} split has no image of class {', '.join(empty[:10])}. Its labels: {there}."
+                    f"source {self.kind!r}: the {split} split has no images of class {', '.join(empty[:10])}. Its "
+                    f"labels: {there}."
                 )
         return found
 

@@ -88,6 +88,12 @@ class ImageSource(ABC):
             UserError: there is no such folder.
         """
 
+    def files(self, split: str, class_id: str) -> list[Path]:
+        """Return the non-empty image files of a class, also if the data as a whole cannot be used; a source without such
+        files returns none.
+        """
+        return []
+
     def remarks(self) -> list[str]:
         """Return what a user should know about the data, though it stops no run; one line each."""
         return []
@@ -124,7 +130,7 @@ def open_source(source: Mapping[str, Any], class_ids: tuple[str, ...], data_root
         UserError: no or an unknown kind, an unknown option, or a value of the wrong type.
     """
     if not isinstance(source, Mapping) or not isinstance(source.get("kind"), str):
-        raise UserError(f"source {source!r} needs a kind, such as {{kind: digits}}. Known: {', '.join(sources)}.")
+        raise UserError(f"source {source!r} needs a kind, e.g. {{kind: digits}}. Known: {', '.join(sources)}.")
     cls = sources.get(source["kind"])
     config = checked(cls.Config, dict(source), f"source {source['kind']!r}")
     return cls(config, tuple(class_ids), Path(data_root))

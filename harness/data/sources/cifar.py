@@ -34,11 +34,11 @@ class Cifar(ArraySource):
         dataset: Literal["cifar10", "cifar100"] = Field(description="cifar10, or cifar100 with its 100 fine labels")
         root: str = Field(min_length=1, description="extracted folder of the archive, relative to the data root")
         archive: str | None = Field(
-            None, description="the .tar.gz, relative to the data root: read in place where `root` is not there"
+            None, description="the .tar.gz, relative to the data root: read directly if `root` does not exist"
         )
-        origins: tuple[str, ...] = Field((), description="known data sets that `harness data fetch` brings")
+        origins: tuple[str, ...] = Field((), description="known data sets that `harness data fetch` can download")
         md5: dict[str, str] = Field(
-            default_factory=dict, description="MD5 sums of the files in it, checked whenever they are read"
+            default_factory=dict, description="MD5 checksums of its files, checked at every read"
         )
         imbalance_factor: float = Field(
             1.0, ge=1, description="largest over smallest training class; 1: balanced, as published"
@@ -53,11 +53,11 @@ class Cifar(ArraySource):
     @cached_property
     def _data(self) -> CifarData:
         if self.place is None:
-            archive = f", or {self.config.archive} as it is," if self.config.archive else ""
-            origin = " `harness data fetch SUITE` brings it." if self.config.origins else ""
+            archive = f", or the archive {self.config.archive}," if self.config.archive else ""
+            origin = " `harness data fetch SUITE` downloads it." if self.config.origins else ""
             raise UserError(
-                f"source 'cifar': {self.data_root / self.config.root} does not exist. Put the folder {self.config.root}{archive} "
-                f"under {self.data_root}, or point the data root elsewhere.{origin}"
+                f"source 'cifar': {self.data_root / self.config.root} does not exist. Put the folder "
+                f"{self.config.root}{archive} under {self.data_root}, or change the data root.{origin}"
             )
         data = read_cifar(self.place, LAYOUTS[self.config.dataset], self.config.md5)
         unknown = [c for c in self.class_ids if c not in data.class_names]
@@ -90,8 +90,8 @@ class Cifar(ArraySource):
             empty = [c for c, own in by_class.items() if not own]
             if empty:
                 raise UserError(
-                    f"source 'cifar': no {split} image of {', '.join(empty[:10])} is left at imbalance factor {factor:g} "
-                    f"of {largest} images in the largest class; choose a smaller factor."
+                    f"source 'cifar': no {split} images of {', '.join(empty[:10])} are left at imbalance factor "
+                    f"{factor:g} of {largest} images in the largest class; choose a smaller factor."
                 )
         return chosen
 
@@ -109,7 +109,7 @@ class Cifar(ArraySource):
         num = {split: [len(p) for p in by_class.values()] for split, by_class in self._positions.items()}
         shape = "balanced"
         if self.config.imbalance_factor > 1:
-            sizes = f"{max(num['train']):,} to {min(num['train']):,} images a class"
+            sizes = f"{max(num['train']):,} to {min(num['train']):,} images per class"
             shape = f"long-tailed, imbalance factor {self.config.imbalance_factor:g}, {sizes}"
         return (
             f"{_TITLES[self.config.dataset]} ({shape}; {sum(num['train']):,} train / {sum(num['test']):,} test; "

@@ -126,7 +126,7 @@ def _from_archive(place: Path, layout: Layout) -> dict[str, bytes]:
                     assert handle is not None
                     contents[name] = handle.read()
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise UserError(f"{place} is no readable .tar.gz archive: {error}. Fetch it again.") from None
+        raise UserError(f"{place} is not a readable .tar.gz archive: {error}. Fetch it again.") from None
     return contents
 
 
@@ -138,8 +138,8 @@ def _check_sums(place: Path, contents: Mapping[str, bytes], md5: Mapping[str, st
             wrong.append(f"{name} (MD5 {found}, expected {expected})")
     if wrong:
         raise UserError(
-            f"{place}: not the original files: {', '.join(wrong)}. Fetch the archive again; "
-            "--set data.md5={} takes other files as they are."
+            f"{place}: not the original files: {', '.join(wrong)}. Fetch the archive again; --set data.md5={{}} "
+            "accepts other files."
         )
 
 
@@ -153,7 +153,7 @@ def _batch(batch: dict[str, Any], where: str, layout: Layout, num_classes: int) 
         raise UserError(f"{where}: 'data' is {found}, expected uint8 [N, {3 * SIDE**2}]")
     whole = isinstance(labels, list) and all(type(n) is int and 0 <= n < num_classes for n in labels)
     if not whole or len(labels or ()) != len(images):
-        raise UserError(f"{where}: {layout.labels!r} is no list of {len(images)} labels from 0 to {num_classes - 1}")
+        raise UserError(f"{where}: {layout.labels!r} is not a list of {len(images)} labels from 0 to {num_classes - 1}")
     return images.reshape(-1, 3, SIDE, SIDE), np.asarray(labels, dtype=np.int64)
 
 

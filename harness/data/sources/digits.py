@@ -98,7 +98,7 @@ class Digits(ImageSource):
     def check(self) -> None:
         unknown = [c for c in self.class_ids if c not in CLASS_IDS]
         if unknown:
-            raise UserError(f"source 'digits' has the classes 0 to 9; there is no {', '.join(unknown[:20])}")
+            raise UserError(f"source 'digits' has the classes 0 to 9, but not {', '.join(unknown[:20])}")
 
     def fingerprint(self) -> str:
         """Hash the pixels, the targets, the positions of both splits and the class order."""
@@ -113,7 +113,7 @@ class Digits(ImageSource):
 
     def split(self, name: str) -> Split:
         if name not in ("train", "test"):
-            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
+            raise ValueError(f"unknown split {name!r}; use 'train' or 'test'")
         self.check()
         return Split(DigitsStore(name), self.class_ids)
 

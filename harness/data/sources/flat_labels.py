@@ -42,8 +42,9 @@ KIT_FOLDER = Path("ILSVRC2012_devkit_t12") / "data"
 
 
 EXPECTED = (
-    f"{CSV_NAME} (Kaggle); {PAIRS_NAME} (lines such as 'ILSVRC2012_val_00000001.JPEG n01751748'); or {KIT_NAME} with the "
-    f"development kit's {KIT_META_NAME}, or with {KIT_ORDER_NAME} (the 1000 ids in the kit's order, one a line), beside it"
+    f"{CSV_NAME} (Kaggle); {PAIRS_NAME} (lines such as 'ILSVRC2012_val_00000001.JPEG n01751748'); or {KIT_NAME} with "
+    f"the development kit's {KIT_META_NAME}, or with {KIT_ORDER_NAME} (the 1000 ids in the kit's order, one per "
+    "line), next to it"
 )
 """The files that are understood, for messages."""
 
@@ -61,15 +62,16 @@ def find_labels(root: Path, folder: Path, given: str | None) -> Path:
     """
     if given is not None:
         if not (root / given).is_file():
-            raise UserError(f"test_labels: {root / given} is no file. Expected: {EXPECTED}.")
+            raise UserError(f"test_labels: {root / given} is not a file. Expected: {EXPECTED}.")
         return root / given
     for place in (root, folder, root / KIT_FOLDER):
         for name in (CSV_NAME, PAIRS_NAME, KIT_NAME):
             if (place / name).is_file():
                 return place / name
     raise UserError(
-        f"{folder} holds images and no class folders, and no file tells their classes. Put one of these into {root}: "
-        f"{EXPECTED}. Or sort the images into {folder.name}/CLASS/, or name the file with --set data.test_labels=FILE."
+        f"{folder} contains images instead of class folders, and no file gives their classes. Add one of these to "
+        f"{root}: {EXPECTED}. Or sort the images into {folder.name}/CLASS/, or set the file with --set "
+        "data.test_labels=FILE."
     )
 
 
@@ -101,13 +103,13 @@ def _collect(path: Path, lines: Iterator[tuple[int, str, str]]) -> dict[str, str
         stem = _stem(name)
         if class_id.lstrip("-").isdigit():
             raise UserError(
-                f"labels {path}, line {number}: class {class_id!r} is a number, and nothing tells in which order it counts. "
+                f"labels {path}, line {number}: class {class_id!r} is a number, but the class order is unknown. "
                 f"Expected: {EXPECTED}."
             )
         if labels.setdefault(stem, class_id) != class_id:
             raise UserError(f"labels {path}, line {number}: {stem} is {class_id} here and {labels[stem]} above")
     if not labels:
-        raise UserError(f"labels {path} name no image. Expected: {EXPECTED}.")
+        raise UserError(f"labels {path} name no images. Expected: {EXPECTED}.")
     return labels
 
 
@@ -136,7 +138,7 @@ def _from_kit(path: Path) -> Iterator[tuple[str, str]]:
     ids = _kit_ids(path)
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split(), start=1):
         if not line.isdigit() or int(line) not in ids:
-            raise UserError(f"labels {path}, line {number}: {line!r} is none of the kit's {len(ids)} class numbers")
+            raise UserError(f"labels {path}, line {number}: {line!r} is not one of the kit's {len(ids)} class numbers")
         yield f"ILSVRC2012_val_{number:08d}", ids[int(line)]
 
 
@@ -146,15 +148,16 @@ def _kit_ids(path: Path) -> dict[int, str]:
         ids = [line.split()[0] for line in order.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         if len(ids) > 1 and ids == sorted(ids):
             raise UserError(
-                f"{order} is in sorted order; the development kit's order is another, and its numbers would name wrong "
-                f"classes. Take the order from the kit's {KIT_META_NAME}, or put that file itself beside {path.name}."
+                f"{order} is in sorted order, which differs from the development kit's order, so its numbers would "
+                f"give wrong classes. Use the order of the kit's {KIT_META_NAME}, or put that file next to "
+                f"{path.name}."
             )
         return dict(enumerate(ids, start=1))
     if meta.is_file():
         return _read_meta(meta)
     raise UserError(
-        f"labels {path} hold the development kit's own class numbers; which classes these are, the kit's {KIT_META_NAME} "
-        f"tells. Put it, or {KIT_ORDER_NAME} (the 1000 ids in the kit's order, one a line), into {path.parent}."
+        f"labels {path} contain the development kit's class numbers; the kit's {KIT_META_NAME} maps them to classes. "
+        f"Put it, or {KIT_ORDER_NAME} (the 1000 ids in the kit's order, one per line), into {path.parent}."
     )
 
 

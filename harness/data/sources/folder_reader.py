@@ -145,29 +145,32 @@ class FolderReader(ImageReader):
                 empty.append(f"{c} ({folder.num_ignored} other entries)" if folder.num_ignored else c)
             elif min(folder.sizes) <= 0:
                 damaged += [
-                    f"{self.path(c, name)}: {'a link that leads nowhere' if size < 0 else 'empty file (0 bytes)'}"
+                    f"{self.path(c, name)}: {'a broken symbolic link' if size < 0 else 'empty file (0 bytes)'}"
                     for name, size in zip(folder.names, folder.sizes, strict=True)
                     if size <= 0
                 ]
                 num_empty_files += sum(size == 0 for size in folder.sizes)
         lines = [self._about_absent(absent, len(class_ids))] if absent else []
         if empty:
-            lines.append(f"{self.root} has no image in {len(empty)} of {len(class_ids)} class folders: {_some(empty)}")
+            lines.append(f"{self.root} has no images in {len(empty)} of {len(class_ids)} class folders: {_some(empty)}")
         if damaged:
             advice = ""
             if num_empty_files > 1 and 2 * num_empty_files >= num_files:
-                advice = ". So many empty files are left by a copy or unpacking that broke off: unpack the data again"
+                advice = ". This many empty files suggest an interrupted copy or unpacking: unpack the data again"
             lines.append(f"{self.root} has {len(damaged)} unreadable entries: {_some(damaged)}{advice}")
         return lines
 
     def _about_absent(self, absent: list[str], num_classes: int) -> str:
         if self.subfolder and (self.root / absent[0]).is_dir():
-            return f"{self.root} has no folder {self._place(absent[0])}, and so {len(absent)} of {num_classes} classes."
+            return (
+                f"{self.root} has no folder {self._place(absent[0])}, so {len(absent)} of {num_classes} classes are "
+                "missing."
+            )
         entries = [entry.name for entry in self.root.iterdir()]
         packed = sum(name.endswith(".tar") for name in entries)
         hint = did_you_mean(absent[0], entries)
         if packed:
-            hint = f" It holds {packed} .tar files: unpack each into a folder of its own name."
+            hint = f" It contains {packed} .tar files: unpack each into a folder of the same name."
         return f"{self.root} has no folder for {len(absent)} of {num_classes} classes: {_some(absent)}.{hint}"
 
 
@@ -217,21 +220,21 @@ class FlatStore(FolderReader):
     def folder(self, class_id: str) -> ClassFolder:
         self.index([class_id])
         if class_id not in self._folders:
-            raise FileNotFoundError(f"{self.labels} names no image of class {class_id}")
+            raise FileNotFoundError(f"{self.labels} names no images of class {class_id}")
         return self._folders[class_id]
 
     def problems(self, class_ids: Sequence[str]) -> list[str]:
         """As in the base class; also images that the labels name and the folder lacks."""
         lines = super().problems(class_ids)
         if missing := [f"{c} ({n} files)" for c in class_ids if (n := self._num_missing[c])]:
-            lines.append(f"{self.root} lacks images that {self.labels} names, of: {_some(missing)}")
+            lines.append(f"{self.root} lacks images listed in {self.labels}, of: {_some(missing)}")
         if self.num_unlabelled:
-            lines.append(f"{self.root} has {self.num_unlabelled:,} images that {self.labels} does not name")
+            lines.append(f"{self.root} has {self.num_unlabelled:,} images that are not listed in {self.labels}")
         return lines
 
     def _about_absent(self, absent: list[str], num_classes: int) -> str:
         hint = did_you_mean(absent[0], sorted(self._folders))
-        return f"{self.labels} names no image of {len(absent)} of {num_classes} classes: {_some(absent)}.{hint}"
+        return f"{self.labels} names no images of {len(absent)} of {num_classes} classes: {_some(absent)}.{hint}"
 
 
 def make_test_store(

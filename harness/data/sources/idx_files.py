@@ -69,7 +69,7 @@ def read_idx(folder: Path, md5: Mapping[str, str]) -> LabelledImages:
                 paths[split, part] = path
     if missing:
         raise UserError(
-            f"{folder} lacks {', '.join(missing)} (each may be .gz, and spelt with .idx). Fetch the data again."
+            f"{folder} lacks {', '.join(missing)} (each may end in .gz or contain .idx). Fetch the data again."
         )
     stats = [path.stat() for path in paths.values()]
     stamp = tuple((s.st_size, s.st_mtime_ns) for s in stats)
@@ -94,8 +94,8 @@ def _read(
     for split in SPLITS:
         if len(images[split]) != len(labels[split]):
             raise UserError(
-                f"{where[split, 'images']} has {len(images[split]):,} images, {where[split, 'labels']} {len(labels[split]):,} "
-                "labels: they do not belong together. Fetch the data again."
+                f"{where[split, 'images']} has {len(images[split]):,} images, {where[split, 'labels']} "
+                f"{len(labels[split]):,} labels: they do not match. Fetch the data again."
             )
     if images["train"].shape[1:] != images["test"].shape[1:]:
         sides = " and ".join(f"{found.shape[-1]} pixels ({split})" for split, found in images.items())
@@ -126,16 +126,16 @@ def _read_file(path: Path, num_dimensions: int, md5: str | None) -> np.ndarray:
             body = file.read(wanted)
             more = file.read(1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is no whole .gz file ({error}). Fetch it again.") from None
+        raise UserError(f"{path} is not a complete .gz file ({error}). Fetch it again.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     if len(body) < wanted or more:
         found = "more" if more else f"{len(body):,}"
-        raise UserError(f"{path}: {wanted:,} bytes are announced, {found} are there. Fetch it again.")
+        raise UserError(f"{path}: {wanted:,} bytes expected, {found} found. Fetch it again.")
     if md5 is not None and (own := hashlib.md5(header + body, usedforsecurity=False).hexdigest()) != md5:
         raise UserError(
             f"{path}: not the original file: the MD5 sum of its content is {own}, expected {md5}. Fetch it again; "
-            "--set data.md5={} takes other files as they are."
+            "--set data.md5={} accepts other files."
         )
     return np.frombuffer(body, np.uint8).reshape(shape)
 
@@ -145,14 +145,16 @@ def _header(file: IO[bytes], path: Path, num_dimensions: int) -> tuple[bytes, tu
     length = 4 + 4 * num_dimensions
     header = file.read(length)
     if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in _TYPES:
-        raise UserError(f"{path} is no IDX file: it begins with {header[:4].hex(' ') or 'nothing'}. Fetch it again.")
+        raise UserError(
+            f"{path} is not an IDX file: it starts with {header[:4].hex(' ') or 'nothing'}. Fetch it again."
+        )
     if header[2] != _UINT8 or header[3] != num_dimensions:
         raise UserError(
             f"{path} holds {_TYPES[header[2]]} numbers in {header[3]} dimensions, expected uint8 in {num_dimensions}."
         )
     if len(header) < length:
-        raise UserError(f"{path} ends within its header. Fetch it again.")
+        raise UserError(f"{path} is truncated in its header. Fetch it again.")
     shape = struct.unpack(f">{num_dimensions}I", header[4:])
     if math.prod(shape) > _MAX_BYTES:
-        raise UserError(f"{path} announces {math.prod(shape):,} bytes, more than any data set of this kind has.")
+        raise UserError(f"{path} states a size of {math.prod(shape):,} bytes, larger than any data set of this kind.")
     return header, shape

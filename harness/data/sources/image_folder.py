@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import cached_property, partial
+from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
 from harness.core.config.suite import Source
 from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
+from harness.core.text import times
 from harness.data.dataset_cards import UNKNOWN, differences, recognise
 from harness.data.decode import short_side_of_file
 from harness.data.sources.base import ImageSource, register_source
@@ -38,19 +40,22 @@ class ImageFolder(ImageSource):
         root: str = Field(min_length=1, description="folder of the data set, relative to the data root")
         train_dir: str = Field("train", min_length=1, description="training split, relative to `root`")
         train_subfolder: str = Field(
-            "", description="folder in each training class folder that holds its images; empty: the class folder itself"
+            "",
+            description="subfolder of each training class folder that contains the images; empty: the class folder itself",
         )
         test_dir: str = Field("val", min_length=1, description="test split, relative to `root`")
         test_labels: str | None = Field(
             None,
-            description="file with the class of each image of a flat test folder, relative to `root`; null: looked for",
+            description=(
+                "file with the class of each image of a flat test folder, relative to `root`; null: found automatically"
+            ),
         )
         origins: tuple[str, ...] = Field(
             (),
-            description="known data sets that hold these classes: names in datasets/sources/, or YAML files of that kind",
+            description="known data sets that contain these classes: names in datasets/sources/, or YAML files of that kind",
         )
         extensions: tuple[str, ...] = Field(
-            EXTENSIONS, min_length=1, description="endings that count as images, whatever their case"
+            EXTENSIONS, min_length=1, description="file extensions of images, case-insensitive"
         )
 
         @field_validator("extensions")
@@ -58,14 +63,15 @@ class ImageFolder(ImageSource):
         def _dotted(cls, extensions: tuple[str, ...]) -> tuple[str, ...]:
             bad = [e for e in extensions if not e.startswith(".") or len(e) < 2]
             if bad:
-                raise ValueError(f"{bad} must begin with a dot, as in '.jpeg'")
+                raise ValueError(f"{bad} must start with a dot, e.g. '.jpeg'")
             return tuple(e.lower() for e in extensions)
 
         @model_validator(mode="after")
         def _two_folders(self) -> ImageFolder.Config:
             if os.path.normpath(self.train_dir) == os.path.normpath(self.test_dir):
                 raise ValueError(
-                    f"train_dir and test_dir are both {self.train_dir!r}: students would be tested on what they saw"
+                    f"train_dir and test_dir are both {self.train_dir!r}: students would be tested on their training "
+                    "images"
                 )
             return self
 
@@ -113,7 +119,7 @@ class ImageFolder(ImageSource):
 
     def split(self, name: str) -> Split:
         if name not in ("train", "test"):
-            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
+            raise ValueError(f"unknown split {name!r}; use 'train' or 'test'")
         self._check(name)
         return Split(self._stores[name], self.class_ids)
 
@@ -152,13 +158,26 @@ class ImageFolder(ImageSource):
             for name in store.names(c)[:each]
         ]
 
+    def files(self, split: str, class_id: str) -> list[Path]:
+        store = self._stores[split]
+        try:
+            folder = store.folder(class_id)
+        except OSError:
+            return []
+        sized = zip(folder.names, folder.sizes, strict=True)
+        return [store.path(class_id, name) for name, size in sized if size > 0]
+
     def remarks(self) -> list[str]:
         lines = []
         for split, store in self._stores.items():
+            others = [name for name in _folders(store.root) if name not in self.class_ids]
+            if 0 < len(others) <= len(self.class_ids):  # more: a suite of a few classes of a large data set
+                shown = ", ".join(others[:_MAX_REMARKED])
+                lines.append(f"{split}: {times(len(others), 'folder')} not in the class list, ignored: {shown}")
             ignored = {c: n for c in self.class_ids if (n := store.folder(c).num_ignored)}
             if ignored:
                 shown = ", ".join(f"{c}: {n:,}" for c, n in list(ignored.items())[:_MAX_REMARKED])
-                lines.append(f"{split}: {sum(ignored.values()):,} entries are no images by their name ({shown})")
+                lines.append(f"{split}: {sum(ignored.values()):,} entries do not have an image extension ({shown})")
         if self.config.origins and self.origin.startswith(UNKNOWN):
             lines += differences(self.config.origins, self._num_images())
         return lines
@@ -172,21 +191,30 @@ class ImageFolder(ImageSource):
             if cfg.test_labels is not None:
                 test = f"CLASS/{inside}*.jpg and {cfg.test_dir}/*.jpg with {cfg.test_labels}"
             raise UserError(
-                f"source 'image_folder': folder {root} does not exist. Put the data there, as "
-                f"{cfg.train_dir}/{test}, or point the data root "
-                "(its parent) elsewhere. `harness data check SUITE` says how to get it."
+                f"source 'image_folder': folder {root} does not exist. Put the data there, as {cfg.train_dir}/{test}, "
+                "or change the data root (its parent). `harness data check SUITE` shows how to get it."
             )
 
     def _check(self, *splits: str) -> None:
         self._check_root()
         problems = [line for split in splits for line in self._problems(split)]
         if problems:
-            raise UserError("source 'image_folder' is not complete:\n  " + "\n  ".join(problems))
+            raise UserError("source 'image_folder' is incomplete:\n  " + "\n  ".join(problems))
 
     def _problems(self, split: str) -> list[str]:
         if split not in self._found_problems:
-            self._found_problems[split] = self._stores[split].problems(self.class_ids)
+            self._found_problems[split] = self._stores[split].problems(self.class_ids) + self._hint(split)
         return self._found_problems[split]
+
+    def _hint(self, split: str) -> list[str]:
+        """Say which folders there are where that of a split does not exist."""
+        if self._stores[split].root.is_dir():
+            return []
+        there = _folders(self.data_root / self.config.root)
+        return [
+            f"{self.data_root / self.config.root} has: {', '.join(there[:_MAX_REMARKED]) or 'no folders'}. If one of them has "
+            f"the {split} images, set {split}_dir in the suite's source, or --set data.{split}_dir=FOLDER"
+        ]
 
     @cached_property
     def _found_problems(self) -> dict[str, list[str]]:
@@ -196,3 +224,11 @@ class ImageFolder(ImageSource):
 def _shifted(report: ProgressCallback, shift: int, total: int, stage: str, done: int, _: int, unit: str) -> None:
     """Tell the progress of one of several splits as a part of all."""
     report(stage, shift + done, total, unit)
+
+
+def _folders(root: Path) -> list[str]:
+    """Return the names of the folders in a folder; none where there is no such folder."""
+    if not root.is_dir():
+        return []
+    with os.scandir(root) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))

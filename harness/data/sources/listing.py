@@ -42,7 +42,7 @@ class ClassFolder:
 
     Attributes:
         packed: names of image files in byte order, as the file system's bytes, separated by NUL.
-        sizes: their sizes in bytes; -1 for a link that leads nowhere.
+        sizes: their sizes in bytes; -1 for a broken symbolic link.
         num_ignored: other entries: hidden files, other endings, folders.
     """
 

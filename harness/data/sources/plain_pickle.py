@@ -40,7 +40,7 @@ class _Array:
 
         _, shape, dtype, is_fortran, raw = state
         if not isinstance(dtype, _Dtype) or not _NUMBERS.fullmatch(dtype.code) or not isinstance(raw, bytes):
-            raise ValueError("an array of other things than numbers")
+            raise ValueError("an array of non-numbers")
         values = np.frombuffer(raw, dtype=f"<{dtype.code}")
         self.array = values.reshape([int(n) for n in shape], order="F" if is_fortran else "C")
 
@@ -69,7 +69,7 @@ class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Return a stand-in; never import anything."""
         if (module, name) not in _STAND_INS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which plain data does not need")
+            raise pickle.UnpicklingError(f"it requests {module}.{name}, which plain data do not need")
         return _STAND_INS[module, name]
 
 

@@ -29,10 +29,12 @@ class SplitFolder(ImageSource):
 
         root: str = Field(min_length=1, description="folder that holds the class folders, relative to the data root")
         train_share: float = Field(
-            gt=0, lt=1, description="share of each class that is trained on; rounded, at least one image on either side"
+            gt=0,
+            lt=1,
+            description="fraction of each class used for training; rounded, at least one image in each split",
         )
-        split_seed: int = Field(0, ge=0, description="which of the splits of that ratio")
-        origin: str = Field("", description="where the data set comes from, in words")
+        split_seed: int = Field(0, ge=0, description="seed of the split")
+        origin: str = Field("", description="origin of the data set, as text")
 
     @property
     def _root(self) -> Path:
@@ -47,7 +49,7 @@ class SplitFolder(ImageSource):
             origin = f" It comes from {self.config.origin}." if self.config.origin else ""
             raise UserError(
                 f"source 'split_folder': folder {self._root} does not exist. Put the data there, as CLASS/*.jpg, or "
-                f"point the data root elsewhere (--set data.root=FOLDER names another folder below it).{origin}"
+                f"change the data root (--set data.root=FOLDER selects another folder below it).{origin}"
             )
         problems = self._store.problems(self.class_ids)
         if not problems:
@@ -55,7 +57,7 @@ class SplitFolder(ImageSource):
             if single:
                 problems = [f"{self._root} has one image in {', '.join(single[:20])}; a split needs two"]
         if problems:
-            raise UserError("source 'split_folder' is not complete:\n  " + "\n  ".join(problems))
+            raise UserError("source 'split_folder' is incomplete:\n  " + "\n  ".join(problems))
 
     @cached_property
     def _indices(self) -> dict[str, dict[str, list[int]]]:
@@ -90,7 +92,7 @@ class SplitFolder(ImageSource):
 
     def split(self, name: str) -> Split:
         if name not in ("train", "test"):
-            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
+            raise ValueError(f"unknown split {name!r}; use 'train' or 'test'")
         return Split(self._store, self.class_ids, indices=self._indices[name])
 
     def describe(self) -> str:

@@ -69,8 +69,8 @@ def _read_file(path: Path, md5: Mapping[str, str]) -> tuple[Any, Any]:
             own = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if own != expected:
             raise UserError(
-                f"{path}: not the original file: its MD5 sum is {own}, expected {expected}. Fetch it again; "
-                "--set data.md5={} takes other files as they are."
+                f"{path}: not the original file: its MD5 sum is {own}, expected {expected}. Fetch it again; --set "
+                "data.md5={} accepts other files."
             )
     content = _load(path)
     images, labels = content["X"], content["y"].reshape(-1)
@@ -108,4 +108,4 @@ def _undamaged(path: Path, read: Callable[[], Any]) -> Any:
         return read()
     except (*python, MatReadError, struct.error, zlib.error) as error:
         reason = str(error) or type(error).__name__
-        raise UserError(f"{path} is no whole MATLAB 5 file: {reason}. Fetch it again.") from None
+        raise UserError(f"{path} is not a complete MATLAB 5 file: {reason}. Fetch it again.") from None

@@ -27,11 +27,11 @@ class Validation(ImageSource):
     class Config(Source):
         """Options of `kind: validation`."""
 
-        of: dict[str, Any] = Field(description="the source that is cut: its kind and options")
+        of: dict[str, Any] = Field(description="the source that is split: its kind and options")
         share: float = Field(
-            0.2, gt=0, lt=1, description="of each class's training images that accuracy is measured on"
+            0.2, gt=0, lt=1, description="fraction of each class's training images used to measure accuracy"
         )
-        seed: NonNegativeInt = Field(0, description="which images these are")
+        seed: NonNegativeInt = Field(0, description="seed that selects these images")
 
     def __init__(self, config: Source, class_ids: tuple[str, ...], data_root: Path) -> None:
         super().__init__(config, class_ids, data_root)
@@ -59,7 +59,7 @@ class Validation(ImageSource):
     def split(self, name: str) -> Split:
         """Return "train", the images that methods see, or "test", those of the training split that are held out."""
         if name not in ("train", "test"):
-            raise ValueError(f"split {name!r} is not known; use 'train' or 'test'")
+            raise ValueError(f"unknown split {name!r}; use 'train' or 'test'")
         return self._parts[name]
 
     @cached_property
@@ -81,9 +81,9 @@ class Validation(ImageSource):
             rest = [i for i in range(whole.num_per_class[class_id]) if i not in out]
             if not out or not rest:
                 raise UserError(
-                    f"a validation share of {self.config.share:g} leaves class {class_id} empty on one side: it has "
-                    f"{len(rest) + len(out)} training images, copies of one image counted together on one side. Choose another "
-                    "share."
+                    f"a validation share of {self.config.share:g} leaves no images of class {class_id} in one of the "
+                    f"splits: it has {len(rest) + len(out)} training images, counting copies of an image as one. "
+                    "Choose another share."
                 )
             train[class_id], test[class_id] = rest, sorted(out)
         return {"train": whole.select(train), "test": whole.select(test)}
@@ -99,13 +99,14 @@ class Validation(ImageSource):
         if empty:
             class_id, num = min(empty.items(), key=lambda item: item[1])
             raise UserError(
-                f"a validation share of {share:g} leaves class {class_id} empty on one side: {share:g} of its {num} training "
-                f"images is {'all' if round(share * num) else 'none'}. Choose another share, such as 0.2."
+                f"a validation share of {share:g} leaves no images of class {class_id} in one of the splits: "
+                f"{share:g} of its {num} training images is {'all' if round(share * num) else 'none'}. Choose another "
+                "share, e.g. 0.2."
             )
 
     def describe(self) -> str:
         num = {name: len(self.split(name)) for name in ("train", "test")}
         return (
-            f"{self.whole.describe()}; validation: {num['test']:,} of its training images, stratified, seed {self.config.seed}, "
-            f"in place of the test split, {num['train']:,} left to learn from"
+            f"{self.whole.describe()}; validation: {num['test']:,} of its training images, stratified, seed "
+            f"{self.config.seed}, instead of the test split, {num['train']:,} left for training"
         )

@@ -236,9 +236,12 @@ def _best(asked: Needs, nodes: list[Node]) -> str:
         return "this Ray has no node"
     if asked.accelerator and not any(node.accelerator == asked.accelerator for node in nodes):
         models = sorted({node.accelerator for node in nodes if node.accelerator})
-        return f"no node of this Ray has that model ({len(nodes)} nodes; models of GPUs: {', '.join(models) or 'none'})"
+        return (
+            f"no node of this Ray has that GPU model ({len(nodes)} nodes; models of GPUs: "
+            f"{', '.join(models) or 'none'})"
+        )
     nearest = max(nodes, key=lambda node: _share(asked, node))
-    return f"no node of this Ray has that ({len(nodes)} nodes; the nearest to it, {nearest.host}, has {nearest})"
+    return f"no node of this Ray is large enough ({len(nodes)} nodes; the closest, {nearest.host}, has {nearest})"
 
 
 def _share(asked: Needs, node: Node) -> tuple[bool, float, float]:
@@ -250,10 +253,10 @@ def _share(asked: Needs, node: Node) -> tuple[bool, float, float]:
 
 def _cure(job: Job, asked: Needs, nodes: list[Node]) -> str:
     """Say what to do."""
-    join = "Join a cluster that has it with --ray-address, wait for such a node with --wait-for-nodes SECONDS"
+    join = "Use a cluster that has such a node with --ray-address, wait for such a node with --wait-for-nodes SECONDS"
     if asked.accelerator and not any(node.accelerator == asked.accelerator for node in nodes):
-        return f"{join}, or change `accelerator` of {job.kind} in the suite's `resources`; it is in no key."
+        return f"{join}, or change `accelerator` of {job.kind} in the suite's `resources`; this does not change keys."
     return (
-        f"{join}, or lower `resources` of {job.kind} in the suite. The number of CPUs belongs to a job's key: what is in "
-        "the store was made with the old number and will be made again."
+        f"{join}, or lower `resources` of {job.kind} in the suite. The number of CPUs is part of a job's key: results "
+        "in the store that used another number will be computed again."
     )

@@ -52,7 +52,7 @@ class Cluster:
         while problem := capacity.check_fit(jobs, self._read_rows(), self._device):
             if time.monotonic() >= end:
                 raise UserError(str(problem))
-            self._say(f"waiting at most {patience:g} s for such a node: {problem.why}")
+            self._say(f"waiting up to {patience:g} s for such a node: {problem.why}")
             self._grow(jobs)
             time.sleep(ASK_AGAIN_S)
 

@@ -211,7 +211,7 @@ class RayExecutor:
         if self._running and time.monotonic() - self._compared > ASK_S:
             self._compared = time.monotonic()
             stuck = self._cluster.stuck(job for job in self._running.values() if self._seen.where(job.key) is None)
-            self._held_up = stuck and f"{stuck}; the run goes on when such a node comes"
+            self._held_up = stuck and f"{stuck}; the run continues when such a node joins"
         return self._held_up
 
     def stages(self) -> dict[str, Stage]:

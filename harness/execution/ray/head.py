@@ -79,8 +79,8 @@ class Head:
         if silent > self.patience_s:
             self.is_lost = True
             raise ExecutorLost(
-                f"{self.name} is gone: its head has not answered for {silent:.0f} s. What was finished is kept; the same "
-                "command goes on from there, on any cluster."
+                f"{self.name} is lost: its head has not answered for {silent:.0f} s. Finished jobs are kept; run the "
+                "same command again to resume, on any cluster."
             )
 
     def look_after_loss(self) -> None:

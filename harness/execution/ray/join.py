@@ -87,8 +87,9 @@ def cluster_device(address: str, wanted: str, *, may_grow: bool = False) -> str:
     has_gpu = any(node["Resources"].get("GPU") for node in nodes)
     if wanted == "cuda" and not (has_gpu or may_grow):
         raise UserError(
-            f"device 'cuda': none of the {len(nodes)} nodes of the Ray at {address} has a GPU (`ray start --num-gpus=N` states "
-            "them where Ray does not see them); use --device cpu, or --wait-for-nodes SECONDS on a cluster that grows."
+            f"device 'cuda': none of the {len(nodes)} nodes of the Ray at {address} has a GPU (if Ray does not detect "
+            "them, use `ray start --num-gpus=N`); use --device cpu, or --wait-for-nodes SECONDS on an autoscaling "
+            "cluster."
         )
     return wanted if wanted != "auto" else "cuda" if has_gpu else "cpu"
 
@@ -136,20 +137,20 @@ def _locate(address: str) -> str:
     given = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     if "://" in given:
         raise UserError(
-            f"--ray-address {given}: this is the address of a Ray Client or of a dashboard, for which Ray needs the extra "
-            "`ray[client]` or `ray[default]`; the harness joins a cluster from one of its own machines. Give `auto` on a "
-            "machine of the cluster, or hand the command over with `ray job submit` (docs/cluster.md)."
+            f"--ray-address {given}: this is the address of a Ray Client or a dashboard, which need the extras "
+            "`ray[client]` or `ray[default]`; the harness must run on a machine of the cluster. Use `auto` on a "
+            "machine of the cluster, or submit the command with `ray job submit` (docs/cluster.md)."
         )
     if given != "auto" and not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}", given):
         raise UserError(
-            f"--ray-address {given!r}: expected `auto` or HOST:PORT, as `ray start --head` prints it: head:6379."
+            f"--ray-address {given!r}: expected `auto` or HOST:PORT, as printed by `ray start --head`, e.g. head:6379."
         )
     try:
         return str(services.canonicalize_bootstrap_address(given))
     except ConnectionError:
         raise UserError(
-            "--ray-address auto: no Ray runs on this machine. Start one with `ray start --head`, join this machine to a "
-            "cluster with `ray start --address=HEAD:6379`, or leave the option out: a run starts a Ray of its own."
+            "--ray-address auto: no Ray runs on this machine. Start one with `ray start --head`, join this machine to "
+            "a cluster with `ray start --address=HEAD:6379`, or omit the option: a run then starts its own Ray."
         ) from None
     except ValueError as error:
         raise UserError(f"--ray-address {given!r}: {error}.") from None
@@ -162,7 +163,7 @@ def _check_answer(place: str, named: str) -> None:
         UserError: nobody answers, or something else.
     """
     host, _, port = place.rpartition(":")
-    problem = "what answers is no Ray"
+    problem = "the service that answers is not Ray"
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S) as connection:
             if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
@@ -172,13 +173,13 @@ def _check_answer(place: str, named: str) -> None:
         if len(answer) > 3 and answer[3] == _SETTINGS:
             return
     except TimeoutError:
-        problem = f"nobody answers within {ANSWER_S:g} s"
+        problem = f"no answer within {ANSWER_S:g} s"
     except (OSError, OverflowError) as error:
-        problem = f"nobody answers ({getattr(error, 'strerror', None) or error})"
+        problem = f"no answer ({getattr(error, 'strerror', None) or error})"
     raise UserError(
-        f"no Ray cluster at {named}: {problem}. Is its head running (`ray status` there), and is this the port of `ray start "
-        "--head` (6379 unless you chose another), open between the machines? Without --ray-address a run starts a Ray of "
-        "its own on this machine."
+        f"no Ray cluster at {named}: {problem}. Check that its head is running (`ray status` there), that this is the "
+        "port of `ray start --head` (default 6379), and that the port is open between the machines. Without "
+        "--ray-address, a run starts its own Ray on this machine."
     )
 
 
@@ -201,21 +202,23 @@ def _why(error: Exception, named: str) -> str:
     text = _all_text(error)
     if "AuthenticationError" in text or "authentication token" in text:
         return (
-            f"the Ray cluster at {named} asks for its authentication token, and this command has none or another one. Copy "
-            "~/.ray/auth_token of the head to the same place here (or name it in RAY_AUTH_TOKEN_PATH), set "
-            "RAY_AUTH_MODE=token, also for `ray start --address` on each machine, and try again (docs/cluster.md)."
+            f"the Ray cluster at {named} requires an authentication token, but this command has none or a different "
+            "one. Copy ~/.ray/auth_token of the head to the same path here (or set RAY_AUTH_TOKEN_PATH to its path), "
+            "set RAY_AUTH_MODE=token, also for `ray start --address` on each machine, and try again "
+            "(docs/cluster.md)."
         )
     if "Version mismatch" in text:
         ray_there, ray_here = re.findall(r"Ray: (\S+)", text)[:2]
         python_there, python_here = re.findall(r"Python: (\S+)", text)[:2]
         return (
-            f"the Ray cluster at {named} runs Ray {ray_there} with Python {python_there}, this command Ray {ray_here} with "
-            f"Python {python_here}. They must be equal: start the cluster from the environment of this command."
+            f"the Ray cluster at {named} runs Ray {ray_there} with Python {python_there}, but this command uses Ray "
+            f"{ray_here} with Python {python_here}. Both must be the same: start the cluster from the environment of "
+            "this command."
         )
     if "node to connect to" in text:
         return (
-            f"the Ray cluster at {named} answers, but this machine is none of its nodes. Join it first, with `ray start "
-            f"--address={named.split()[0]} --num-cpus=0`, or run the command on one of them."
+            f"the Ray cluster at {named} answers, but this machine is not one of its nodes. Join it first, with `ray "
+            f"start --address={named.split()[0]} --num-cpus=0`, or run the command on one of them."
         )
     return f"the Ray cluster at {named} answers, but cannot be joined: {' '.join(str(error).split())}."
 

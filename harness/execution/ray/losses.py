@@ -83,21 +83,21 @@ def _reason(error: Exception, where: Where | None, nodes: Mapping[str, Node], la
 
     host = where.host if where else "a node of the cluster"
     if isinstance(error, ray.OutOfMemoryError):
-        return f"memory ran out on {host}: Ray killed the worker"
+        return f"out of memory on {host}: Ray killed the worker"
     if (gone := _left(error, where, nodes)) is not None:
         return gone
     if isinstance(error, ray.TaskCancelledError):
         return "the worker was interrupted"
     if isinstance(error, ray.TaskUnschedulableError):
-        return "its node left the cluster before it began"
+        return "its node left the cluster before the job started"
     if isinstance(error, ray.ObjectLostError):
-        return f"Ray lost what it had been given ({type(error).__name__})"
+        return f"Ray lost the job's inputs ({type(error).__name__})"
     if isinstance(error, ray.WorkerCrashedError):
         return f"worker died: {last_words}" if last_words else KILLED
     return f"{type(error).__name__}: {shorten(' '.join(str(error).split()), 200)}"
 
 
-KILLED = "worker died: killed by signal 9 (by hand, or for memory), or its connections were closed"
+KILLED = "worker died: killed by signal 9 (manually or out of memory), or its connections were closed"
 
 
 def _left(error: Exception, where: Where | None, nodes: Mapping[str, Node]) -> str | None:

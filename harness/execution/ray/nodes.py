@@ -35,7 +35,7 @@ class Expected:
         versions: of Python, Ray and the harness, as here.
         source: the suite's image source; empty: no suite is looked at.
         class_ids: the suite's classes in label order.
-        data_root: folder under which image folders lie.
+        data_root: folder that contains the image folders.
         data: fingerprint of the images.
         plugins: texts of plugins, which may bring the source's kind.
         probe: where in the store nodes write; None: no store is looked at.
@@ -93,7 +93,7 @@ def look(expected: Expected, node: str) -> NodeReport:
     wrong = [name for name, version in found.items() if version != expected.versions[name]]
     if wrong:
         told = ", ".join(f"{name} {found[name]} (here {expected.versions[name]})" for name in wrong)
-        problems["versions"] = f"has {told}; install the same versions, or the same checkout, there"
+        problems["versions"] = f"has {told}; install the same versions (or the same checkout) there"
     if expected.source and (problem := _data_problem(expected)):
         problems["data"] = problem
     if expected.probe is not None and (problem := expected.probe.write(node)):
@@ -112,8 +112,8 @@ def _data_problem(expected: Expected) -> str:
     if found == expected.data:
         return ""
     return (
-        f"has other images below {expected.data_root} than this machine (fingerprint {found[:8]}, here {expected.data[:8]}); "
-        "copy them again, or give all machines one shared folder"
+        f"has different images below {expected.data_root} than this machine (fingerprint {found[:8]}, here "
+        f"{expected.data[:8]}); copy them again, or use one shared folder on all machines"
     )
 
 
@@ -159,11 +159,11 @@ def _report(ray: Any, row: Mapping[str, Any], answer: Any) -> NodeReport:
         return report
     except GetTimeoutError:
         ray.cancel(answer, force=True)
-        problem = f"gave no answer within {ANSWER_S:g} s; it may be overloaded, or its disks may be"
+        problem = f"did not answer within {ANSWER_S:g} s; the node or its disks may be overloaded"
     except Exception as error:  # such as: it has no harness
         cause = getattr(error, "cause", None) or error
         told = shorten(f"{type(cause).__name__}: {cause}", 300)
-        problem = f"cannot run the harness ({told}); install the same versions, or the same checkout, there"
+        problem = f"cannot run the harness ({told}); install the same versions (or the same checkout) there"
     return NodeReport(row["NodeID"], row.get("NodeManagerHostname", ""), problems={"answer": problem})
 
 
@@ -174,7 +174,8 @@ def _with_unseen(reports: list[NodeReport], probe: Probe | None) -> list[NodeRep
     wrote = {report.node for report in reports if not report.problems.keys() & {"store", "answer"}}
     unseen = probe.unseen(wrote)
     problem = (
-        f"this machine does not see what it writes into the store {probe.uri}; give all machines one shared folder"
+        f"this machine does not see the files that it writes to the store {probe.uri}; use one shared folder on all "
+        "machines"
     )
     return [replace(r, problems={**r.problems, "store": problem}) if r.node in unseen else r for r in reports]
 
@@ -195,4 +196,4 @@ def check_nodes(ray: Any, rows: Iterable[Mapping[str, Any]], expected: Expected)
             for problem in report.problems.values()
         ]
         head = f"{len(failing)} of {len(reports)} nodes cannot run these jobs; nothing was started."
-        raise UserError("\n".join([head, *lines, "`harness doctor --ray-address ...` looks at all nodes again."]))
+        raise UserError("\n".join([head, *lines, "`harness doctor --ray-address ...` checks all nodes again."]))

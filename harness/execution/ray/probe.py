@@ -65,10 +65,10 @@ class Probe:
         try:
             files, folder = self._place()
             if _missing(files, folder, {_DRIVER}):
-                return f"does not see the store {self.uri} of this machine; give all machines one shared folder"
+                return f"does not see the store {self.uri} of this machine; use one shared folder on all machines"
             files.pipe_file(f"{folder}/{node}", node.encode())
         except Exception as error:
-            return f"cannot write into the store {self.uri} ({type(error).__name__}: {shorten(str(error), 200)})"
+            return f"cannot write to the store {self.uri} ({type(error).__name__}: {shorten(str(error), 200)})"
         return ""
 
     def unseen(self, nodes: set[str]) -> set[str]:

@@ -8,24 +8,24 @@ CASES = {
         ["--space", "blen.noise=linear(0,1)"],
         "'blen' is no method. Did you mean 'blend'?",
     ),
-    "another method in the space": (["--space", "dit.guidance=log(1,2)"], "'dit' is not among the methods"),
+    "another method in the space": (["--space", "dit.guidance=log(1,2)"], "'dit' is not a method"),
     "empty range": (["--space", "blend.noise=linear(1,1)"], "the range is empty: 1 is not below 1"),
-    "no range": (["--space", "blend.noise=0.1"], "'0.1' is no range"),
+    "not a search range": (["--space", "blend.noise=0.1"], "'0.1' is not a search range"),
     "no form": (["--space", "blend.noise"], "expected METHOD.OPTION=log(LOW,HIGH)"),
     "refused values": (["--space", "blend.noise=linear(0,2)"], "less than or equal to 1"),
     "no file": (["--space", "none.yaml"], "--space none.yaml: cannot be read"),
-    "share too large": (["--validation", "0.999"], "leaves class 8 empty on one side"),
+    "share too large": (["--validation", "0.999"], "leaves no images of class 8 in one of the splits"),
     "share above one": (["--validation", "1.5"], "field 'validation'"),
     "full data": (["--methods", "full"], "--methods full: it trains on all real images"),
     "no method": (["--methods", "blendd"], "unknown method 'blendd'. Did you mean 'blend'?"),
     "metric": (["--metric", "top2_last"], "field 'metric'"),
     "sampler": (["--sampler", "bayes"], "field 'sampler'"),
-    "time": (["--time", "soon"], "--time: 'soon' is no duration"),
+    "time": (["--time", "soon"], "--time: 'soon' is not a duration"),
     "objectives": (["--objectives", "time"], "--objectives: expected accuracy, or accuracy,time"),
     "protocol field": (["--tune-protocol", "lrr"], "unknown option 'lrr'"),
-    "protocol field without a range": (["--tune-protocol", "momentum"], "no range is declared for it"),
-    "group": (["--suite", "remote_sensing"], "a tuning has one"),
-    "grid": (["--sampler", "grid", "--trials", "2", "--space", "blend.kind=choice(a,b,c,d)"], "give more --trials"),
+    "protocol field without a range": (["--tune-protocol", "momentum"], "it has no declared range"),
+    "group": (["--suite", "remote_sensing"], "tuning uses one suite"),
+    "grid": (["--sampler", "grid", "--trials", "2", "--space", "blend.kind=choice(a,b,c,d)"], "allow more --trials"),
     "name": (["--name", "a/b"], "--name 'a/b'"),
     "setting": (["--set", "blend.noise=2"], "less than or equal to 1"),
 }
@@ -61,10 +61,10 @@ def test_methods_are_named_once(cli):
     for arguments in ([], ["dit", "--methods", "dit"]):
         code, _, err = cli("tune", *arguments)
         assert code == 2
-        assert "name the methods once" in err
+        assert "give the methods once" in err
 
 
 def test_a_name_belongs_to_one_request(tuned):
     tuned(trials=2, sampler="random", name="mine")
-    with pytest.raises(Exception, match=r"of another request \(seed\)"):
+    with pytest.raises(Exception, match=r"a different request \(seed\)"):
         tuned(trials=2, sampler="random", name="mine", seed=1)

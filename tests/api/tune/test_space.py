@@ -126,4 +126,6 @@ def test_a_value_beyond_a_declared_range_widens_it(tmp_path, tiny_suite):
     path.write_text(yaml.safe_dump(values))
     (space,) = prepare_tuning(make_tune_request(methods="dit", suite=path)).spaces
     assert space.dimensions["dit.guidance"] == Dimension("log", (1.0, 9.5))
-    assert space.notes == ("dit.guidance: the declared log(1, 8) was widened to log(1, 9.5), to hold the suite's 9.5.",)
+    assert space.notes == (
+        "dit.guidance: the declared log(1, 8) was widened to log(1, 9.5) to include the suite's 9.5.",
+    )

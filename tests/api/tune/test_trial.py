@@ -93,5 +93,5 @@ def test_a_tuning_end_to_end_compares_default_and_best_on_the_test_split(
 
 
 def test_a_request_of_a_run_has_no_place_in_a_tuning():
-    with pytest.raises(harness.UserError, match="'scores' belongs to `harness run`"):
+    with pytest.raises(harness.UserError, match="'scores' is an option of `harness run`"):
         make_tune_request(methods="dit", suite="digits", scores=True)

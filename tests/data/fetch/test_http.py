@@ -1,4 +1,4 @@
-"""A download arrives whole and checked, or says why not; what broke off is continued, never mixed with another file."""
+"""A download arrives whole and checked, or says why not; what broke off is continued, never mixed with a different file."""
 
 import hashlib
 import os
@@ -59,7 +59,7 @@ def test_a_server_that_cannot_resume_sends_the_file_again(tmp_path):
 def test_a_connection_that_breaks_for_good_keeps_what_arrived_for_the_next_time(tmp_path, waits):
     with serve(CONTENT) as (url, how):
         how.drops = [1_000_000] + [0] * ATTEMPTS
-        with pytest.raises(UserError, match=r"broke off 5 times .* 976\.6 KiB are kept .* goes on from there"):
+        with pytest.raises(UserError, match=r"failed 5 times .* 976\.6 KiB are kept .* to resume"):
             download(archive(url), tmp_path / "a.tgz", no_progress)
         assert not (tmp_path / "a.tgz").exists()
         assert waits == sorted(waits)
@@ -152,8 +152,8 @@ def test_a_disk_that_cannot_be_written_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"num_bytes": len(CONTENT) + 1}, "cut off"),
-        ({"num_bytes": len(CONTENT) - 1}, "another file"),
+        ({"num_bytes": len(CONTENT) + 1}, "truncated"),
+        ({"num_bytes": len(CONTENT) - 1}, "a different file"),
         ({"md5": "0" * 32}, f"MD5 is {MD5}, expected 000"),
         ({"sha256": "0" * 64}, "SHA-256 is .* expected 000"),
     ],

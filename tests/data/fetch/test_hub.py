@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub become class folders; what is no such data set leaves nothing."""
+"""Data sets from the Hugging Face hub become class folders; what is no such data set leaves nothing."""
 
 import io
 import json
@@ -98,13 +98,13 @@ def test_a_run_reads_what_was_fetched(tmp_path, fetch, suite):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"names": ["tabby cat", "n02096294", "pug"]}, r"labels .* do not tell the classes n02093754"),
+        ({"names": ["tabby cat", "n02096294", "pug"]}, r"labels .* do not match the classes n02093754"),
         (
             {"features": {"image": {"_type": "Image"}, "label": {"_type": "Value"}}},
             r"found \['image'\] and no class labels",
         ),
-        ({"labels": [2, 2]}, r"has no image of class n02096294"),
-        ({"paths": True}, r"holds paths in place of images"),
+        ({"labels": [2, 2]}, r"has no images of class n02096294"),
+        ({"paths": True}, r"contains paths instead of images"),
     ],
     ids=["unknown class", "no labels", "class without images", "paths"],
 )
@@ -123,7 +123,7 @@ def test_a_missing_split_is_named(tmp_path, fetch):
 
 
 @pytest.mark.parametrize(
-    ("repo", "message"), [("dogs", r"expected OWNER/NAME"), ("someone/cats", r"the hub did not give it")]
+    ("repo", "message"), [("dogs", r"expected OWNER/NAME"), ("someone/cats", r"the download from the hub failed")]
 )
 def test_a_name_that_is_not_there_is_told(tmp_path, fetch, repo, message):
     write(tmp_path / "repo/train.parquet", [1, 2])
@@ -134,4 +134,4 @@ def test_a_name_that_is_not_there_is_told(tmp_path, fetch, repo, message):
 def test_the_command_refuses_two_origins_at_once(cli, tmp_path):
     code, _, err = cli("data", "fetch", "imagewoof", "--hub", "a/b", "--variant", "160", "--data-root", tmp_path)
     assert code == 2
-    assert "--variant and --archive belong to archives" in err
+    assert "--variant and --archive apply to archives" in err

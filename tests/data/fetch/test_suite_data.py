@@ -1,4 +1,4 @@
-"""A fetched data set is there whole or not at all, and says what it is."""
+"""A fetched data set is there whole or not at all, and describes itself."""
 
 import json
 import shutil
@@ -89,7 +89,7 @@ def evil_link(tar):
     [
         (CONTENT, {"md5": "0" * 32}, "MD5 is"),
         (CONTENT, {"num_bytes": 5}, "expected 5"),
-        (CONTENT[:-100], {}, "damaged or cut off"),
+        (CONTENT[:-100], {}, "damaged or truncated"),
         (tgz(files(), evil_link), {}, "'tiny2/link' is a symbolic link"),
         (without("train/n01"), {}, r"not complete; .*\n.*\n.*ARCHIVE.* has no folder for 1 of 3 classes: n01"),
         (without("n02_0.JPEG"), {}, "has no folder for 1 of 3 classes: n02"),
@@ -116,7 +116,7 @@ def test_a_download_that_fails_its_check_is_fetched_anew(tmp_path):
 def test_a_folder_of_that_name_is_left_alone(tmp_path):
     (tmp_path / "data" / "tiny2").mkdir(parents=True)
     (tmp_path / "data" / "tiny2" / "mine.txt").write_text("precious")
-    with pytest.raises(UserError, match="was not fetched as Tiny 2"):
+    with pytest.raises(UserError, match="is not a download of Tiny 2"):
         fetch_content(tmp_path, CONTENT)
     assert (tmp_path / "data" / "tiny2" / "mine.txt").read_text() == "precious"
 
@@ -133,7 +133,7 @@ def test_two_fetches_at_once_do_not_meet(tmp_path):
     (tmp_path / "data" / ".downloads").mkdir(parents=True)
     with (
         FileLock(tmp_path / "data" / ".downloads" / "tiny2.lock"),
-        pytest.raises(UserError, match=r"being fetched into .* by another process"),
+        pytest.raises(UserError, match=r"being downloaded to .* by another process"),
     ):
         fetch_content(tmp_path, CONTENT)
 

@@ -18,7 +18,7 @@ def test_folders_called_by_class_ids_need_no_order():
 
 
 def test_numbers_that_may_mean_two_orders_are_asked_about():
-    with pytest.raises(UserError, match=r"label order begins with n03, n01, n02, the sorted .* with n01, n02, n03"):
+    with pytest.raises(UserError, match=r"label order starts with n03, n01, n02, the sorted .* with n01, n02, n03"):
         classes_of_folders(["00000", "00001", "00002"], CLASSES, None, "here")
     assert classes_of_folders(["00000", "00001", "00002"], ALIKE, None, "here")[0]["n02"] == "00001"
 
@@ -39,13 +39,13 @@ def test_numbers_mean_what_the_user_says_and_the_mapping_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("names", "order", "told"),
     [
-        (["n01", "n02", "n03", "n3"], None, r"1 folders are no class of the suite: n3. Did you mean 'n03'"),
+        (["n01", "n02", "n03", "n3"], None, r"1 folders are not classes of the suite: n3. Did you mean 'n03'"),
         (["n01", "n03"], None, r"1 of 3 classes are missing: n02"),
-        (["cat", "dog", "cow"], None, r"3 folders are no class of the suite"),
-        (["0", "1"], "labels", r"numbers from 0 to 1, 2 of them; expected each number from 0 to 2 once"),
+        (["cat", "dog", "cow"], None, r"3 folders are not classes of the suite"),
+        (["0", "1"], "labels", r"2 numbers from 0 to 1; expected each number from 0 to 2 once"),
         (["1", "2", "3"], "labels", r"numbers from 1 to 3"),
-        (["n01", "n02", "n03"], "sorted", r"--class-order sorted is for folders called by numbers"),
-        (["0", "1", "2"], "alphabetic", r"expected labels, sorted, or a file; there is no such file"),
+        (["n01", "n02", "n03"], "sorted", r"--class-order sorted applies only to folders named by numbers"),
+        (["0", "1", "2"], "alphabetic", r"expected labels, sorted, or a file; file not found"),
     ],
 )
 def test_folders_that_do_not_fit_are_named(names, order, told):
@@ -56,5 +56,5 @@ def test_folders_that_do_not_fit_are_named(names, order, told):
 def test_a_list_of_other_classes_is_refused(tmp_path):
     listed = tmp_path / "theirs.txt"
     listed.write_text("n02\nn03\nn09\n")
-    with pytest.raises(UserError, match=r"1 lines are no class of the suite: n09. .*missing: n01"):
+    with pytest.raises(UserError, match=r"1 lines are not classes of the suite: n09. .*missing: n01"):
         classes_of_numbers(CLASSES, str(listed), "here")

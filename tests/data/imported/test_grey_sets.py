@@ -39,7 +39,7 @@ def test_tensors_that_do_not_fit_the_suites_channels_are_told(tensors, tmp_path)
             "rgb",
             images // np.array([1, 2, 3], np.uint8).reshape(3, 1, 1),
             1,
-            r"\[30, 3, 16, 16\] and are in colour.*channels: 1",
+            r"\[30, 3, 16, 16\] .colour.*channels: 1",
         ),
         ("rows", images[:, 0, 0], 1, r"\[30, 16\]; expected .*grey \[N, 1, S, S\]"),
     ):
@@ -54,9 +54,9 @@ def test_normalised_grey_tensors(tensors, tmp_path):
     np.savez(path, images=((images[:, :1] / 255 - 0.3) / 0.4).astype(np.float32), labels=labels)
     loaded = open_imported(path, CLASSES, pixels=Pixels(1, "0.3/0.4")).load("3", [0, 1, 2], 16)
     assert np.array_equal(loaded.numpy(), images[labels == 3][:, :1])
-    with pytest.raises(UserError, match=r"has 3 means, and the images have 1 channel\."):
+    with pytest.raises(UserError, match=r"has 3 means, but the images have 1 channel\."):
         open_imported(path, CLASSES, pixels=Pixels(1, "0.3,0.3,0.3/0.4,0.4,0.4"))
-    with pytest.raises(UserError, match=r"say how: --normalised cifar10\|"):
+    with pytest.raises(UserError, match=r"pass --normalised cifar10\|"):
         open_imported(path, CLASSES, pixels=Pixels(1))
 
 
@@ -68,5 +68,5 @@ def test_a_folder_of_grey_files_and_one_in_colour(write_folder, pixels):
     loaded = found.load("7", [0, 1, 2], 16)
     assert np.array_equal(loaded.numpy()[:, 0], pixels["7"][..., 0]), "files of three equal channels and of one"
     Image.new("RGB", (16, 16), (200, 10, 10)).save(root / "7" / "1.png")
-    with pytest.raises(UserError, match=r"class '7' has images in colour, and the suite is grey \(channels: 1\)"):
+    with pytest.raises(UserError, match=r"class '7' has colour images, but the suite is grey \(channels: 1\)"):
         found.check(found.all(), 16)

@@ -120,7 +120,7 @@ def test_mtt_tesla_and_datm_write_two_files(given, tmp_path):
         assert found.num_per_class == dict.fromkeys(map(str, range(10)), 3), "an image's class is its place"
         assert any("96.7 % of the soft labels prefer that class" in line for line in found.remarks)
         assert any("--set protocol.lr=0.0123" in line for line in found.remarks)
-    with pytest.raises(UserError, match=r"and no labels\. Give the file of labels after it"):
+    with pytest.raises(UserError, match=r"but no labels\. Pass the file of labels after it"):
         open_imported(files[0], CLASSES, **read)
 
 
@@ -129,7 +129,7 @@ def test_dd_ranking_has_images_and_soft_labels_in_a_folder_or_images_alone(given
     torch.save(images / 255, tmp_path / "images.pt")
     found = open_imported(tmp_path, CLASSES, order="labels")
     assert torch.equal(pixels_of(found), images[9:12])
-    assert any("because no labels came" in line for line in found.remarks)
+    assert any("because there are no labels" in line for line in found.remarks)
     torch.save(torch.nn.functional.one_hot(labels, 10) * 2.0, tmp_path / "labels.pt")
     assert open_imported(tmp_path, CLASSES).has_labels
 
@@ -193,7 +193,7 @@ def test_nothing_in_a_hostile_file_is_run(layout, given, tmp_path):
 
 def test_what_a_refused_file_names_is_told(given, tmp_path):
     torch.save([given[0], Hostile(tmp_path / "mark")], tmp_path / "set.pt")
-    with pytest.raises(UserError, match=r"it names \w+\.mkdir"):
+    with pytest.raises(UserError, match=r"it refers to \w+\.mkdir"):
         open_imported(tmp_path / "set.pt", CLASSES)
 
 
@@ -204,12 +204,12 @@ def test_floats_are_kept_or_clipped(given, tmp_path):
     kept = open_imported(tmp_path / "set.pt", CLASSES, pixels=Pixels(3, "imagenet", keep_float=True))
     mean, std = torch.tensor([0.485, 0.456, 0.406]).view(-1, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(-1, 1, 1)
     assert torch.equal(pixels_of(kept), (bright * std + mean)[9:12])
-    assert any("float32, neither clipped nor rounded" in line for line in kept.remarks)
+    assert any("float32, without clipping or rounding" in line for line in kept.remarks)
     clipped = open_imported(tmp_path / "set.pt", CLASSES, pixels=Pixels(3, "imagenet"))
     assert any("were clipped" in line for line in clipped.remarks)
     assert kept.fingerprint_of(3, labels=False) != clipped.fingerprint_of(3, labels=False)
     torch.save(given, tmp_path / "set.pt")
-    with pytest.raises(UserError, match="--keep-float is for float images; these are uint8"):
+    with pytest.raises(UserError, match="--keep-float applies only to float images; these are uint8"):
         open_imported(tmp_path / "set.pt", CLASSES, pixels=Pixels(keep_float=True))
 
 

@@ -61,7 +61,7 @@ def test_normalised_images_are_denormalised_and_clipping_is_told(tensors, tmp_pa
     assert "clipped" in found.remarks[0]
     assert torch.equal(found.load("3", [1], 16)[0], torch.from_numpy(images[13]))
     for wrong, told in (
-        ("0.5,0.4/0.2,0.3", "has 2 means, and the images have 3 channels"),
+        ("0.5,0.4/0.2,0.3", "has 2 means, but the images have 3 channels"),
         ("cifar", r"expected a name \(cifar10, .*, zca, none\), or means .* Did you mean"),
         ("0.5/0", "standard deviations above 0"),
     ):
@@ -123,7 +123,7 @@ def test_a_damaged_file_or_another_kind_is_refused(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK")
     torch.save([torch.zeros(1)], tmp_path / "list.pt")
     for name, told in (
-        ("a.npz", "cannot be read"), ("a.zip", "Unpack an archive first"),
+        ("a.npz", "cannot be read"), ("a.zip", "Unpack archives first"),
         ("list.pt", r"holds a list of 1; expected images with labels"),
         ("none", "does not exist"),
     ):  # fmt: skip
@@ -157,13 +157,13 @@ def test_soft_labels_that_do_not_fit_are_refused(tensors, tmp_path):
 
 def test_a_folder_that_does_not_fit_is_refused(write_folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="holds no class folders"):
+    with pytest.raises(UserError, match="has no class folders"):
         open_imported(tmp_path / "empty", CLASSES)
     root = write_folder()
     (root / "3" / "2.png").unlink()
     with pytest.raises(UserError, match=r"fewer than 3 images \(--ipc\) in 1 of 10 classes: class 3 has 2"):
         open_imported(root, CLASSES).first(3)
-    with pytest.raises(UserError, match=r"classes have 2 to 3 images; say how many"):
+    with pytest.raises(UserError, match=r"classes have 2 to 3 images; set how many"):
         open_imported(root, CLASSES).common_ipc()
     (root / "4" / "1.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"empty file \(0 bytes\)"):
@@ -188,11 +188,11 @@ def test_tensors_that_are_not_what_they_seem_are_refused_before_they_are_unpacke
         ("complex", images.to(torch.complex64)),
     ):
         torch.save({"images": strange, "labels": labels}, tmp_path / f"{name}.pt")
-        with pytest.raises(UserError, match="expected an ordinary tensor of numbers"):
+        with pytest.raises(UserError, match="expected a dense tensor of numbers"):
             open_imported(tmp_path / f"{name}.pt", CLASSES)
     huge = torch.zeros(1, dtype=torch.uint8).expand(10**6, 3, 1024, 1024)
     torch.save({"images": huge, "labels": labels}, tmp_path / "huge.pt")
-    with pytest.raises(UserError, match=r"huge.pt: would take 2\.9 TiB in memory"):
+    with pytest.raises(UserError, match=r"huge.pt: needs 2\.9 TiB of memory"):
         open_imported(tmp_path / "huge.pt", CLASSES)
 
 
@@ -200,5 +200,5 @@ def test_an_archive_that_unpacks_to_more_than_memory_is_refused(tensors, tmp_pat
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, images=np.zeros((2000, 3, 64, 64), np.uint8), labels=np.zeros(2000, np.int64))
     monkeypatch.setattr("harness.data.imported.read.free_memory", lambda: 40_000_000)
-    with pytest.raises(UserError, match=r"bomb.npz: would take 23\.5 MiB in memory, its file has .* KiB"):
+    with pytest.raises(UserError, match=r"bomb.npz: needs 23\.5 MiB of memory .file size .* KiB"):
         open_imported(path, CLASSES)

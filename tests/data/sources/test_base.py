@@ -19,8 +19,8 @@ from harness.data.sources.base import sources
         ({"kind": "image_folder"}, "'root' is missing"),
         ({"kind": "image_folder", "rot": "x", "root": "x"}, "unknown field 'rot'. Did you mean 'root'?"),
         ({"kind": "image_folder", "root": 3}, "'root'"),
-        ({"kind": "image_folder", "root": "x", "test_dir": "train/"}, "tested on what they saw"),
-        ({"kind": "image_folder", "root": "x", "extensions": ["jpg"]}, "must begin with a dot"),
+        ({"kind": "image_folder", "root": "x", "test_dir": "train/"}, "tested on their training images"),
+        ({"kind": "image_folder", "root": "x", "extensions": ["jpg"]}, "must start with a dot"),
         ({"kind": "digits", "root": "x"}, "unknown field 'root'"),
     ],
 )

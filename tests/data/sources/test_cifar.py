@@ -51,7 +51,7 @@ def test_the_training_split_is_long_tailed_and_the_test_split_is_not(root, facto
         kept = kept_items(10, train.num_per_class[class_id])
         assert train.names(class_id) == [f"{10 * i + label:05d}.png" for i in sorted(kept)]
     counts = sorted(train.num_per_class.values())
-    assert f"imbalance factor {factor}, {counts[-1]} to {counts[0]} images a class" in source.describe()
+    assert f"imbalance factor {factor}, {counts[-1]} to {counts[0]} images per class" in source.describe()
 
 
 def test_the_order_of_the_class_list_gives_labels_and_leaves_the_tail_as_it_is(root):
@@ -107,7 +107,8 @@ def test_files_are_checked_against_their_sums(root, files):
 
 def test_what_is_missing_is_told_with_what_to_do(root, tmp_path):
     with pytest.raises(
-        UserError, match=r"Put the folder .* or cifar-10-python\.tar\.gz as it is,.* `harness data fetch SUITE` brings"
+        UserError,
+        match=r"Put the folder .* or the archive cifar-10-python\.tar\.gz,.* `harness data fetch SUITE` downloads",
     ):
         open_cifar(tmp_path / "nowhere", origins=["cifar10"]).check()
     for name in ("data_batch_3", "batches.meta"):
@@ -121,8 +122,8 @@ def test_what_is_missing_is_told_with_what_to_do(root, tmp_path):
     [
         ({"data": np.zeros((3, 10), np.uint8)}, r"'data' is uint8 \[3, 10\], expected uint8 \[N, 3072\]"),
         ({"data": None}, "'data' is NoneType"),
-        ({"labels": [0, 1]}, "'labels' is no list of 3 labels from 0 to 9"),
-        ({"labels": [0, 1, 10]}, "'labels' is no list of 3 labels from 0 to 9"),
+        ({"labels": [0, 1]}, "'labels' is not a list of 3 labels from 0 to 9"),
+        ({"labels": [0, 1, 10]}, "'labels' is not a list of 3 labels from 0 to 9"),
     ],
 )
 def test_a_batch_that_makes_no_sense_is_named(root, changes, told):
@@ -149,12 +150,12 @@ def test_a_hostile_batch_is_refused_in_a_folder_and_in_an_archive(root, files, t
 
 def test_a_file_that_is_no_archive_is_told(tmp_path):
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"rubbish")
-    with pytest.raises(UserError, match=r"no readable \.tar\.gz archive"):
+    with pytest.raises(UserError, match=r"not a readable \.tar\.gz archive"):
         open_cifar(tmp_path).check()
 
 
 def test_an_imbalance_that_leaves_a_class_empty_is_refused(root):
-    with pytest.raises(UserError, match="no train image of truck is left at imbalance factor 11"):
+    with pytest.raises(UserError, match="no train images of truck are left at imbalance factor 11"):
         open_cifar(root, imbalance_factor=11).check()
     with pytest.raises(UserError, match="imbalance_factor"):
         open_cifar(root, imbalance_factor=0.1)

@@ -53,5 +53,5 @@ def test_the_fingerprint_depends_on_the_class_order_only(tmp_path):
 
 
 def test_an_unknown_digit_is_the_users_error(tmp_path):
-    with pytest.raises(UserError, match="there is no ten, 11"):
+    with pytest.raises(UserError, match="but not ten, 11"):
         open_source({"kind": "digits"}, ("0", "ten", "11"), tmp_path).check()

@@ -94,14 +94,14 @@ def test_a_set_that_is_not_there_says_where_it_may_lie(tmp_path):
 
 
 BROKEN = {
-    "cut off": ({IMAGES: lambda b: b[:-1]}, r"train-images-idx3-ubyte: 31,360 bytes are announced, 31,359 are there"),
-    "too long": ({IMAGES: lambda b: b + b"x"}, r"31,360 bytes are announced, more are there"),
-    "empty": ({IMAGES: lambda b: b""}, r"train-images-idx3-ubyte is no IDX file: it begins with nothing"),
+    "cut off": ({IMAGES: lambda b: b[:-1]}, r"train-images-idx3-ubyte: 31,360 bytes expected, 31,359 found"),
+    "too long": ({IMAGES: lambda b: b + b"x"}, r"31,360 bytes expected, more found"),
+    "empty": ({IMAGES: lambda b: b""}, r"train-images-idx3-ubyte is not an IDX file: it starts with nothing"),
     "a web page": (
         {LABELS: lambda b: b"<!DOCTYPE html>"},
-        r"labels-idx1-ubyte is no IDX file: it begins with 3c 21 44 4f",
+        r"labels-idx1-ubyte is not an IDX file: it starts with 3c 21 44 4f",
     ),
-    "half a header": ({LABELS: lambda b: b[:6]}, r"train-labels-idx1-ubyte ends within its header"),
+    "half a header": ({LABELS: lambda b: b[:6]}, r"train-labels-idx1-ubyte is truncated in its header"),
     "swapped": (
         {LABELS: lambda b: idx(np.zeros((4, 28, 28), np.uint8))},
         r"labels-idx1-ubyte holds uint8 numbers in 3 dimensions, expected uint8 in 1",
@@ -110,14 +110,17 @@ BROKEN = {
         {IMAGES: lambda b: idx(np.zeros((4, 28, 28), np.float32), code=13)},
         r"holds float32 numbers in 3 dimensions, expected uint8 in 3",
     ),
-    "a bomb": ({IMAGES: lambda b: b[:4] + b"\xff" * 12}, r"announces 79,2\d+,\d+,.* bytes, more than any data set"),
+    "a bomb": (
+        {IMAGES: lambda b: b[:4] + b"\xff" * 12},
+        r"states a size of 79,2\d+,\d+,.* bytes, larger than any data set",
+    ),
     "not square": (
         {IMAGES: lambda b: idx(np.zeros((40, 28, 14), np.uint8))},
         r"40 images of 28x14 pixels; expected square",
     ),
     "other counts": (
         {LABELS: lambda b: idx(np.zeros(39, np.uint8))},
-        r"has 40 images, .* 39 labels: they do not belong",
+        r"has 40 images, .* 39 labels: they do not match",
     ),
     "other sides": (
         {IMAGES: lambda b: idx(np.zeros((40, 14, 14), np.uint8))},
@@ -125,7 +128,7 @@ BROKEN = {
     ),
     "no such class": (
         {LABELS: lambda b: idx(np.full(40, 3, np.uint8))},
-        r"the train split has no image of class 0, 1, 2, 4, .* Its labels: 3\.",
+        r"the train split has no images of class 0, 1, 2, 4, .* Its labels: 3\.",
     ),
 }
 
@@ -142,17 +145,17 @@ def test_a_packed_file_that_broke_off_is_named(files, tmp_path):
     folder = write_idx(files, tmp_path / "mnist", packed=True)
     path = folder / f"{IMAGES}.gz"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is no whole \.gz file"):
+    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is not a complete \.gz file"):
         open_idx(tmp_path).check()
     path.write_bytes(files[IMAGES])
-    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is no whole \.gz file \(Not a gzipped file"):
+    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is not a complete \.gz file \(Not a gzipped file"):
         open_idx(tmp_path).check()
 
 
 def test_a_packed_file_is_not_unpacked_beyond_what_it_announces(files, tmp_path):
     folder = write_idx(files, tmp_path / "mnist", packed=True)
     (folder / f"{IMAGES}.gz").write_bytes(gzip.compress(files[IMAGES] + bytes(50_000_000)))
-    with pytest.raises(UserError, match="31,360 bytes are announced, more are there"):
+    with pytest.raises(UserError, match="31,360 bytes expected, more found"):
         open_idx(tmp_path).check()
 
 
@@ -165,7 +168,7 @@ def test_all_missing_files_are_named_at_once(files, tmp_path):
 
 def test_class_ids_are_numbers(files, tmp_path):
     write_idx(files, tmp_path / "mnist")
-    with pytest.raises(UserError, match=r"class 'Dress', '03' is no label"):
+    with pytest.raises(UserError, match=r"class 'Dress', '03' is not a label"):
         open_idx(tmp_path, ("0", "Dress", "03")).check()
 
 

@@ -54,9 +54,9 @@ def test_everything_missing_is_told_at_once(make_tree):
     text = str(caught.value)
     assert "no folder for 2 of 4 classes: n02, n4" in text
     assert "no folder for 3 of 4 classes: n01, n02, n4" in text
-    assert "no image in 1 of 4 class folders: n01" in text
+    assert "no images in 1 of 4 class folders: n01" in text
     assert "0.jpg: empty file" in text
-    assert "gone.jpg: a link that leads nowhere" in text
+    assert "gone.jpg: a broken symbolic link" in text
 
 
 def test_a_missing_folder_is_told_with_what_to_do(tmp_path, make_tree):

@@ -171,11 +171,11 @@ def test_the_cache_lies_with_the_user_not_with_the_data(monkeypatch, tmp_path):
 def test_a_folder_of_empty_files_is_told_with_the_likely_cause(tree):
     for path in (tree / "set").rglob("*.JPEG"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"20 unreadable entries: .*\. So many empty files .*: unpack the data"):
+    with pytest.raises(UserError, match=r"20 unreadable entries: .*\. This many empty files .*: unpack the data"):
         opened(tree).check()
 
 
 def test_archives_that_were_not_unpacked_are_told(tree):
     (tree / "set" / "train" / "n01.tar").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"holds 1 \.tar files: unpack each"):
+    with pytest.raises(UserError, match=r"contains 1 \.tar files: unpack each"):
         open_source({"kind": "image_folder", "root": "set"}, (*CLASSES, "n03"), tree).check()

@@ -47,7 +47,7 @@ def test_a_batch_written_again_by_python_3_is_read():
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path, protocol):
     hostile = pickle.dumps({"data": VALUES["data"].tolist(), "labels": Runs(tmp_path / "made")}, protocol=protocol)
-    with pytest.raises(UserError, match=r"data_batch_1: not a pickle of plain data: it asks for (posix|nt)\.mkdir"):
+    with pytest.raises(UserError, match=r"data_batch_1: not a pickle of plain data: it requests (posix|nt)\.mkdir"):
         read_plain_pickle(hostile, "data_batch_1")
     assert not (tmp_path / "made").exists()
     pickle.loads(hostile)

@@ -60,7 +60,7 @@ X, Y = images_of(np.arange(1, 11), 0), np.arange(1, 11, dtype=np.uint8)[:, None]
         ({"X": X[:16], "y": Y}, r"found X \[16, 32, 3, 10\]"),
         ({"X": X.astype(float), "y": Y}, r"expected X of uint8"),
         ({"X": X, "y": Y - 1}, r"y from 1 to 10"),
-        ({"X": X, "y": np.full((10, 1), 3, np.uint8)}, r"the train split has no image of class 0, 1, 2, 4"),
+        ({"X": X, "y": np.full((10, 1), 3, np.uint8)}, r"the train split has no images of class 0, 1, 2, 4"),
         ({"X": {"a": 1}, "y": Y}, r"expected X \[32, 32, 3, N\]"),
     ],
 )
@@ -76,12 +76,12 @@ def test_a_file_that_broke_off_is_no_whole_one(tmp_path, compressed, keep):
     path = write_svhn(tmp_path / "svhn", compressed=compressed) / "train_32x32.mat"
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content)) if 0 < keep < 1 else keep])
-    with pytest.raises(UserError, match=r"train_32x32\.mat(: expected X| is no whole MATLAB 5 file)"):
+    with pytest.raises(UserError, match=r"train_32x32\.mat(: expected X| is not a complete MATLAB 5 file)"):
         open_svhn(tmp_path).check()
 
 
 def test_a_web_page_is_no_matlab_file(tmp_path):
     path = write_svhn(tmp_path / "svhn") / "train_32x32.mat"
     path.write_bytes(b"<!DOCTYPE html>" + b"x" * 500)
-    with pytest.raises(UserError, match="is no whole MATLAB 5 file"):
+    with pytest.raises(UserError, match="is not a complete MATLAB 5 file"):
         open_svhn(tmp_path).check()

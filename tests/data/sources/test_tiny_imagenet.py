@@ -29,7 +29,7 @@ def test_both_splits_are_read_as_they_are_distributed(tiny):
     assert [test.names(c) for c in CLASSES] == [["val_2.JPEG"], ["val_1.JPEG"], ["val_0.JPEG"]]
     assert train.tensors(size=64)[0].shape == (6, 3, 64, 64)
     assert source.describe().startswith(
-        f"image folder {TOP}: none of the known tiny_imagenet (6 train images in train, 3 "
+        f"image folder {TOP}: unknown source tiny_imagenet (6 train images in train, 3 "
     )
 
 
@@ -46,16 +46,16 @@ def test_listing_anew_finds_the_same(tiny):
             {f"{TOP}/train/{CLASSES[1]}/images/{CLASSES[1]}_{i}.JPEG": None for i in range(2)},
             r"has no folder n01629819/images",
         ),
-        ({f"{TOP}/val/val_annotations.txt": None}, r"test_labels: .*val_annotations\.txt is no file"),
+        ({f"{TOP}/val/val_annotations.txt": None}, r"test_labels: .*val_annotations\.txt is not a file"),
         (
             {f"{TOP}/val/val_annotations.txt": b"val_0.JPEG\tn01443537\n"},
             r"line 1: expected 'IMAGE CLASS X Y X Y', found",
         ),
         (
             {f"{TOP}/val/images/val_1.JPEG": None},
-            r"lacks images that .*val_annotations\.txt names, of: n01629819 \(1 files\)",
+            r"lacks images listed in .*val_annotations\.txt, of: n01629819 \(1 files\)",
         ),
-        ({f"{TOP}/val/images/val_9.JPEG": b"x"}, r"1 images that .*val_annotations\.txt does not name"),
+        ({f"{TOP}/val/images/val_9.JPEG": b"x"}, r"1 images that are not listed in .*val_annotations\.txt"),
         ({f"{TOP}/train/{CLASSES[0]}/images/{CLASSES[0]}_0.JPEG": b""}, r"_0\.JPEG: empty file"),
     ],
 )

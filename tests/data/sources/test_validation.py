@@ -90,7 +90,7 @@ def test_a_class_of_copies_cannot_be_cut(folder):
         path.write_bytes((folder / "train" / "b" / "00.png").read_bytes())
     inner = {"kind": "image_folder", "root": ".", "test_dir": "test"}
     source = open_source({"kind": "validation", "of": inner}, ("a", "b"), folder)
-    with pytest.raises(UserError, match="leaves class b empty on one side: it has 12 training images"):
+    with pytest.raises(UserError, match="leaves no images of class b in one of the splits: it has 12 training images"):
         source.split("train")
 
 
