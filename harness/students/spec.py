@@ -62,6 +62,9 @@ _BUILT_IN = {
 _EXAMPLES = ("convnet3", "convnet4", "convnet6", "resnet10", "resnet18", "resnet34", "resnet_ap10", "resnet_ap18")
 _SUFFIXES = {"_cifar", "_bn"}
 
+_TITLES = {"convnet": "ConvNet", "resnet": "ResNet", "resnet_ap": "ResNetAP"}
+"""Families as papers call them; `register_student` adds its own."""
+
 students: Registry[StudentBuilder] = Registry(
     "student",
     {
@@ -73,8 +76,8 @@ students: Registry[StudentBuilder] = Registry(
 )
 
 
-def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
-    """Return a decorator that makes a builder available as student `name`.
+def register_student(name: str, *, title: str = "") -> Callable[[StudentBuilder], StudentBuilder]:
+    """Return a decorator that makes a builder available as student `name`; `title` is what papers call it ("MyNet").
 
     The name also works with a depth and the suffixes `_cifar` and `_bn` behind it ("mynet", "mynet8_bn"): the builder
     finds them in the spec, with the `channels` that the first layer takes, 3 or 1. The network needs
@@ -88,7 +91,26 @@ def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
         raise UserError(f"student {name!r} is built in; register yours under another name")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(f"student name {name!r} must be made of lower-case letters, digits and underscores")
+    if title:
+        _TITLES[name] = title
     return students.register(name)
+
+
+def title_of(name: str) -> str:
+    """Return a student's name as papers write it: "ResNetAP-10" for resnet_ap10, with "(BN)", "(CIFAR)" for its suffixes.
+
+    A name that nobody registered here, as in a run of somebody else, stays as it is.
+    """
+    try:
+        spec = parse(name)
+    except UserError:
+        return name
+    if spec.timm_name:
+        return f"{spec.timm_name} (timm)"
+    title = _TITLES.get(spec.family, spec.family)
+    depth = f"-{spec.depth}" if spec.depth is not None else ""
+    marks = ["CIFAR"] * (spec.variant == "cifar") + ["BN"] * (spec.norm == "batch")
+    return f"{title}{depth}" + (f" ({', '.join(marks)})" if marks else "")
 
 
 def catalogue() -> list[tuple[str, str]]:

@@ -79,6 +79,11 @@ class Scope:
         protocol = "" if self.protocol is None else f" Protocol {self.protocol} (version {self.protocol_version})."
         return f"Suite {self.suite} (version {self.suite_version}); source: {self.source}.{protocol}"
 
+    @property
+    def place(self) -> str:
+        """Return suite and protocol within a sentence."""
+        return f"on {self.suite}" + ("" if self.protocol is None else f" (protocol {self.protocol})")
+
     def columns(self) -> dict[str, Any]:
         """Return the scope as the first columns of a frame."""
         return {name: value for name, value in vars(self).items() if value is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError
 from harness.core.registry import Registry
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-Reporter = Callable[["pd.DataFrame"], list[Table]]
-"""From records (one row per suite, method, IPC, student, protocol and seeds) to tables."""
+Reporter = Callable[["pd.DataFrame"], Any]
+"""From records (one row per suite, method, IPC, student, protocol and seeds) to tables or plain data frames, one or a list."""
 
 
 _BUILT_IN = {
@@ -75,5 +75,15 @@ def build_reports(
 
 def _tables(name: str, records: pd.DataFrame, rank_by: str) -> list[Table]:
     """Return what a reporter makes; only built-in ones know `rank_by`, so that those of plugins stay simple."""
-    make: Callable[..., list[Table]] = reporters.get(name)
-    return make(records, rank_by=rank_by) if name in _RANKED else make(records)
+    make: Callable[..., Any] = reporters.get(name)
+    made = make(records, rank_by=rank_by) if name in _RANKED else make(records)
+    return [_table(name, one, type(records)) for one in ([made] if isinstance(made, Table | type(records)) else made)]
+
+
+def _table(name: str, made: Any, frame: type[pd.DataFrame]) -> Table:
+    """Return a table as it is, and a plain data frame as a table of all its columns."""
+    if isinstance(made, Table):
+        return made
+    if isinstance(made, frame):
+        return Table(name.replace("_", " ").capitalize(), "", made)
+    raise UserError(f"reporter {name!r} returned {type(made).__name__}; expected tables or pandas data frames")
