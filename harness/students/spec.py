@@ -7,7 +7,8 @@ It never builds a network; `harness.students.build` does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -96,11 +97,18 @@ def register_student(name: str, *, title: str = "") -> Callable[[StudentBuilder]
     return students.register(name)
 
 
-def title_of(name: str) -> str:
-    """Return a student's name as papers write it: "ResNetAP-10" for resnet_ap10, with "(BN)", "(CIFAR)" for its suffixes.
+def titles_of(names: Iterable[str]) -> dict[str, str]:
+    """Return each student's name as papers write it: "ResNetAP-10" for resnet_ap10 and resnet_ap10_cifar, "(BN)" for _bn.
 
-    A name that nobody registered here, as in a run of somebody else, stays as it is.
+    "(CIFAR)" stands behind the narrow variant only where the wide one of the same name is among `names`. A name that
+    nobody registered here, as in a run of somebody else, stays as it is.
     """
+    found = {name: _title(name, widths=False) for name in names}
+    shared = Counter(found.values())
+    return {name: _title(name, widths=True) if shared[title] > 1 else title for name, title in found.items()}
+
+
+def _title(name: str, *, widths: bool) -> str:
     try:
         spec = parse(name)
     except UserError:
@@ -109,7 +117,7 @@ def title_of(name: str) -> str:
         return f"{spec.timm_name} (timm)"
     title = _TITLES.get(spec.family, spec.family)
     depth = f"-{spec.depth}" if spec.depth is not None else ""
-    marks = ["CIFAR"] * (spec.variant == "cifar") + ["BN"] * (spec.norm == "batch")
+    marks = ["CIFAR"] * (widths and spec.variant == "cifar") + ["BN"] * (spec.norm == "batch")
     return f"{title}{depth}" + (f" ({', '.join(marks)})" if marks else "")
 
 

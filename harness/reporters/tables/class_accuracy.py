@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import known, times
+from harness.core.text import known
 from harness.reporters.tables.class_metrics import asked
 from harness.reporters.tables.columns import first, ipc_column, mean_column, student_column, word_column
-from harness.reporters.tables.prepare import Scope, num_seeds, prepare, scopes, students
+from harness.reporters.tables.prepare import Scope, prepare, scopes, seeds_text, students
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -38,9 +38,11 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
     at = {(c["ipc"], c["student"], c["class"], c["method_title"]): (i,) for i, c in enumerate(cells)}
     ipcs = sorted({c["ipc"] for c in cells if not c["reference_row"]}) or [None]
     lines = [(i, s, c) for i in ipcs for s in students(rows) for c in dict.fromkeys(cell["class"] for cell in cells)]
+    frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells])
+    frame["ipc"] = frame["ipc"].astype("Int64")
     columns = (
         ipc_column(rows=[first([c["ipc"] for c in cells], ipc) for ipc, _, _ in lines]),
-        student_column(rows=[first([c["student"] for c in cells], student) for _, student, _ in lines]),
+        student_column(frame, rows=[first([c["student"] for c in cells], student) for _, student, _ in lines]),
         word_column("Class", "class", rows=[first([c["class"] for c in cells], name) for _, _, name in lines]),
         *(
             mean_column(label, "accuracy_last_mean_percent", "accuracy_last_std_percent", rows=[
@@ -49,10 +51,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
             for label in [*own, *full]
         ),
     )  # fmt: skip
-    frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells])
-    frame["ipc"] = frame["ipc"].astype("Int64")
-    distillation, training = num_seeds(rows)
-    seeds = f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
+    seeds = seeds_text(rows)
     brief = (
         f"Test accuracy of each class in percent {scope.place}: final model, mean ± standard deviation over {seeds}."
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.core.class_groups import FEW, GROUPS, MANY
-from harness.core.text import DASH, known, times
+from harness.core.text import DASH, known
 from harness.reporters.tables.columns import (
     Column,
     ipc_column,
@@ -21,7 +21,7 @@ from harness.reporters.tables.columns import (
     student_column,
     word_column,
 )
-from harness.reporters.tables.prepare import Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.reporters.tables.prepare import Scope, outcome, prepare, scopes, seeds_text, spread, students
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -79,15 +79,14 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
     lines = sorted((_line(group, scores) for _, group in groups), key=lambda line: _order(line, order))
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     frame["ipc"] = frame["ipc"].astype("Int64")
-    distillation, training = num_seeds(rows)
-    seeds = f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
+    seeds = seeds_text(rows)
     brief = f"Accuracy by class of the final model {scope.place}: mean ± standard deviation over {seeds}."
     caption = (
         f"{scope.caption} The final model on the real test split, mean ± standard deviation over {seeds}. Overall accuracy: "
         f"top-1, every test image with equal weight, in percent. {' '.join(_MEANINGS[name] for name in wanted)} The CSV "
         "and JSON files also hold these scores for the best evaluation. Sorted by IPC, test model and overall accuracy."
     )
-    return Table(f"Accuracy by class: {scope.title}", caption, frame, _columns(shown), brief=brief)
+    return Table(f"Accuracy by class: {scope.title}", caption, frame, _columns(frame, shown), brief=brief)
 
 
 def unit(score: str) -> str:
@@ -124,11 +123,11 @@ def _order(line: dict[str, Any], students: dict[str, int]) -> tuple[bool, int, i
     )
 
 
-def _columns(scores: list[str]) -> tuple[Column, ...]:
+def _columns(frame: pd.DataFrame, scores: list[str]) -> tuple[Column, ...]:
     return (
         word_column("Method", "method_title"),
         ipc_column("reference_row"),
-        student_column(),
+        student_column(frame),
         *(_score(which, digits=3 if which == "kappa" else 1) for which in scores),
         runs_column(["num_runs"]),
         status_column(),

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.core.text import DASH, known, shorten
-from harness.students.spec import title_of
+from harness.students.spec import titles_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDTH = 60
 """Characters of an error in a terminal and in Markdown; HTML and CSV have it whole, LaTeX has none."""
@@ -98,9 +101,10 @@ def mean_column(name: str, mean: str, std: str, *, digits: int = 1, **more: Any)
     return Column(name, (mean, std), lambda *values: mean_spread(*values, digits=digits), **more)
 
 
-def student_column(**more: Any) -> Column:
+def student_column(frame: pd.DataFrame, **more: Any) -> Column:
     """Return the column of test models; LaTeX calls them as papers do."""
-    return Column("Test model", "student", lambda name: Cell(name or DASH, paper=title_of(name)), words=True, **more)
+    titles = titles_of(set(frame["student"]))
+    return Column("Test model", "student", lambda name: Cell(name or DASH, paper=titles[name]), words=True, **more)
 
 
 def mean_spread(mean: Any, std: Any = None, *, digits: int = 1) -> Cell:
@@ -130,7 +134,7 @@ def first(values: Sequence[Any], wanted: Any) -> tuple[int, ...]:
     return next(((i,) for i, value in enumerate(values) if value == wanted), ())
 
 
-def plain_columns(frame: Any) -> tuple[Column, ...]:
+def plain_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
     """Return a column for each column of a frame that somebody else made."""
     numeric = {name: getattr(frame[name].dtype, "kind", "O") in "iuf" for name in frame.columns}
     return tuple(Column(str(n), n, _plain, words=not numeric[n]) for n in frame.columns)

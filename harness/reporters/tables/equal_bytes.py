@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, byte_size, known, times
+from harness.core.text import DASH, byte_size, known
 from harness.reporters.tables.columns import Cell, Column, ipc_column, mean_column, runs_column, word_column
-from harness.reporters.tables.prepare import Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.reporters.tables.prepare import Scope, outcome, prepare, scopes, seeds_text, spread, students
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
-from harness.students.spec import title_of
+from harness.students.spec import titles_of
 
 CAPTION = (
     "Each method is shown at its largest IPC of this run whose sets all fit into the budget; the choice is by size, not by "
@@ -56,8 +56,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
     for column in ("budget_bytes", "ipc", *_COSTS):
         frame[column] = frame[column].astype("Float64").round().astype("Int64")
     extras = [name for name, column in _EXTRAS.items() if frame[column].notna().any()]
-    distillation, training = num_seeds(rows)
-    seeds = f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
+    seeds = seeds_text(rows)
     brief = f"Top-1 test accuracy in percent at equal memory {scope.place}: {MEANING}, mean ± standard deviation over {seeds}."
     caption = (
         f"{scope.caption} Top-1 test accuracy in percent ({MEANING}), mean ± standard deviation over {seeds}. {CAPTION}"
@@ -136,7 +135,10 @@ def _columns(names: list[str], extras: list[str]) -> tuple[Column, ...]:
         word_column("Method", "method_title"),
         ipc_column(),
         *(Column(name, column, byte_size) for name, column in sizes.items()),
-        *(mean_column(s, f"{s}_mean_percent", f"{s}_std_percent", paper=title_of(s)) for s in names),
+        *(
+            mean_column(s, f"{s}_mean_percent", f"{s}_std_percent", paper=title)
+            for s, title in titles_of(names).items()
+        ),
         runs_column([f"{s}_num_runs" for s in names]),
         Column("Status", "status", _status, words=True),
     )

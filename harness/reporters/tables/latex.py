@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.core.text import DAGGER
@@ -60,7 +60,7 @@ _CHOICES = (("table", COLUMN, "small", 6), ("table", COLUMN, "footnotesize", 4),
 """Environment, room, type size, half of the gap between columns, in points: the first that a table fits into is taken."""
 
 
-_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
 """What makes a table as wide as the text at most, for pages narrower than `PAGE`, such as those of one column."""
 
 
@@ -78,12 +78,13 @@ def to_latex(table: TableContent, caption: Caption = "short") -> str:
     """Return a table with caption, label and notes: a `table` or `table*` environment for each MOST_ROWS rows.
 
     A standard deviation is small; stress (bold, underlined) goes to the mean alone. Where the group column comes first, a
-    group names itself once a part. Of what failed it names no reasons.
+    group names itself once a part. Reasons of failures are left out, and so is a column of nothing but "done".
 
     Args:
         table: what to set.
         caption: `short`, one sentence, with the whole text as a comment above; `full`, the whole text; or `none`.
     """
+    table = _telling(table)
     look = _look(table)
     label = f"tab:{_slug(table.title)}"
     parts = _parts(table, max(1, MOST_ROWS // len(look.stacked)))
@@ -99,7 +100,7 @@ def to_latex(table: TableContent, caption: Caption = "short") -> str:
         for place, chosen in enumerate(look.stacked):
             inner += [r"\par\medskip"] if place else []
             tabular = _tabular(table, look, chosen, part)
-            inner += [_FIT + tabular[0], *tabular[1:-1], tabular[-1] + "}"] if wide else tabular
+            inner += [FIT + tabular[0], *tabular[1:-1], tabular[-1] + "}"] if wide else tabular
         inner += _notes(table) if number == len(parts) else []
         lines += _within(look.environment, "[t]" if len(parts) == 1 else "[p]", inner)
     return "\n".join(lines) + "\n"
@@ -143,6 +144,16 @@ def _look(table: TableContent) -> _Look:
             return _Look(environment, size, gap, [list(range(len(table.columns)))])
     environment, room, size, gap = _CHOICES[-1]
     return _Look(environment, size, gap, blocks(_widths(table, size), table.names, room, 2 * gap, table.aside))
+
+
+def _telling(table: TableContent) -> TableContent:
+    """Return the table without a column that says "done" in every row."""
+    kept = [
+        column
+        for i, column in enumerate(table.columns)
+        if column.name != "Status" or any(row[i].text() != "done" for row in table.rows)
+    ]
+    return replace(table, columns=tuple(kept)) if kept else table
 
 
 def _widths(table: TableContent, size: str) -> list[float]:

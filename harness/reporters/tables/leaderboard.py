@@ -14,26 +14,25 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import count, known, times
+from harness.core.text import count, known
+from harness.reporters.tables.accuracies import Metric, RankBy, metric_of
 from harness.reporters.tables.columns import Column, ipc_column, mean_column, runs_column, status_column, word_column
 from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
 from harness.reporters.tables.prepare import (
     METRICS,
-    Metric,
-    RankBy,
     Scope,
     best_is_last,
-    metric_of,
     num_seeds,
     outcome,
     prepare,
     scopes,
+    seeds_text,
     spread,
     students,
 )
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
-from harness.students.spec import title_of
+from harness.students.spec import titles_of
 
 RANK = "Methods not significantly different from the best of a rank share it."
 
@@ -78,21 +77,20 @@ def _table(scope: Scope, rows: pd.DataFrame, rank_by: RankBy) -> Table:
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     for column in ("ipc", "method_version", "rank"):
         frame[column] = frame[column].astype("Int64")
-    distillation, training = num_seeds(rows)
     lacking = LACKING if any(line["lacks_students"] for line in lines) else ""
     meaning = _EQUAL if best_is_last(rows) else _MEANING
     tested = any(known(line["rank"]) for line in lines)
     ranked = (
         f"Ranked by the mean of {rank_by} over students within each IPC (images per class). {RANK} " if tested else ""
     )
-    seeds = f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
+    seeds = seeds_text(rows)
     brief = (
-        f"Top-1 test accuracy in percent {scope.place}: mean ± standard deviation over {seeds}"
+        f"Top-1 test accuracy in percent {scope.place}, as mean ± standard deviation over {seeds_text(rows, short=True)}"
         f"{', ranked by the ' + _SHORT[rank_by] if tested else ''}."
     )
     caption = (
         f"{scope.caption} Top-1 test accuracy in percent: mean ± standard deviation over {seeds}. {meaning} "
-        f"{ranked}{tests_text(contests)}{lacking} {coverage(distillation, training)}"
+        f"{ranked}{tests_text(contests)}{lacking} {coverage(*num_seeds(rows))}"
     )
     return Table(
         f"Leaderboard: {scope.title}", caption, frame, _columns(names, rank_by), _notes(rows), group="IPC", brief=brief
@@ -188,17 +186,15 @@ def _columns(names: list[str], rank_by: RankBy) -> tuple[Column, ...]:
         Column("Rank", "rank", count),
         word_column("Method", "method_title"),
         ipc_column("reference_row"),
-        *(_accuracy(student, which) for student in names for which in words),
+        *(_accuracy(student, which, title) for student, title in titles_of(names).items() for which in words),
         runs_column([f"{student}_num_runs" for student in names]),
         status_column(),
     )
 
 
-def _accuracy(student: str, which: RankBy) -> Column:
+def _accuracy(student: str, which: RankBy, title: str) -> Column:
     mean = f"{student}_{SHOWN[which]}"
-    return mean_column(
-        f"{student} {which}", f"{mean}_mean_percent", f"{mean}_std_percent", paper=f"{title_of(student)} {which}"
-    )
+    return mean_column(f"{student} {which}", f"{mean}_mean_percent", f"{mean}_std_percent", paper=f"{title} {which}")
 
 
 def _notes(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DAGGER, DASH, known, times
+from harness.core.text import DAGGER, DASH, known
+from harness.reporters.tables.accuracies import Metric
 from harness.reporters.tables.columns import Cell, Column, ipc_column, mean_spread, student_column
 from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
 from harness.reporters.tables.prepare import (
-    Metric,
     RowIndex,
     Scope,
     best_is_last,
@@ -24,6 +24,7 @@ from harness.reporters.tables.prepare import (
     outcome,
     prepare,
     scopes,
+    seeds_text,
     spread,
     students,
     summary,
@@ -36,9 +37,12 @@ Line = tuple[Any, str]
 
 
 MEANING = {
-    "top1_best": "best evaluation during training, chosen on the test split, as papers report",
+    "top1_best": "best evaluation during training, chosen on the test split, as in most papers",
     "top1_last": "final model",
 }
+
+
+_SHORT = {"top1_best": "best evaluation during training", "top1_last": "final model"}
 
 
 _FINAL = "final model; no evaluation was better"
@@ -83,7 +87,7 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
         f"Paper table: {scope.title}",
         _caption(scope, rows, metric, contests),
         frame,
-        _columns(lines, labels, full, at),
+        _columns(frame, lines, labels, full, at),
         _untested(contests),
         bold=_group(contests, lines, 0),
         underline=_group(contests, lines, 1),
@@ -94,7 +98,7 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
 
 
 def _columns(
-    lines: list[Line], labels: list[str], full: list[str], at: dict[Any, tuple[int, ...]]
+    frame: pd.DataFrame, lines: list[Line], labels: list[str], full: list[str], at: dict[Any, tuple[int, ...]]
 ) -> tuple[Column, ...]:
     """Return IPC, test model and a column per method; the full data has one number per test model, whatever the IPC."""
     rows = {
@@ -104,7 +108,7 @@ def _columns(
     heads = next(iter(rows.values()))
     return (
         ipc_column(rows=heads),
-        student_column(rows=heads),
+        student_column(frame, rows=heads),
         *(Column(label, _READ, _number, rows=own) for label, own in rows.items()),
     )
 
@@ -132,35 +136,34 @@ def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[A
 
 
 def _caption(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
-    marks = f"{_MARKS[0].upper()}{_MARKS[1:]}. " if _is_marked(contests) else ""
+    marks = _marks(contests)
+    marks = f"{marks[0].upper()}{marks[1:]}. " if marks else ""
     return (
         f"{scope.caption} Top-1 test accuracy in percent ({_meaning(rows, metric)}), mean ± standard deviation over "
-        f"{_seeds(rows)}. {marks}{tests_text(contests)} {coverage(*num_seeds(rows))} {DASH}: not run. {DAGGER}: failed."
+        f"{seeds_text(rows)}. {marks}{tests_text(contests)} {coverage(*num_seeds(rows))} {DASH}: not run. {DAGGER}: failed."
     )
 
 
 def _brief(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
-    marks = f"; {_MARKS}" if _is_marked(contests) else ""
+    marks = f"; {_marks(contests)}" if _marks(contests) else ""
     return (
-        f"Top-1 test accuracy in percent {scope.place}: {_meaning(rows, metric)}, mean ± standard deviation over "
-        f"{_seeds(rows)}{marks}."
+        f"Top-1 test accuracy in percent {scope.place}, {_SHORT[metric]}, as mean ± standard deviation over "
+        f"{seeds_text(rows, short=True)}{marks}."
     )
 
 
-_MARKS = "bold: best, and methods not significantly different from it; underlined: second group"
+_BOLD = "bold marks the best method and those not significantly different from it"
+_UNDERLINED = ", underline the second group"
 
 
-def _is_marked(contests: dict[Any, Contest]) -> bool:
-    return any(contest.group(0) for contest in contests.values())
+def _marks(contests: dict[Any, Contest]) -> str:
+    """Say what is stressed; "" where nothing is."""
+    found = [any(contest.group(number) for contest in contests.values()) for number in (0, 1)]
+    return _BOLD * found[0] + _UNDERLINED * found[1]
 
 
 def _meaning(rows: pd.DataFrame, metric: Metric) -> str:
     return _FINAL if best_is_last(rows) else MEANING[metric]
-
-
-def _seeds(rows: pd.DataFrame) -> str:
-    distillation, training = num_seeds(rows)
-    return f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
 
 
 def _group(contests: dict[Any, Contest], lines: list[Line], number: int) -> frozenset[tuple[int, str]]:

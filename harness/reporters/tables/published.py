@@ -85,7 +85,7 @@ def _paper(numbers: list[PublishedNumber]) -> Table:
     methods = dict.fromkeys(n.method for n in [*own, *numbers])  # those of the full data last
     ipcs: list[int | None] = [*sorted({n.ipc for n in own if isinstance(n.ipc, int)})] or [None]
     students = dict.fromkeys(n.student for n in numbers)
-    lines = list(itertools.product(ipcs, students))
+    lines, frame = list(itertools.product(ipcs, students)), _frame(numbers)
 
     def at(method: str, ipc: int | None, student: str | None) -> tuple[int, ...]:
         own = [i for i, n in enumerate(numbers) if n.student == student and n.method == method]
@@ -93,14 +93,14 @@ def _paper(numbers: list[PublishedNumber]) -> Table:
 
     columns = (
         ipc_column(rows=[first([n.ipc for n in numbers], ipc) for ipc, _ in lines]),
-        student_column(rows=[first([n.student for n in numbers], student) for _, student in lines]),
+        student_column(frame, rows=[first([n.student for n in numbers], student) for _, student in lines]),
         *(Column(m, _NUMBER, _published, rows=[at(m, *line) for line in lines]) for m in methods),
     )
     metric = f"{one.metric}: {MEANING[one.metric]}" if one.metric in MEANING else one.metric
     return Table(
         f"Published: {one.suite}, protocol {one.protocol}",
         f"{_CAPTION.format(metric=metric, dash=DASH)} Source: {one.source}.",
-        _frame(numbers),
+        frame,
         columns,
         group="IPC",
         brief=f"Published top-1 accuracy in percent on {one.suite} (protocol {one.protocol}; {metric}): mean ± standard "
@@ -110,8 +110,9 @@ def _paper(numbers: list[PublishedNumber]) -> Table:
 
 def _context(numbers: list[PublishedNumber]) -> Table:
     sources = "; ".join(dict.fromkeys(n.source for n in numbers))
+    frame = _frame(numbers)
     title = f"Published, context only: {numbers[0].suite}"
-    return Table(title, f"{_CONTEXT} Source: {sources}.", _frame(numbers), _CONTEXT_COLUMNS)
+    return Table(title, f"{_CONTEXT} Source: {sources}.", frame, _context_columns(frame))
 
 
 def _published(mean: float, std: float) -> Cell:
@@ -123,13 +124,14 @@ def _published(mean: float, std: float) -> Cell:
 _NUMBER = ("published_mean_percent", "published_std_percent")
 
 
-_CONTEXT_COLUMNS = (
-    word_column("Method", "method"),
-    word_column("Metric", "metric"),
-    ipc_column("all_data"),
-    student_column(),
-    Column("Published", _NUMBER, _published),
-)
+def _context_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        word_column("Method", "method"),
+        word_column("Metric", "metric"),
+        ipc_column("all_data"),
+        student_column(frame),
+        Column("Published", _NUMBER, _published),
+    )
 
 
 def _frame(numbers: list[PublishedNumber]) -> pd.DataFrame:

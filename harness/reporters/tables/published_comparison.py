@@ -57,7 +57,7 @@ def _table(scope: Scope, rows: pd.DataFrame, numbers: Sequence[PublishedNumber])
         f"Published beside measured: {scope.title}",
         caption,
         frame,
-        _columns(sources),
+        _columns(frame, sources),
         tuple(f"[{number}] {source}" for number, source in enumerate(sources, start=1)),
         aside=("Remark",),
         group="IPC",
@@ -123,11 +123,11 @@ def _order(line: dict[str, Any]) -> tuple[bool, bool, bool, int]:
     return context, line["all_data"], not known(line["ipc"]), line["ipc"] if known(line["ipc"]) else 0
 
 
-def _columns(sources: list[str]) -> tuple[Column, ...]:
+def _columns(frame: pd.DataFrame, sources: list[str]) -> tuple[Column, ...]:
     numbers = {source: f"[{number}]" for number, source in enumerate(sources, start=1)}
     return (
         ipc_column("all_data"),
-        student_column(),
+        student_column(frame),
         word_column("Method", "method"),
         mean_column("Published", "published_mean_percent", "published_std_percent"),
         mean_column("Measured", "measured_mean_percent", "measured_std_percent"),

@@ -13,10 +13,9 @@ import pandas as pd
 
 from harness.core.config.protocol import HARD_LABELS, NO_AUGMENTATION
 from harness.core.text import known as is_known
-from harness.core.text import times
 from harness.reporters.stats.robustness import augmentation_robust, label_robust
-from harness.reporters.tables.columns import ipc_column, mean_column, runs_column, student_column, word_column
-from harness.reporters.tables.prepare import Scope, num_seeds, prepare, scopes
+from harness.reporters.tables.columns import Column, ipc_column, mean_column, runs_column, student_column, word_column
+from harness.reporters.tables.prepare import Scope, prepare, scopes, seeds_text
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -29,15 +28,16 @@ CAPTION = (
 )
 
 
-COLUMNS = (
-    word_column("Method", "method_title"),
-    ipc_column(),
-    student_column(),
-    mean_column("Accuracy", "accuracy_mean_percent", "accuracy_std_percent"),
-    mean_column("LRS", "lrs_mean_x100", "lrs_std_x100"),
-    mean_column("ARS", "ars_mean_x100", "ars_std_x100"),
-    runs_column(["num_runs"]),
-)
+def _columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        word_column("Method", "method_title"),
+        ipc_column(),
+        student_column(frame),
+        mean_column("Accuracy", "accuracy_mean_percent", "accuracy_std_percent"),
+        mean_column("LRS", "lrs_mean_x100", "lrs_std_x100"),
+        mean_column("ARS", "ars_mean_x100", "ars_std_x100"),
+        runs_column(["num_runs"]),
+    )
 
 
 @register_reporter("scores")
@@ -59,14 +59,13 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
     lines = [_line(group, known) for _, group in own.groupby(["ipc", "label", "student"], sort=False)]
     lines.sort(key=_order)
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
-    distillation, training = num_seeds(own)
-    seeds = f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
+    seeds = seeds_text(own)
     caption = f"{scope.caption} Best top-1 accuracy in percent; {seeds}. {CAPTION}"
     brief = (
         f"Best top-1 accuracy in percent, label-robust and augmentation-robust score {scope.place}: mean ± standard "
         f"deviation over {seeds}."
     )
-    return Table(f"Robust scores: {scope.title}", caption, frame, COLUMNS, brief=brief)
+    return Table(f"Robust scores: {scope.title}", caption, frame, _columns(frame), brief=brief)
 
 
 class _Accuracies:

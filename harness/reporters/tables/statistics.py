@@ -11,20 +11,19 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, interval, known, points, probability, times
+from harness.core.text import DASH, interval, known, points, probability
 from harness.reporters.stats.summary import variance_split
+from harness.reporters.tables.accuracies import Metric, RankBy, metric_of
 from harness.reporters.tables.columns import Column, ipc_column, mean_column, mean_spread, student_column, word_column
 from harness.reporters.tables.compare import Contest, coverage, tests_text
 from harness.reporters.tables.paper import MEANING, paper_contests
 from harness.reporters.tables.prepare import (
-    Metric,
-    RankBy,
     Scope,
     finished,
-    metric_of,
     num_seeds,
     prepare,
     scopes,
+    seeds_text,
     students,
     summary,
 )
@@ -92,7 +91,7 @@ def _spreads(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
         f"Top-1 test accuracy in percent {scope.place} ({MEANING[metric]}): mean ± standard deviation over n runs, 95 % "
         "interval and sources of variance."
     )
-    return Table(f"Statistics: {scope.title}", caption, frame, _STATISTICS, group="IPC", brief=brief)
+    return Table(f"Statistics: {scope.title}", caption, frame, _statistics_columns(frame), group="IPC", brief=brief)
 
 
 def _spread(group: pd.DataFrame, metric: Metric) -> dict[str, Any]:
@@ -148,39 +147,40 @@ def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest],
     ]
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     frame["ipc"] = frame["ipc"].astype("Int64")
-    distillation, training = num_seeds(rows)
     caption = (
-        f"{scope.caption} Top-1 test accuracy ({MEANING[metric]}), percentage points; {times(distillation, 'distillation seed')} "
-        f"and {times(training, 'training seed')}. {PAIRS} {tests_text(contests)} {coverage(distillation, training)}"
+        f"{scope.caption} Top-1 test accuracy ({MEANING[metric]}), percentage points; "
+        f"{seeds_text(rows)}. {PAIRS} {tests_text(contests)} {coverage(*num_seeds(rows))}"
     )
     brief = (
         f"Differences of top-1 test accuracy {scope.place} ({MEANING[metric]}) in percentage points, with 95 % intervals and p "
         "values (Welch's t test, moderated variances)."
     )
-    return Table(f"Comparisons: {scope.title}", caption, frame, _COMPARISONS, group="IPC", brief=brief)
+    return Table(f"Comparisons: {scope.title}", caption, frame, _comparisons_columns(frame), group="IPC", brief=brief)
 
 
-_STATISTICS = (
-    ipc_column("reference_row"),
-    student_column(),
-    word_column("Method", "method"),
-    mean_column("Mean", "mean_percent", "std_percent", digits=2),
-    Column("Interval", ("low_percent", "high_percent"), interval),
-    Column("n", "num_runs"),
-    Column("Sets", "distillation_std_percent", partial(mean_spread, digits=2)),
-    Column("Trainings", "training_std_percent", partial(mean_spread, digits=2)),
-    Column("Share", "distillation_share", lambda share: f"{share:.0%}" if known(share) else DASH),
-)
+def _statistics_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        ipc_column("reference_row"),
+        student_column(frame),
+        word_column("Method", "method"),
+        mean_column("Mean", "mean_percent", "std_percent", digits=2),
+        Column("Interval", ("low_percent", "high_percent"), interval),
+        Column("n", "num_runs"),
+        Column("Sets", "distillation_std_percent", partial(mean_spread, digits=2)),
+        Column("Trainings", "training_std_percent", partial(mean_spread, digits=2)),
+        Column("Share", "distillation_share", lambda share: f"{share:.0%}" if known(share) else DASH),
+    )
 
 
-_COMPARISONS = (
-    ipc_column(),
-    student_column(),
-    word_column("Method", "method"),
-    word_column("Against", "against"),
-    Column("Difference", "difference_percent", points),
-    Column("Interval", ("low_percent", "high_percent"), interval),
-    Column("p", "p", probability),
-    Column("Holm", "p_adjusted", probability),
-    word_column("Verdict", "verdict"),
-)
+def _comparisons_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        ipc_column(),
+        student_column(frame),
+        word_column("Method", "method"),
+        word_column("Against", "against"),
+        Column("Difference", "difference_percent", points),
+        Column("Interval", ("low_percent", "high_percent"), interval),
+        Column("p", "p", probability),
+        Column("Holm", "p_adjusted", probability),
+        word_column("Verdict", "verdict"),
+    )

@@ -86,6 +86,7 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
         columns,
         tuple(dict.fromkeys(notes)),
         aside=ASIDE,
+        group="IPC",
         brief=f"Cost of distillation {scope.place}: fit plus synthesize, mean over n distilled sets; memory is the peak.",
         failures=tuple(failures),
     )

@@ -12,7 +12,8 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.reporters import Table, build_reports
-from harness.reporters.tables.latex import MOST_ROWS, escape
+from harness.reporters.tables.choice import Choice
+from harness.reporters.tables.latex import CAPTIONS, FIT, MOST_ROWS, escape
 from harness.reporters.tables.render import render
 
 NASTY = string.printable + "— – … ± † × − “quoted” Müller Škoda ß 日本 \\input{/etc/passwd} <b>"
@@ -69,7 +70,8 @@ def rows(text: str) -> list[list[str]]:
 def test_every_table_is_sound_latex(run, nasty, layout):
     for records in (run, nasty):
         (table,) = build_reports(records, [layout]).values()
-        check_latex(table.to_latex())
+        for caption in CAPTIONS:
+            check_latex(table.to_latex(caption))
 
 
 def test_a_paper_table_in_latex_has_small_spreads_bold_and_underlined_means_and_rules_between_ipcs(run):
@@ -100,20 +102,31 @@ def test_a_long_table_is_cut_between_groups_and_no_row_is_lost():
     assert r"Table \ref{tab:t}, part 5 of 5" in text
 
 
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on the path")
-def test_pdflatex_sets_every_table_within_the_width_of_the_text(run, nasty, tmp_path):
+def test_pdflatex_sets_every_table_within_the_width_of_the_text(run, nasty, tmp_path, columns):
     """A hostile text without a space may stand out of a caption, but must compile."""
     names = ["leaderboard", "paper", "timing", "statistics", "comparisons"]
     wide = run.assign(method_title=run["method"] + " of a long name" * 4)
-    for records, fits in ((wide, True), (nasty, False)):
-        log = pdflatex(render(build_reports(records, names), "latex"), tmp_path)
+    for records, caption, fits in ((run, "short", True), (wide, "full", True), (nasty, "full", False)):
+        log = pdflatex(render(build_reports(records, names), "latex", caption), tmp_path, columns)
         assert not (fits and re.findall(r"Overfull .hbox.*", log))
 
 
-def pdflatex(text: str, folder: Path) -> str:
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on the path")
+def test_pdflatex_shrinks_no_table_of_a_two_column_paper(run, tmp_path):
+    """Widths are estimated without TeX: a tabular as wide as estimated, or narrower, is never made smaller."""
+    for choice, environment in ((Choice(("dit",)), "table"), (Choice(), "table*")):
+        text = build_reports(run, ["paper"], choice=choice)["paper"].to_latex()
+        assert rf"\begin{{{environment}}}" in text
+        bare = text.replace(FIT, "").replace(r"\end{tabular}}", r"\end{tabular}")
+        assert not re.findall(r"Overfull .hbox.*", pdflatex(bare, tmp_path, "twocolumn"))
+
+
+def pdflatex(text: str, folder: Path, columns: str) -> str:
     """Return the log of a document that holds the text; fails where it does not compile."""
-    lines = [r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}", text, r"\end{document}"]
-    (folder / "all.tex").write_text("\n".join(lines))
+    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}"
+    (folder / "all.tex").write_text("\n".join([head, text, r"\end{document}"]))
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
         cwd=folder,
