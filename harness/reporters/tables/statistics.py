@@ -31,15 +31,15 @@ from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
 SPREAD = (
-    "Mean ± standard deviation over n runs, and its 95 % t interval. Sets, Trainings: standard deviation due to distillation "
-    "seeds and to training seeds (one-way random effects); Share: that of the distillation seeds in the variance. These "
-    "need two distillation seeds, one of them with two training seeds."
+    "Mean ± standard deviation over n runs, with the 95 % t interval of the mean. Sets and Trainings: standard deviation "
+    "between distillation seeds and between training seeds (one-way random-effects model). Share: fraction of the variance "
+    "between distillation seeds. These three need at least two distillation seeds, one of them with two training seeds."
 )
 
 
 PAIRS = (
-    "Difference: Method minus Against, with its 95 % interval, not corrected for the number of comparisons. p: of the test; "
-    "Holm: corrected over this table."
+    "Difference: Method minus Against, with its 95 % interval (not corrected for multiple comparisons). p: p value of the test. "
+    "Holm: p value corrected for all tests of this table."
 )
 
 
