@@ -47,7 +47,10 @@ class Choice:
         titles = records["method_title"] if "method_title" in records else records["method"]
         renamed = [self.rename.get(name, title) for name, title in zip(records["method"], titles, strict=True)]
         for title in self.rename.values():
-            if len({name for name, new in zip(records["method"], renamed, strict=True) if new == title}) > 1 or not title:
+            if (
+                len({name for name, new in zip(records["method"], renamed, strict=True) if new == title}) > 1
+                or not title
+            ):
                 raise UserError(f"--rename: {title!r} is the name of another method, or empty; choose another one.")
         records = records.assign(method_title=renamed)
         place = {name: i for i, name in enumerate(self.order)}
