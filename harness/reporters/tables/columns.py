@@ -82,7 +82,7 @@ class Column:
         made = self.form(*values)
         if isinstance(made, Cell):
             return made
-        return Cell(made or DASH, number=None if self.words else _number(values[0]))
+        return Cell(made or DASH, number=None if self.words else _number(*values[:1]))
 
     def joined(self, cells: Sequence[Cell]) -> Cell:
         """Return what stands for several numbers in one cell."""
@@ -158,7 +158,7 @@ def _runs(*runs: Any) -> str:
     return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any = None) -> float | None:
     try:
         return float(value) if known(value) else None
     except (TypeError, ValueError):

@@ -106,6 +106,8 @@ def _columns(
         for label in [*labels, *full]
     }
     heads = next(iter(rows.values()))
+    if not heads:  # nothing came as far as a test model
+        return ()
     return (
         ipc_column(rows=heads),
         student_column(frame, rows=heads),

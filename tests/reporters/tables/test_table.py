@@ -32,6 +32,14 @@ def test_reports_are_named_for_their_files(run, record, frame):
     assert list(build_reports(two, ["paper", "timing"])) == ["paper", "paper_2", "timing"]
 
 
+@pytest.mark.parametrize("layout", ["leaderboard", "paper", "timing", "statistics"])
+def test_a_run_that_failed_before_any_student_has_its_tables_in_all_forms(record, frame, layout):
+    rows = frame(record("a", status="failed", student="", error="boom"))
+    (table,) = build_reports(rows, [layout]).values()
+    for text in (table.to_markdown(), table.to_latex(), table.to_html(), table.to_csv(), terminal(table, 80)):
+        assert text
+
+
 def test_no_form_for_people_ever_prints_nan(tables):
     for table in tables.values():
         for text in (table.to_markdown(), terminal(table)):
