@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from harness.reporters import build_reports, page, reporters
 from harness.reporters.bundles.unpacked import CLAIM, bundle_of, marked, refuse_writing
 from harness.reporters.compatibility import check_agreement
 from harness.reporters.runs import Run, as_frame, find_run, store_of
+from harness.reporters.tables.choice import Choice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,10 @@ def report(
     layout: str | None = None,
     published: bool = False,
     rank_by: str = "last",
+    metric: str = "best",
+    methods: Sequence[str] = (),
+    rename: Mapping[str, str] | None = None,
+    order: Sequence[str] = (),
 ) -> dict[str, Table]:
     """Return the tables of a run by name: leaderboard, paper, timing, and those that plugins add.
 
@@ -38,10 +43,14 @@ def report(
         layout: only this kind of table: one of the above, or statistics, comparisons, published.
         published: add the published numbers of the suite next to the measured ones.
         rank_by: accuracy that the leaderboard ranks and tests: `last`, of the final model, or `best` evaluation. Also that
-            of the layouts statistics and comparisons. The paper layout shows `best`, as papers do.
+            of the layouts statistics and comparisons.
+        metric: accuracy in the paper layout: `best`, as papers do, or `last`.
+        methods: methods to show, by registered name (`full`: the full data); empty: all. Tests and ranks are among these.
+        rename: method -> its name in the tables.
+        order: methods that come first in the paper layout.
 
     Raises:
-        UserError: no such run, layout or accuracy, runs that do not fit into one table (the message says why), no
+        UserError: no such run, layout, method or accuracy, runs that do not fit into one table (the message says why), no
             published number for the suite, or no such table in this run.
     """
     if layout is not None and layout not in reporters:
@@ -49,7 +58,13 @@ def report(
         raise UserError(f"unknown layout {layout!r}.{did_you_mean(layout, known)} Known: {', '.join(known)}.")
     folders = _agreeing(run, store)
     records = _merged(folders)
-    tables = build_reports(records, None if layout is None else [layout], rank_by=rank_by)
+    tables = build_reports(
+        records,
+        None if layout is None else [layout],
+        rank_by=rank_by,
+        metric=metric,
+        choice=Choice(methods, rename or {}, order),
+    )
     if not tables:
         raise UserError(f"layout {layout!r}: {', '.join(f.name for f in folders)} has no data for this table.")
     if published and layout != "published":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.api import report as api_report
-from harness.cli import options, output
+from harness.cli import options, output, report_choice
 from harness.cli.consoles import plain, print_line, stdout
 from harness.cli.output import print_paths, print_screen
 from harness.core.bundle_files import is_bundle
@@ -67,8 +67,15 @@ def report(
         str, typer.Option(help="Error bars: `ci95` (95 % confidence interval of the mean) or `std`.")
     ] = "ci95",
     metric: Annotated[
-        str, typer.Option(help="Accuracy in figures: `best` (best evaluation) or `last` (final model).")
+        str,
+        typer.Option(
+            help="Accuracy in figures and in --layout paper: `best` (best evaluation) or `last` (final model)."
+        ),
     ] = "best",
+    methods: report_choice.Methods = None,
+    rename: report_choice.Rename = None,
+    order: report_choice.Order = None,
+    caption: report_choice.CaptionOption = "short",
     rank_by: Annotated[
         str,
         typer.Option(
@@ -88,16 +95,24 @@ def report(
     A bundle (`harness bundle`) is read as data, never as code: it is checked completely first, and nothing is written.
     For a folder of bundles, each one is shown.
 
-    Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
-    --layout comparisons`, `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
+    Examples: `harness report`, `harness report RUN --layout paper --format latex --rename my_method="Ours"`,
+    `harness report RUN1 RUN2 --layout comparisons`, `harness report THEIRS.zip RUN`,
+    `harness report THEIRS.zip --to theirs --html`.
     """
     if form is not None:
         check_format(form)
         if html or figures:
             raise UserError("--html and --figures write files, --format prints tables; use one of them.")
-    if not figures and (bars, metric) != ("ci95", "best"):
+    if not figures and (bars != "ci95" or (metric != "best" and layout != "paper")):
         raise UserError(
-            "--bars and --metric apply to figures; add --figures. Tables show both accuracies: --layout leaderboard."
+            "--bars applies to figures, --metric to figures and to --layout paper; add --figures. "
+            "--layout leaderboard shows both accuracies."
+        )
+    choice = report_choice.read_choice(methods, rename, order, layout=layout)
+    words = report_choice.read_caption(caption, form)
+    if choice and (html or figures or published):
+        raise UserError(
+            "--methods, --rename and --order change printed tables only; leave out --html, --figures and --published."
         )
     discovery.discover()  # HARNESS_PLUGINS and --plugin may add tables
     for path in plugin or ():
@@ -112,14 +127,22 @@ def report(
         for folder in (folder for group in found for folder in group):
             refuse_writing(folder)
     shown = [
-        (group, api_report.report(group, store, layout=layout, published=published, rank_by=rank_by)) for group in found
+        (
+            group,
+            api_report.report(
+                group, store, layout=layout, published=published, rank_by=rank_by, metric=metric, **vars(choice)
+            ),
+        )
+        for group in found
     ]
     if form is not None:
-        sys.stdout.write("\n".join(render(tables, form) for _, tables in shown))
+        sys.stdout.write("\n".join(render(tables, form, words) for _, tables in shown))
         return 0
     whole = every or layout is not None or published
     for folders, tables in shown:
         _show(folders, tables, several=bool(several), whole=whole, captions=captions)
+        if len(folders) == 1 and bundle_of(folders[0]) is None and not choice and metric == "best":
+            api_report.save_tables(folders[0], tables)  # last: tables can be read where nothing can be written
     drawn = (
         api_report.figures(found[0], store, bars=bars, metric=metric, to=to if _several(runs) else None)
         if figures
@@ -171,13 +194,11 @@ def _check_several(runs: list[str] | None, *, html: bool, figures: bool, to: Pat
 
 
 def _show(folders: list[Path], tables: dict[str, Table], *, several: bool, whole: bool, captions: bool) -> None:
-    """Print tables, and keep those of a run of our own in its folder: tables of several runs belong to none of them."""
+    """Print tables, of a bundle with its name."""
     sent = bundle_of(folders[0])
     if several and sent:
         stdout(soft_wrap=True).print(plain(f"bundle {sent}"), style="bold")
-    print_screen(tables, every=whole, captions=captions)  # first: they can be read where nothing can be written
-    if len(folders) == 1 and sent is None:
-        api_report.save_tables(folders[0], tables)
+    print_screen(tables, every=whole, captions=captions)
 
 
 def _kept(runs: list[str] | None, to: Path) -> str:

@@ -20,13 +20,6 @@ def known(value: Any) -> bool:
         return False
 
 
-def mean_std(mean: Any, std: Any = None, *, digits: int = 1) -> str:
-    """Return "37.0 ± 1.0"; the mean alone where there is no spread (one run), a dash where there is no mean."""
-    if not known(mean):
-        return DASH
-    return f"{mean:.{digits}f}" + (f" ± {std:.{digits}f}" if known(std) else "")
-
-
 def duration(seconds: Any) -> str:
     """Return seconds as "0.42 s", "12.3 s", "4m 05s", "1h 02m" or "2d 03h"."""
     if not known(seconds):

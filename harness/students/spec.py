@@ -7,7 +7,8 @@ It never builds a network; `harness.students.build` does.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -65,6 +66,9 @@ _BUILT_IN = {
 _EXAMPLES = ("convnet3", "convnet4", "convnet6", "resnet10", "resnet18", "resnet34", "resnet_ap10", "resnet_ap18")
 _SUFFIXES = {"_cifar", "_bn"}
 
+_TITLES = {"convnet": "ConvNet", "resnet": "ResNet", "resnet_ap": "ResNetAP"}
+"""Families as papers call them; `register_student` adds its own."""
+
 students: Registry[StudentBuilder] = Registry(
     "student",
     {
@@ -76,8 +80,8 @@ students: Registry[StudentBuilder] = Registry(
 )
 
 
-def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
-    """Return a decorator that makes a builder available as student `name`.
+def register_student(name: str, *, title: str = "") -> Callable[[StudentBuilder], StudentBuilder]:
+    """Return a decorator that makes a builder available as student `name`; `title` is what papers call it ("MyNet").
 
     The name also works with a depth and the suffixes `_cifar` and `_bn` behind it ("mynet", "mynet8_bn"): the builder
     finds them in the spec, with the `channels` that the first layer takes, 3 or 1. The network needs
@@ -90,7 +94,33 @@ def register_student(name: str) -> Callable[[StudentBuilder], StudentBuilder]:
         raise UserError(f"student {name!r} is built in; choose another name")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UserError(f"student name {name!r} may have only lower-case letters, digits and underscores")
+    if title:
+        _TITLES[name] = title
     return students.register(name)
+
+
+def titles_of(names: Iterable[str]) -> dict[str, str]:
+    """Return each student's name as papers write it: "ResNetAP-10" for resnet_ap10 and resnet_ap10_cifar, "(BN)" for _bn.
+
+    "(CIFAR)" stands behind the narrow variant only where the wide one of the same name is among `names`. A name that
+    nobody registered here, as in a run of somebody else, stays as it is.
+    """
+    found = {name: _title(name, widths=False) for name in names}
+    shared = Counter(found.values())
+    return {name: _title(name, widths=True) if shared[title] > 1 else title for name, title in found.items()}
+
+
+def _title(name: str, *, widths: bool) -> str:
+    try:
+        spec = parse(name)
+    except UserError:
+        return name
+    if spec.timm_name:
+        return f"{spec.timm_name} (timm)"
+    title = _TITLES.get(spec.family, spec.family)
+    depth = f"-{spec.depth}" if spec.depth is not None else ""
+    marks = ["CIFAR"] * (widths and spec.variant == "cifar") + ["BN"] * (spec.norm == "batch")
+    return f"{title}{depth}" + (f" ({', '.join(marks)})" if marks else "")
 
 
 def catalogue() -> list[tuple[str, str]]:

@@ -192,6 +192,28 @@ def test_a_run_prints_the_leaderboard_and_writes_its_page_and_report_does_it_aga
     listed = cli("list", "runs", "--store", tmp_path)
     assert again[1] == out
     assert "first" in listed[1]
+    _check_report_for_a_paper(cli, tmp_path)
+
+
+def _check_report_for_a_paper(cli, store):
+    """What is shaped for a paper is printed only: the run's own tables stay as they are."""
+    table = store / "runs" / "first" / "tables" / "paper.md"
+    before = table.read_text(encoding="utf-8")
+    options = ["--store", store, "--layout", "paper", "--metric", "last", "--rename", "random_real=Ours & co"]
+    code, out, _ = cli("report", *options, "--format", "latex", "--caption", "none")
+    assert code == 0
+    assert r"{Ours\\\& co} \\" in out
+    assert "caption{" not in out
+    assert cli("report", *options)[0] == 0
+    assert table.read_text(encoding="utf-8") == before
+    for wrong, told in (
+        (["--methods", "random"], "Did you mean 'random_real'?"),
+        (["--metric", "last"], "--layout paper"),
+        (["--rename", "random_real=a", "--html"], "leave out --html"),
+    ):
+        code, out, err = cli("report", "--store", store, *wrong)
+        assert (code, out) == (2, "")
+        assert told in err
 
 
 def test_a_failing_plugin_exits_with_1_and_says_why(cli, tiny_suite, tmp_path):

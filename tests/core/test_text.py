@@ -45,7 +45,6 @@ def test_energies(joules, text):
         text_module.byte_size,
         text_module.energy,
         text_module.count,
-        text_module.mean_std,
         text_module.points,
         text_module.probability,
     ],
@@ -55,8 +54,6 @@ def test_the_unknown_is_a_dash(show, unknown):
 
 
 def test_mean_and_spread():
-    assert text_module.mean_std(37.04, 0.96) == "37.0 ± 1.0"
-    assert text_module.mean_std(37.04, float("nan")) == "37.0"
     assert text_module.count(1234567) == "1,234,567"
     assert text_module.shorten("a\nb " + "c" * 20, 10) == "a b ccccc…"
     assert text_module.interval(36.14, 38) == "36.1 to 38.0"

@@ -39,7 +39,7 @@ SCORES = (
       "tests/reporters/stats/test_comparison.py::test_the_prior_matches_mean_and_variance_of_the_log_variances"),
     M("two seeds get a rank", "harness/reporters/tables/compare.py", "FEWEST = 3", "FEWEST = 2",
       "tests/reporters/tables/test_leaderboard.py::test_fewer_than_three_seeds_give_no_ranks_and_one_line"),
-    M("the best evaluation is ranked", "harness/reporters/tables/prepare.py",
+    M("the best evaluation is ranked", "harness/reporters/tables/accuracies.py",
       'return "top1_last" if rank_by == "last" else "top1_best"', 'return "top1_best"',
       "tests/reporters/tables/test_leaderboard.py::test_the_final_model_is_ranked_and_the_best_evaluation_on_request"),
     M("a rank is compared with the method above, not with its first", "harness/reporters/stats/summary.py",

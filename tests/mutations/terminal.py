@@ -4,11 +4,11 @@ from tests.mutations.kind import Mutation as M
 
 # fmt: off
 TERMINAL = (
-    M("terminal: a table that does not fit is cut", "harness/reporters/tables/terminal.py",
-      "if blocks[-1] and _sum(", "if False and _sum(",
+    M("terminal: a table that does not fit is cut", "harness/reporters/tables/content.py",
+      "if parts[-1] and total(", "if False and total(",
       "tests/reporters/tables/test_terminal.py"),
     M("terminal: captions are always printed", "harness/reporters/tables/terminal.py",
-      "[table.caption if captions else table.brief, *table.notes]", "[table.caption, *table.notes]",
+      "[table.caption if captions else table.brief, *table.all_notes()]", "[table.caption, *table.all_notes()]",
       "tests/reporters/tables/test_terminal.py"),
     M("screen: two seeds are enough for ranks", "harness/reporters/tables/screen.py",
       "FEW_SEEDS = 3", "FEW_SEEDS = 2",

@@ -7,6 +7,7 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.students import catalogue, parse, register_student, students
+from harness.students.spec import titles_of
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,25 @@ def test_a_registered_name_takes_depth_and_suffixes(own_family):
     spec = parse("tiny8_bn")
     assert (spec.family, spec.depth, spec.norm) == ("tiny", 8, "batch")
     assert students.get("tiny") is own_family
+
+
+@pytest.mark.parametrize(
+    ("names", "titles"),
+    [
+        (["convnet3", "resnet18_bn"], ["ConvNet-3", "ResNet-18 (BN)"]),
+        (["resnet_ap10_cifar"], ["ResNetAP-10"]),
+        (["resnet_ap10_cifar", "resnet_ap10", "convnet4"], ["ResNetAP-10 (CIFAR)", "ResNetAP-10", "ConvNet-4"]),
+        (["timm:resnet50", "somebody_elses", ""], ["resnet50 (timm)", "somebody_elses", ""]),
+    ],
+)
+def test_students_have_the_names_of_papers_and_no_two_the_same(names, titles):
+    assert list(titles_of(names).values()) == titles
+
+
+def test_a_registered_student_has_the_title_that_it_was_given(monkeypatch):
+    monkeypatch.setattr(students, "_items", dict(students._items))
+    register_student("mynet", title="MyNet")(lambda spec, num_classes, image_size: None)
+    assert titles_of(["mynet", "mynet8_bn"]) == {"mynet": "MyNet", "mynet8_bn": "MyNet-8 (BN)"}
 
 
 def test_the_catalogue_lists_registered_students_after_the_built_in_ones(own_family):

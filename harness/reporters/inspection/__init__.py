@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError
-from harness.core.text import known
 from harness.reporters.figures.style import save, style
 from harness.reporters.inspection.coverage import NEAREST, Scores, class_scores
 from harness.reporters.inspection.maps import SHOWN_CLASSES, map_figures
+from harness.reporters.tables.columns import Column, ipc_column, mean_column, word_column
 from harness.reporters.tables.prepare import scopes
 from harness.reporters.tables.table import Table
 
@@ -94,7 +94,12 @@ def _table(opened: RunImages, scores: pd.DataFrame, features: str) -> Table:
         for name in names:
             line |= {f"{name}_mean": group[name].mean(), f"{name}_std": group[name].std(ddof=1)}
         lines.append(line)
-    display = pd.DataFrame([_display(line, names) for line in lines])
+    columns = (
+        word_column("Method", "method_title"),
+        ipc_column(),
+        *(mean_column(n.capitalize(), f"{n}_mean", f"{n}_std", digits=_DIGITS[n]) for n in names),
+        Column("n", "num_sets"),
+    )
     few = sorted(set(scores.loc[scores["coverage"].isna(), "class"]))
     notes = (f"Density and coverage leave out {len(few)} classes of {NEAREST} real images or fewer.",) if few else ()
     caption = (
@@ -105,13 +110,4 @@ def _table(opened: RunImages, scores: pd.DataFrame, features: str) -> Table:
         f"k = {NEAREST}. All grow with IPC or depend on it: compare methods at one IPC. A set of real images covers itself."
     )
     frame = pd.DataFrame([{**scope.columns(), "features": features, **line} for line in lines])
-    return Table(f"Coverage of the real images: {scope.title}", caption, frame, display, notes)
-
-
-def _display(line: dict[str, Any], names: list[str]) -> dict[str, str]:
-    row = {"Method": str(line["method_title"]), "IPC": str(line["ipc"])}
-    for name in names:
-        mean, std = line[f"{name}_mean"], line[f"{name}_std"]
-        text = f"{mean:.{_DIGITS[name]}f}" if known(mean) else "—"
-        row[name.capitalize()] = text + (f" ± {std:.{_DIGITS[name]}f}" if known(std) else "")
-    return {**row, "n": str(line["num_sets"])}
+    return Table(f"Coverage of the real images: {scope.title}", caption, frame, columns, notes)

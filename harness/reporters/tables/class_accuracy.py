@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, known, mean_std, times
+from harness.core.text import known
 from harness.reporters.tables.class_metrics import asked
-from harness.reporters.tables.prepare import Scope, num_seeds, prepare, scopes, students
+from harness.reporters.tables.columns import first, ipc_column, mean_column, student_column, word_column
+from harness.reporters.tables.prepare import Scope, prepare, scopes, seeds_text, students
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -34,24 +35,28 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
         return None
     own = list(dict.fromkeys(rows.loc[~rows["reference_row"], "label"]))
     full = list(dict.fromkeys(rows.loc[rows["reference_row"], "label"]))
-    by_place = {(c["ipc"], c["student"], c["class"], c["method_title"]): c for c in cells}
+    at = {(c["ipc"], c["student"], c["class"], c["method_title"]): (i,) for i, c in enumerate(cells)}
     ipcs = sorted({c["ipc"] for c in cells if not c["reference_row"]}) or [None]
     lines = [(i, s, c) for i in ipcs for s in students(rows) for c in dict.fromkeys(cell["class"] for cell in cells)]
-    display = []
-    for ipc, student, class_id in lines:
-        row = {"IPC": str(ipc) if known(ipc) else DASH, "Test model": student, "Class": class_id}
-        for label in [*own, *full]:
-            cell = by_place.get((None if label in full else ipc, student, class_id, label), {})
-            row[label] = mean_std(cell.get("accuracy_last_mean_percent"), cell.get("accuracy_last_std_percent"))
-        display.append(row)
     frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells])
     frame["ipc"] = frame["ipc"].astype("Int64")
-    distillation, training = num_seeds(rows)
-    caption = (
-        f"{scope.caption} Accuracy on the real test images of each class, in percent, of the final model: mean ± sample "
-        f"standard deviation over {times(distillation, 'distillation seed')} and {times(training, 'training seed')}."
+    columns = (
+        ipc_column(rows=[first([c["ipc"] for c in cells], ipc) for ipc, _, _ in lines]),
+        student_column(frame, rows=[first([c["student"] for c in cells], student) for _, student, _ in lines]),
+        word_column("Class", "class", rows=[first([c["class"] for c in cells], name) for _, _, name in lines]),
+        *(
+            mean_column(label, "accuracy_last_mean_percent", "accuracy_last_std_percent", rows=[
+                at.get((None if label in full else ipc, student, name, label), ()) for ipc, student, name in lines
+            ])
+            for label in [*own, *full]
+        ),
+    )  # fmt: skip
+    seeds = seeds_text(rows)
+    brief = (
+        f"Test accuracy of each class in percent {scope.place}: final model, mean ± standard deviation over {seeds}."
     )
-    return Table(f"Accuracy of every class: {scope.title}", caption, frame, pd.DataFrame(display), long=True)
+    title = f"Accuracy of every class: {scope.title}"
+    return Table(title, f"{scope.caption} {brief}", frame, columns, long=True, brief=brief)
 
 
 def _groups(rows: pd.DataFrame) -> Any:

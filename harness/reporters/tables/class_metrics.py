@@ -11,8 +11,17 @@ from typing import Any
 import pandas as pd
 
 from harness.core.class_groups import FEW, GROUPS, MANY
-from harness.core.text import DASH, known, mean_std, shorten, times
-from harness.reporters.tables.prepare import Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.core.text import DASH, known
+from harness.reporters.tables.columns import (
+    Column,
+    ipc_column,
+    mean_column,
+    runs_column,
+    status_column,
+    student_column,
+    word_column,
+)
+from harness.reporters.tables.prepare import Scope, outcome, prepare, scopes, seeds_text, spread, students
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -70,15 +79,14 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
     lines = sorted((_line(group, scores) for _, group in groups), key=lambda line: _order(line, order))
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     frame["ipc"] = frame["ipc"].astype("Int64")
-    distillation, training = num_seeds(rows)
+    seeds = seeds_text(rows)
+    brief = f"Accuracy by class of the final model {scope.place}: mean ± standard deviation over {seeds}."
     caption = (
-        f"{scope.caption} The final model on the real test split, mean ± sample standard deviation over "
-        f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}. Overall accuracy: top-1, "
-        f"every test image with equal weight, in percent. {' '.join(_MEANINGS[name] for name in wanted)} The files "
-        "beside this table hold the same of the best evaluation. Sorted by IPC, test model and overall accuracy."
+        f"{scope.caption} The final model on the real test split, mean ± standard deviation over {seeds}. Overall accuracy: "
+        f"top-1, every test image with equal weight, in percent. {' '.join(_MEANINGS[name] for name in wanted)} The CSV "
+        "and JSON files also hold these scores for the best evaluation. Sorted by IPC, test model and overall accuracy."
     )
-    display = pd.DataFrame([_display(line, shown) for line in lines])
-    return Table(f"Accuracy by class: {scope.title}", caption, frame, display)
+    return Table(f"Accuracy by class: {scope.title}", caption, frame, _columns(frame, shown), brief=brief)
 
 
 def unit(score: str) -> str:
@@ -115,12 +123,17 @@ def _order(line: dict[str, Any], students: dict[str, int]) -> tuple[bool, int, i
     )
 
 
-def _display(line: dict[str, Any], scores: list[str]) -> dict[str, str]:
-    ipc = str(line["ipc"]) if known(line["ipc"]) else ("all" if line["reference_row"] else DASH)
-    row = {"Method": line["method_title"], "IPC": ipc, "Test model": line["student"]}
-    for score in scores:
-        name = f"{'overall_accuracy' if score == 'top1' else score}_last"
-        mean, std = (line[f"{name}_{kind}{unit(score)}"] for kind in ("mean", "std"))
-        row[_HEADERS[score]] = mean_std(mean, std, digits=3 if score == "kappa" else 1)
-    reason = f": {shorten(line['error'])}" if line["error"] else ""
-    return {**row, "n": str(line["num_runs"]), "Status": line["status"] + reason}
+def _columns(frame: pd.DataFrame, scores: list[str]) -> tuple[Column, ...]:
+    return (
+        word_column("Method", "method_title"),
+        ipc_column("reference_row"),
+        student_column(frame),
+        *(_score(which, digits=3 if which == "kappa" else 1) for which in scores),
+        runs_column(["num_runs"]),
+        status_column(),
+    )
+
+
+def _score(which: str, digits: int) -> Column:
+    name = f"{'overall_accuracy' if which == 'top1' else which}_last"
+    return mean_column(_HEADERS[which], f"{name}_mean{unit(which)}", f"{name}_std{unit(which)}", digits=digits)

@@ -10,17 +10,22 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, byte_size, count, known, mean_std, shorten, times
-from harness.reporters.tables.prepare import Scope, num_seeds, outcome, prepare, scopes, spread, students
+from harness.core.text import DASH, byte_size, known
+from harness.reporters.tables.columns import Cell, Column, ipc_column, mean_column, runs_column, word_column
+from harness.reporters.tables.prepare import Scope, outcome, prepare, scopes, seeds_text, spread, students
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
+from harness.students.spec import titles_of
 
 CAPTION = (
-    "Of each method the largest IPC of this run all of whose sets fit into the budget: chosen by size, never by accuracy. "
-    "Kept: bytes that must be kept, stored soft labels included, mean over distilled sets. Budgets given as IPC are the "
-    "bytes of so many images per class, uncompressed. A generative set needs its generator besides, soft labels made on "
-    "the fly need their teacher: both serve any number of sets and are not counted."
+    "Each method is shown at its largest IPC of this run whose sets all fit into the budget; the choice is by size, not by "
+    "accuracy. Kept: bytes that must be kept, including stored soft labels, mean over distilled sets. A budget given as IPC "
+    "is the uncompressed size of that many images per class. Generators and teachers are not counted: they serve any number "
+    "of sets. Bold: highest mean within a budget (no significance test)."
 )
+
+
+MEANING = "best evaluation during training, chosen on the test split"
 
 
 _EXTRAS = {"Labels": "label_bytes", "Generator": "shared_bytes", "Teacher": "teacher_bytes"}
@@ -50,17 +55,17 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     for column in ("budget_bytes", "ipc", *_COSTS):
         frame[column] = frame[column].astype("Float64").round().astype("Int64")
-    unused = [name for name, column in _EXTRAS.items() if not frame[column].notna().any()]
-    display = pd.DataFrame([_display(line, names) for line in lines]).drop(columns=unused)
-    distillation, training = num_seeds(rows)
+    extras = [name for name, column in _EXTRAS.items() if frame[column].notna().any()]
+    seeds = seeds_text(rows)
+    brief = f"Top-1 test accuracy in percent at equal memory {scope.place}: {MEANING}, mean ± standard deviation over {seeds}."
     caption = (
-        f"{scope.caption} Top-1 accuracy in percent on the real test split (best of the evaluations, chosen on the "
-        f"test split), mean ± sample standard deviation over {times(distillation, 'distillation seed')} and "
-        f"{times(training, 'training seed')}. {CAPTION} Bold: highest mean of a budget as "
-        "displayed; no test is behind it."
+        f"{scope.caption} Top-1 test accuracy in percent ({MEANING}), mean ± standard deviation over {seeds}. {CAPTION}"
     )
+    columns = _columns(names, extras)
     bold = frozenset((i, s) for s in names for i in _best(lines, s))
-    return Table(f"Accuracy at equal bytes: {scope.title}", caption, frame, display, bold=bold, aside=("n",))
+    return Table(
+        f"Accuracy at equal bytes: {scope.title}", caption, frame, columns, bold=bold, aside=("n",), brief=brief
+    )
 
 
 def _line(own: pd.DataFrame, names: list[str], budget: float) -> dict[str, Any]:
@@ -102,7 +107,8 @@ def _reason(own: pd.DataFrame) -> str:
     largest = _largest(own)
     largest = largest[largest.index.isin(done["ipc"])]
     if not len(largest):
-        return outcome(own).text
+        ended = outcome(own)
+        return f"{ended.status}: {ended.error}" if ended.error else ended.status
     return f"the smallest sets, IPC {largest.idxmin()}, take up to {byte_size(largest.min())}"
 
 
@@ -122,17 +128,23 @@ def _best(lines: list[dict[str, Any]], student: str) -> list[int]:
     return [i for own in competing for i, mean in own.items() if mean == max(own.values())]
 
 
-def _display(line: dict[str, Any], names: list[str]) -> dict[str, str]:
-    """Return the strings of one row."""
-    row = {
-        "Budget": byte_size(line["budget_bytes"]),
-        "Method": line["method_title"],
-        "IPC": count(line["ipc"]),
-        "Kept": byte_size(line["kept_bytes"]),
-        **{name: byte_size(line[column]) for name, column in _EXTRAS.items()},
-    }
-    for student in names:
-        row[student] = mean_std(line[f"{student}_mean_percent"], line[f"{student}_std_percent"])
-    runs = sorted({line[f"{student}_num_runs"] for student in names}) or [0]
-    row["n"] = str(runs[0]) if len(runs) == 1 else f"{runs[0]}–{runs[-1]}"
-    return {**row, "Status": shorten(line["status"]) if line["status"] else DASH}
+def _columns(names: list[str], extras: list[str]) -> tuple[Column, ...]:
+    sizes = {"Kept": "kept_bytes", **{name: _EXTRAS[name] for name in extras}}
+    return (
+        Column("Budget", "budget_bytes", byte_size),
+        word_column("Method", "method_title"),
+        ipc_column(),
+        *(Column(name, column, byte_size) for name, column in sizes.items()),
+        *(
+            mean_column(s, f"{s}_mean_percent", f"{s}_std_percent", paper=title)
+            for s, title in titles_of(names).items()
+        ),
+        runs_column([f"{s}_num_runs" for s in names]),
+        Column("Status", "status", _status, words=True),
+    )
+
+
+def _status(status: str) -> Cell:
+    """Return how a method ended under a budget: a reason stands behind a colon."""
+    ended, _, reason = status.partition(": ")
+    return Cell(ended or DASH, reason=reason)

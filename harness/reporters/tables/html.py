@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from harness.reporters.tables.columns import Cell, Column
 from harness.reporters.tables.content import TableContent
 
 _STRESS = {"bold": "<strong>{}</strong>", "underline": "<u>{}</u>", "": "{}"}
@@ -18,10 +19,10 @@ def to_html(table: TableContent, *, aligned: bool = False) -> str:
         table: what to show.
         aligned: say in each cell how it is aligned, for a notebook, where no style sheet of ours is.
     """
-    columns = list(table.display.columns)
-    kinds = {c: _attributes(table.is_text(c), aligned) for c in columns}
-    head = "".join(f'<th scope="col" {kinds[c]}>{escape(c)}</th>' for c in columns)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    kinds = [_attributes(column, aligned) for column in table.columns]
+    heads = zip(kinds, table.names, strict=True)
+    head = "".join(f'<th scope="col" {kind}>{escape(name)}</th>' for kind, name in heads)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.all_notes(None))
     text = "\n".join(
         [
             "<figure>",
@@ -39,24 +40,25 @@ def to_html(table: TableContent, *, aligned: bool = False) -> str:
     return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def _attributes(is_text: bool, aligned: bool) -> str:
-    style = f' style="text-align: {"left" if is_text else "right"}"' if aligned else ""
-    return f'class="{"word" if is_text else "number"}"{style}'
+def _attributes(column: Column, aligned: bool) -> str:
+    style = f' style="text-align: {"left" if column.words else "right"}"' if aligned else ""
+    return f'class="{"word" if column.words else "number"}"{style}'
 
 
-def _rows(table: TableContent, kinds: dict[str, str]) -> list[str]:
+def _rows(table: TableContent, kinds: list[str]) -> list[str]:
     lines, last = [], None
-    for i, row in enumerate(table.display.itertuples(index=False, name=None)):
+    for i, row in enumerate(table.rows):
         cells = "".join(
-            f"<td {kinds[c]}>{_cell(text, table.stress(i, c))}</td>" for c, text in zip(kinds, row, strict=True)
+            f"<td {kind}>{_cell(cell, table.stress(i, name))}</td>"
+            for kind, name, cell in zip(kinds, table.names, row, strict=True)
         )
-        group = row[list(kinds).index(table.group)] if table.group else None
-        begins = table.group and last is not None and group != last
-        lines.append(f'<tr class="group">{cells}</tr>' if begins else f"<tr>{cells}</tr>")
+        group = row[table.names.index(table.group)].main if table.group else None
+        lines.append(f'<tr class="group">{cells}</tr>' if i and group != last else f"<tr>{cells}</tr>")
         last = group
     return lines
 
 
-def _cell(text: str, stress: str) -> str:
-    mean, sign, spread = text.partition(" ± ")
-    return _STRESS[stress].format(escape(mean)) + (f"<small> ± {escape(spread)}</small>" if sign else "")
+def _cell(cell: Cell, stress: str) -> str:
+    spread = f"<small> ± {escape(cell.spread)}</small>" if cell.spread else ""
+    reason = f": {cell.reason}" if cell.reason else ""
+    return _STRESS[stress].format(escape(cell.main)) + spread + escape(cell.mark + reason)

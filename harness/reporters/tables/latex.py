@@ -1,7 +1,8 @@
 """A table as LaTeX: booktabs rules, small spreads, everything that a cell holds escaped.
 
 In: a `TableContent`. Out: text for pdfLaTeX, XeLaTeX and LuaLaTeX, whose first line names the packages that it needs; plain
-ASCII, so that it does not depend on the document's input encoding.
+ASCII, so that it does not depend on the document's input encoding. A table that is wider than a column is a `table*`; one
+that is wider than the page is stacked. Type is never smaller than `footnotesize` in a two-column paper.
 """
 
 from __future__ import annotations
@@ -9,8 +10,15 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from harness.reporters.tables.content import TableContent
+from harness.core.text import DAGGER
+from harness.reporters.tables.columns import Cell, Column
+from harness.reporters.tables.content import TableContent, blocks, total
+
+Caption = Literal["short", "full", "none"]
+CAPTIONS: tuple[Caption, ...] = ("short", "full", "none")
 
 _SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -30,87 +38,204 @@ _ACCENTS = {
 """Combining marks and the commands that set them in every font encoding."""
 
 
-_MEAN_STD = re.compile(r"(.+) ± (\d[\d.]*)(.*)", re.S)
-
-
 MOST_ROWS = 40
 """A longer table does not fit on a page and is cut into parts, between groups where there are any."""
 
 
-_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
-"""What makes a table as wide as the text at most."""
+COLUMN, PAGE = 229.0, 469.0
+"""Widths of a column and of the text of a two-column article on letter paper, points; those of conferences are similar."""
 
 
-def to_latex(table: TableContent) -> str:
-    """Return a table with caption, label and notes: a `table` environment for each MOST_ROWS rows.
+_LONGEST = 140.0
+"""Points of a column of words; longer texts stand on several lines."""
 
-    A cell "37.0 ± 1.0" gets its spread small; stress (bold, underlined) goes to the mean alone. Where the group column
-    comes first, a group names itself once a part. What is wider than the text is made smaller.
+
+_SIZES = {"small": 9.0, "footnotesize": 8.0}
+_SCRIPT = 7.0
+"""Type sizes in points, of a document of 10 pt."""
+
+
+_CHOICES = (("table", COLUMN, "small", 6), ("table", COLUMN, "footnotesize", 4),
+            ("table*", PAGE, "small", 6), ("table*", PAGE, "footnotesize", 4))  # fmt: skip
+"""Environment, room, type size, half of the gap between columns, in points: the first that a table fits into is taken."""
+
+
+FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+"""What makes a table as wide as the text at most, for pages narrower than `PAGE`, such as those of one column."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a table is set: see `_CHOICES`; `stacked` are the columns of each tabular."""
+
+    environment: str
+    size: str
+    gap: int
+    stacked: list[list[int]]
+
+
+def to_latex(table: TableContent, caption: Caption = "short") -> str:
+    """Return a table with caption, label and notes: a `table` or `table*` environment for each MOST_ROWS rows.
+
+    A standard deviation is small; stress (bold, underlined) goes to the mean alone. Where the group column comes first, a
+    group names itself once a part. Reasons of failures are left out, and so is a column of nothing but "done".
+
+    Args:
+        table: what to set.
+        caption: `short`, one sentence, with the whole text as a comment above; `full`, the whole text; or `none`.
     """
-    columns = list(table.display.columns)
+    table = _telling(table)
+    look = _look(table)
     label = f"tab:{_slug(table.title)}"
-    head = [r"\toprule", " & ".join(escape(c) for c in columns) + r" \\", r"\midrule"]
-    kinds = "".join("l" if table.is_text(c) else "r" for c in columns)
-    about = rf"\caption[{escape(table.title)}]{{{escape(table.caption)}}}\label{{{label}}}\par\medskip"
-    parts = _parts(table)
-    lines = [r"% needs \usepackage{booktabs,graphicx}"]
+    parts = _parts(table, max(1, MOST_ROWS // len(look.stacked)))
+    wide = look.environment == "table*"
+    lines = [rf"% needs \usepackage{{booktabs{',graphicx' if wide else ''}}}"]
+    lines += [f"% {escape(table.caption)}"] if table.caption and caption != "full" else []
     for number, part in enumerate(parts, 1):
-        first, *rest = _within("tabular", f"{{{kinds}}}", [*head, *_rows(table, columns, part), r"\bottomrule"])
-        said = about if number == 1 else rf"Table \ref{{{label}}}, part {number} of {len(parts)}\par\medskip"
-        notes = _notes(table) if number == len(parts) else []
-        inner = [r"\centering", r"\small", said, _FIT + first, *rest[:-1], rest[-1] + "}", *notes]
-        lines += _within("table", "[t]" if len(parts) == 1 else "[p]", inner)
+        inner = [r"\centering", rf"\{look.size}\setlength{{\tabcolsep}}{{{look.gap}pt}}"]
+        if number > 1:
+            inner.append(rf"Table \ref{{{label}}}, part {number} of {len(parts)}\par\medskip")
+        elif caption != "none":
+            inner.append(_caption(table, label, caption))
+        for place, chosen in enumerate(look.stacked):
+            inner += [r"\par\medskip"] if place else []
+            tabular = _tabular(table, look, chosen, part)
+            inner += [FIT + tabular[0], *tabular[1:-1], tabular[-1] + "}"] if wide else tabular
+        inner += _notes(table) if number == len(parts) else []
+        lines += _within(look.environment, "[t]" if len(parts) == 1 else "[p]", inner)
     return "\n".join(lines) + "\n"
+
+
+def _caption(table: TableContent, label: str, caption: Caption) -> str:
+    text = table.caption if caption == "full" else table.brief or table.title
+    short = f"[{escape(table.title)}]" if caption == "full" else ""
+    return rf"\caption{short}{{{escape(text)}}}\label{{{label}}}\par\medskip"
 
 
 def _within(environment: str, options: str, lines: list[str]) -> list[str]:
     return [rf"\begin{{{environment}}}{options}", *lines, rf"\end{{{environment}}}"]
 
 
+def _tabular(table: TableContent, look: _Look, chosen: list[int], part: list[int]) -> list[str]:
+    widths = _widths(table, look.size)
+    kinds = "".join(_kind(table.columns[i], widths[i]) for i in chosen)
+    heads = [_head(table.columns[i], widths[i], look.size) for i in chosen]
+    head = [r"\toprule", " & ".join(heads) + r" \\", r"\midrule"]
+    return _within("tabular", f"{{@{{}}{kinds}@{{}}}}", [*head, *_rows(table, chosen, part), r"\bottomrule"])
+
+
+def _kind(column: Column, width: float) -> str:
+    return ("l" if width < _LONGEST else f"p{{{_LONGEST:.0f}pt}}") if column.words else "r"
+
+
 def _notes(table: TableContent) -> list[str]:
-    if not table.notes:
+    marked = any(DAGGER in (cell.mark, cell.main) for row in table.rows for cell in row)
+    failed = [f"{DAGGER} failed; " * marked + "reasons: harness report"] if table.failures else []
+    if not (failed or table.notes):
         return []
-    notes = " \\par ".join(escape(note) for note in table.notes)
+    notes = " \\par ".join(escape(note) for note in [*failed, *table.notes])
     return [rf"\par\smallskip{{\footnotesize\raggedright {notes}\par}}"]
 
 
-def _parts(table: TableContent) -> list[list[int]]:
-    """Return the rows of each part; a group that fits into one is not torn."""
-    names = table.display[table.group].tolist() if table.group else list(range(len(table.display)))
+def _look(table: TableContent) -> _Look:
+    """Return the first choice into which the table fits; the last one stacked, if there is none."""
+    for environment, room, size, gap in _CHOICES:
+        if total(_widths(table, size), 2 * gap) <= room:
+            return _Look(environment, size, gap, [list(range(len(table.columns)))])
+    environment, room, size, gap = _CHOICES[-1]
+    return _Look(environment, size, gap, blocks(_widths(table, size), table.names, room, 2 * gap, table.aside))
+
+
+def _telling(table: TableContent) -> TableContent:
+    """Return the table without a column that says "done" in every row."""
+    kept = [
+        column
+        for i, column in enumerate(table.columns)
+        if column.name != "Status" or any(row[i].text() != "done" for row in table.rows)
+    ]
+    return replace(table, columns=tuple(kept)) if kept else table
+
+
+def _widths(table: TableContent, size: str) -> list[float]:
+    """Return the width of each column in points, as far as one can tell without TeX."""
+    return [_column_width(table, i, _SIZES[size]) for i in range(len(table.columns))]
+
+
+def _column_width(table: TableContent, i: int, size: float) -> float:
+    column, cells = table.columns[i], [row[i] for row in table.rows]
+    bold = [1.15 if table.stress(position, column.name) == "bold" else 1.0 for position in range(len(cells))]
+    widest = max((_cell_width(cell, size * factor) for cell, factor in zip(cells, bold, strict=True)), default=0.0)
+    longest = max((_ems(word) * size for word in _title(column).split()), default=0.0)
+    width = max(widest, longest)
+    return min(width, _LONGEST) if column.words else width
+
+
+def _cell_width(cell: Cell, size: float) -> float:
+    spread = (_ems(cell.spread) + 0.78) * _SCRIPT + 0.33 * size if cell.spread else 0.0
+    return _ems(cell.paper or cell.main) * size + spread + (_SCRIPT * 0.5 if cell.mark else 0.0)
+
+
+def _ems(text: str) -> float:
+    """Return the width of a text in units of its type size, by the usual widths of Computer Modern."""
+    return sum(0.29 if c in " ijlt.,:;|!'()[]" else 0.75 if c.isupper() or c in "mw%" else 0.53 for c in text)
+
+
+def _title(column: Column) -> str:
+    return column.paper or column.name
+
+
+def _head(column: Column, width: float, size: str) -> str:
+    """Return the header of a column, on several lines where it is wider than what stands below."""
+    lines: list[str] = []
+    for word in _title(column).split():
+        if lines and _ems(f"{lines[-1]} {word}") * _SIZES[size] <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    texts = [escape(line) for line in lines]
+    if len(texts) < 2:
+        return "".join(texts)
+    return rf"\shortstack[{'l' if column.words else 'r'}]{{" + r"\\".join(texts) + "}"
+
+
+def _parts(table: TableContent, most: int) -> list[list[int]]:
+    """Return the rows of each part, `most` at most; a group that fits into one is not torn."""
+    at = table.names.index(table.group) if table.group and table.rows else None
+    names = [i if at is None else row[at].main for i, row in enumerate(table.rows)]
     runs = [[i for i, _ in run] for _, run in itertools.groupby(enumerate(names), key=lambda entry: entry[1])]
     parts: list[list[int]] = [[]]
     for run in runs:
-        if parts[-1] and len(parts[-1]) + len(run) > MOST_ROWS:
+        if parts[-1] and len(parts[-1]) + len(run) > most:
             parts.append([])
         for i in run:
-            if len(parts[-1]) == MOST_ROWS:
+            if len(parts[-1]) == most:
                 parts.append([])
             parts[-1].append(i)
     return parts
 
 
-def _rows(table: TableContent, columns: list[str], chosen: list[int]) -> list[str]:
+def _rows(table: TableContent, chosen: list[int], part: list[int]) -> list[str]:
+    """Return the lines of a tabular; groups by the column of that name, wherever it stands."""
     lines, last = [], None
-    for i in chosen:
-        row = table.display.iloc[i].tolist()
-        cells = [_cell(text, table.stress(i, c)) for c, text in zip(columns, row, strict=True)]
-        if table.group:
-            at = columns.index(table.group)
-            if last is not None and row[at] != last:
+    at = table.names.index(table.group) if table.group else None
+    for i in part:
+        row = table.rows[i]
+        cells = [_cell(row[j], table.stress(i, table.names[j])) for j in chosen]
+        if at is not None:
+            if last is not None and row[at].main != last:
                 lines.append(r"\midrule")
-            elif last is not None and at == 0:
+            elif last is not None and chosen[0] == at:
                 cells[0] = ""
-            last = row[at]
+            last = row[at].main
         lines.append(" & ".join(cells) + r" \\")
     return lines
 
 
-def _cell(text: str, stress: str) -> str:
-    found = _MEAN_STD.fullmatch(text)
-    mean, spread, rest = found.groups() if found else (text, "", "")
+def _cell(cell: Cell, stress: str) -> str:
+    text = escape(cell.paper or cell.main)
     command = {"bold": r"\textbf", "underline": r"\underline"}.get(stress)
-    main = rf"{command}{{{escape(mean)}}}" if command else escape(mean)
-    return main + (rf"{{\scriptsize$\,\pm\,${spread}}}" if spread else "") + escape(rest)
+    main = rf"{command}{{{text}}}" if command else text
+    return main + (rf"{{\scriptsize$\,\pm\,${escape(cell.spread)}}}" if cell.spread else "") + escape(cell.mark)
 
 
 def escape(text: str) -> str:

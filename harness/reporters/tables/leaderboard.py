@@ -14,24 +14,25 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, count, known, mean_std, shorten, times
+from harness.core.text import count, known
+from harness.reporters.tables.accuracies import Metric, RankBy, metric_of
+from harness.reporters.tables.columns import Column, ipc_column, mean_column, runs_column, status_column, word_column
 from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
 from harness.reporters.tables.prepare import (
     METRICS,
-    Metric,
-    RankBy,
     Scope,
     best_is_last,
-    metric_of,
     num_seeds,
     outcome,
     prepare,
     scopes,
+    seeds_text,
     spread,
     students,
 )
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
+from harness.students.spec import titles_of
 
 RANK = "Methods not significantly different from the best of a rank share it."
 
@@ -76,23 +77,29 @@ def _table(scope: Scope, rows: pd.DataFrame, rank_by: RankBy) -> Table:
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     for column in ("ipc", "method_version", "rank"):
         frame[column] = frame[column].astype("Int64")
-    display = pd.DataFrame([_display(line, names, rank_by) for line in lines])
-    distillation, training = num_seeds(rows)
     lacking = LACKING if any(line["lacks_students"] for line in lines) else ""
     meaning = _EQUAL if best_is_last(rows) else _MEANING
     tested = any(known(line["rank"]) for line in lines)
     ranked = (
         f"Ranked by the mean of {rank_by} over students within each IPC (images per class). {RANK} " if tested else ""
     )
-    seeds = f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}"
+    seeds = seeds_text(rows)
+    brief = (
+        f"Top-1 test accuracy in percent {scope.place}, as mean ± standard deviation over {seeds_text(rows, short=True)}"
+        f"{', ranked by the ' + _SHORT[rank_by] if tested else ''}."
+    )
     caption = (
         f"{scope.caption} Top-1 test accuracy in percent: mean ± standard deviation over {seeds}. {meaning} "
-        f"{ranked}{tests_text(contests)}{lacking} {coverage(distillation, training)}"
+        f"{ranked}{tests_text(contests)}{lacking} {coverage(*num_seeds(rows))}"
     )
-    return Table(f"Leaderboard: {scope.title}", caption, frame, display, _notes(rows), group="IPC")
+    return Table(
+        f"Leaderboard: {scope.title}", caption, frame, _columns(names, rank_by), _notes(rows), group="IPC", brief=brief
+    )
 
 
 _MEANING = "last: the final model; best: the best evaluation during training, chosen on the test split."
+
+_SHORT = {"last": "final model (last)", "best": "best evaluation during training (best)"}
 
 _EQUAL = "last and best are equal: no evaluation was better than that of the final model."
 
@@ -172,18 +179,22 @@ def _order(line: dict[str, Any], rank_by: RankBy) -> tuple[bool, bool, int, bool
     )
 
 
-def _display(line: dict[str, Any], names: list[str], rank_by: RankBy) -> dict[str, str]:
-    """Return the strings of one row."""
-    ipc = str(line["ipc"]) if known(line["ipc"]) else ("all" if line["reference_row"] else DASH)
-    row = {"Rank": count(line["rank"]), "Method": line["method_title"], "IPC": ipc}
-    for student in names:
-        for word, metric in sorted(SHOWN.items(), key=lambda shown: shown[0] != rank_by):
-            mean, std = (line[f"{student}_{metric}_{kind}_percent"] for kind in ("mean", "std"))
-            row[f"{student} {word}"] = mean_std(mean, std)
-    runs = sorted({line[f"{student}_num_runs"] for student in names}) or [0]
-    row["n"] = str(runs[0]) if len(runs) == 1 else f"{runs[0]}–{runs[-1]}"
-    reason = f": {shorten(line['error'])}" if line["error"] else ""
-    return {**row, "Status": line["status"] + reason}
+def _columns(names: list[str], rank_by: RankBy) -> tuple[Column, ...]:
+    """Return rank, method and IPC, two accuracies of each student (that which ranks go by first), n and status."""
+    words = sorted(SHOWN, key=lambda word: word != rank_by)
+    return (
+        Column("Rank", "rank", count),
+        word_column("Method", "method_title"),
+        ipc_column("reference_row"),
+        *(_accuracy(student, which, title) for student, title in titles_of(names).items() for which in words),
+        runs_column([f"{student}_num_runs" for student in names]),
+        status_column(),
+    )
+
+
+def _accuracy(student: str, which: RankBy, title: str) -> Column:
+    mean = f"{student}_{SHOWN[which]}"
+    return mean_column(f"{student} {which}", f"{mean}_mean_percent", f"{mean}_std_percent", paper=f"{title} {which}")
 
 
 def _notes(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -6,14 +6,17 @@ best or second is decided by tests (harness/reporters/tables/compare.py), never 
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DAGGER, DASH, known, mean_std, times
+from harness.core.text import DAGGER, DASH, known
+from harness.reporters.tables.accuracies import Metric
+from harness.reporters.tables.columns import Cell, Column, ipc_column, mean_spread, student_column
 from harness.reporters.tables.compare import Contest, compare, coverage, seed_scores, tests_text
 from harness.reporters.tables.prepare import (
-    Metric,
     RowIndex,
     Scope,
     best_is_last,
@@ -21,6 +24,7 @@ from harness.reporters.tables.prepare import (
     outcome,
     prepare,
     scopes,
+    seeds_text,
     spread,
     students,
     summary,
@@ -33,9 +37,12 @@ Line = tuple[Any, str]
 
 
 MEANING = {
-    "top1_best": "best evaluation during training, chosen on the test split, as papers report",
+    "top1_best": "best evaluation during training, chosen on the test split, as in most papers",
     "top1_last": "final model",
 }
+
+
+_SHORT = {"top1_best": "best evaluation during training", "top1_last": "final model"}
 
 
 _FINAL = "final model; no evaluation was better"
@@ -66,31 +73,56 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
         lines = [(pd.NA, student) for student in students(rows)]
     contests = paper_contests(rows, lines, metric)
     index = RowIndex(rows, ("status", "done", "error", "distillation_seed", metric))
-    cells = {
-        (line, label): _cell(index, line, label, metric, contests[line], is_full=label in full)
-        for line in lines
-        for label in [*labels, *full]
-    }
-    display = pd.DataFrame(
-        [
-            {"IPC": _ipc(ipc), "Test model": student}
-            | {label: _text(cells[(ipc, student), label]) for label in [*labels, *full]}
-            for ipc, student in lines
-        ]
-    )
-    frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells.values()]).drop_duplicates(ignore_index=True)
+    cells: list[dict[str, Any]] = []
+    at: dict[tuple[Any, str, str], tuple[int, ...]] = {}
+    for line, label in itertools.product(lines, [*labels, *full]):
+        place = (None if label in full or line[0] is pd.NA else line[0], line[1], label)
+        if place not in at:
+            at[place] = (len(cells),)
+            cells.append(_cell(index, line, label, metric, contests[line], is_full=label in full))
+    frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells])
     if len(frame):
         frame["ipc"], frame["rank"] = frame["ipc"].astype("Int64"), frame["rank"].astype("Int64")
     return Table(
         f"Paper table: {scope.title}",
         _caption(scope, rows, metric, contests),
         frame,
-        display,
-        (*_notes(rows), *_untested(contests)),
+        _columns(frame, lines, labels, full, at),
+        _untested(contests),
         bold=_group(contests, lines, 0),
         underline=_group(contests, lines, 1),
         group="IPC",
+        brief=_brief(scope, rows, metric, contests),
+        failures=_failures(rows),
     )
+
+
+def _columns(
+    frame: pd.DataFrame, lines: list[Line], labels: list[str], full: list[str], at: dict[Any, tuple[int, ...]]
+) -> tuple[Column, ...]:
+    """Return IPC, test model and a column per method; the full data has one number per test model, whatever the IPC."""
+    rows = {
+        label: [at[None if label in full or ipc is pd.NA else ipc, student, label] for ipc, student in lines]
+        for label in [*labels, *full]
+    }
+    heads = next(iter(rows.values()))
+    if not heads:  # nothing came as far as a test model
+        return ()
+    return (
+        ipc_column(rows=heads),
+        student_column(frame, rows=heads),
+        *(Column(label, _READ, _number, rows=own) for label, own in rows.items()),
+    )
+
+
+_READ = ("mean_percent", "std_percent", "num_failed")
+
+
+def _number(mean: float, std: float, num_failed: int) -> Cell:
+    made = mean_spread(mean, std)
+    if not num_failed:
+        return made
+    return replace(made, mark=DAGGER) if known(mean) else replace(made, main=DAGGER)
 
 
 def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[Any, Contest]:
@@ -106,16 +138,34 @@ def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[A
 
 
 def _caption(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
-    distillation, training = num_seeds(rows)
-    meaning = _FINAL if best_is_last(rows) else MEANING[metric]
-    marks = "Bold: best, and methods not significantly different from it; underlined: second group. " * any(
-        contest.group(0) for contest in contests.values()
-    )
+    marks = _marks(contests)
+    marks = f"{marks[0].upper()}{marks[1:]}. " if marks else ""
     return (
-        f"{scope.caption} Top-1 test accuracy in percent ({meaning}), mean ± standard deviation over "
-        f"{times(distillation, 'distillation seed')} and {times(training, 'training seed')}. {marks}"
-        f"{tests_text(contests)} {coverage(distillation, training)} {DASH}: not run. {DAGGER}: failed."
+        f"{scope.caption} Top-1 test accuracy in percent ({_meaning(rows, metric)}), mean ± standard deviation over "
+        f"{seeds_text(rows)}. {marks}{tests_text(contests)} {coverage(*num_seeds(rows))} {DASH}: not run. {DAGGER}: failed."
     )
+
+
+def _brief(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
+    marks = f"; {_marks(contests)}" if _marks(contests) else ""
+    return (
+        f"Top-1 test accuracy in percent {scope.place}, {_SHORT[metric]}, as mean ± standard deviation over "
+        f"{seeds_text(rows, short=True)}{marks}."
+    )
+
+
+_BOLD = "bold marks the best method and those not significantly different from it"
+_UNDERLINED = ", underline the second group"
+
+
+def _marks(contests: dict[Any, Contest]) -> str:
+    """Say what is stressed; "" where nothing is."""
+    found = [any(contest.group(number) for contest in contests.values()) for number in (0, 1)]
+    return _BOLD * found[0] + _UNDERLINED * found[1]
+
+
+def _meaning(rows: pd.DataFrame, metric: Metric) -> str:
+    return _FINAL if best_is_last(rows) else MEANING[metric]
 
 
 def _group(contests: dict[Any, Contest], lines: list[Line], number: int) -> frozenset[tuple[int, str]]:
@@ -158,21 +208,14 @@ def _cell(index: RowIndex, line: Line, label: str, metric: str, contest: Contest
     }
 
 
-def _text(cell: dict[str, Any]) -> str:
-    if cell["num_failed"]:
-        return f"{mean_std(cell['mean_percent'], cell['std_percent'])}{DAGGER}" if cell["num_runs"] else DAGGER
-    return mean_std(cell["mean_percent"], cell["std_percent"])
-
-
-def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
-    """Return one line per method that failed or was skipped."""
-    notes = []
-    for label, group in rows.groupby("label", sort=False):
-        ended = outcome(group)
-        if ended.status != "done":
-            sign = f"{DAGGER} " if ended.num_failed else ""
-            notes.append(f"{sign}{label}: {ended.text}")
-    return tuple(notes)
+def _failures(rows: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    """Return each method that failed or was skipped, with the reason."""
+    ended = {str(label): outcome(group) for label, group in rows.groupby("label", sort=False)}
+    return tuple(
+        (f"{DAGGER} {label}: {own.status}" if own.num_failed else f"{label}: {own.status}", own.error)
+        for label, own in ended.items()
+        if own.status != "done"
+    )
 
 
 def _ipc(ipc: Any) -> str:

@@ -10,23 +10,18 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from harness.core.class_groups import GROUPS
 from harness.core.errors import UserError
-from harness.core.text import shorten
+from harness.core.text import shorten, times
 from harness.reporters.stats.summary import Summary, summarise
 
 METRICS = ("top1_best", "top1_last", "top5_best", "top5_last")
 """Accuracies in percent."""
-
-
-Metric = Literal["top1_best", "top1_last"]
-RankBy = Literal["last", "best"]
-"""`last`: accuracy of the final model. `best`: highest of the evaluations during training."""
 
 
 CLASS_METRICS = tuple(
@@ -78,6 +73,11 @@ class Scope:
         """Return suite, source and protocol with their versions, for a caption."""
         protocol = "" if self.protocol is None else f" Protocol {self.protocol} (version {self.protocol_version})."
         return f"Suite {self.suite} (version {self.suite_version}); source: {self.source}.{protocol}"
+
+    @property
+    def place(self) -> str:
+        """Return suite and protocol within a sentence."""
+        return f"on {self.suite}" + ("" if self.protocol is None else f" (protocol {self.protocol})")
 
     def columns(self) -> dict[str, Any]:
         """Return the scope as the first columns of a frame."""
@@ -199,19 +199,6 @@ def finished(rows: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
     return values[there], rows["distillation_seed"].to_numpy(dtype=int, na_value=-1)[there]
 
 
-def metric_of(rank_by: str) -> Metric:
-    """Return the column of an accuracy that is called `last` or `best`.
-
-    Raises:
-        UserError: it is called otherwise.
-    """
-    if rank_by not in ("last", "best"):
-        raise UserError(
-            f"rank_by {rank_by!r} is not known; use 'last', the final model, or 'best', the best evaluation."
-        )
-    return "top1_last" if rank_by == "last" else "top1_best"
-
-
 class RowIndex:
     """The rows of each method, test model and IPC, found without a look at all the others.
 
@@ -253,6 +240,13 @@ def num_seeds(rows: pd.DataFrame) -> tuple[int, int]:
     counted = own if own.any() else done
     distillation, training = (rows[f"{kind}_seed"].array[counted].dropna() for kind in ("distillation", "training"))
     return len(distillation.unique()), len(training.unique())
+
+
+def seeds_text(rows: pd.DataFrame, *, short: bool = False) -> str:
+    """Return "1 distillation seed and 3 training seeds"; `short`: a single distillation seed is not named."""
+    distillation, training = num_seeds(rows)
+    sets = f"{times(distillation, 'distillation seed')} and " if distillation > 1 or not short else ""
+    return f"{sets}{times(training, 'training seed')}"
 
 
 def _int(value: Any) -> int | None:

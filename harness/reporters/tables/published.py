@@ -12,21 +12,22 @@ from typing import Any
 import pandas as pd
 
 from harness.core.errors import UserError, did_you_mean
-from harness.core.text import DASH, mean_std
+from harness.core.text import DASH, known
 from harness.reporters.published_numbers import PublishedNumber, load_published, of_suite
+from harness.reporters.tables.columns import Cell, Column, first, ipc_column, mean_spread, student_column, word_column
 from harness.reporters.tables.paper import MEANING
 from harness.reporters.tables.table import Table
 
 _CAPTION = (
-    "Top-1 accuracy in percent ({metric}), mean ± standard deviation as published; methods and test models by their "
-    "names in this harness. full: students trained on all training images, whatever the IPC. {dash}: not published. "
-    "Nothing here was measured by this harness."
+    "Top-1 accuracy in percent ({metric}), mean ± standard deviation, as published; methods and test models have their "
+    "names in this harness. full: students trained on all training images, independent of IPC. {dash}: not published. "
+    "This harness measured none of these numbers."
 )
 
 
 _CONTEXT = (
-    "Percent, as published, in the metric named. The source does not say by which protocol, at which IPC or with which "
-    "test model, or the number was read in notes only: nothing may be measured against these numbers."
+    "Percent, as published, in the metric named. Do not compare measured numbers with these: the source states no protocol, "
+    "IPC or test model, or the number is second-hand."
 )
 
 
@@ -80,46 +81,57 @@ def _chosen(numbers: list[PublishedNumber], protocol: str | None, ipc: int | Non
 
 
 def _paper(numbers: list[PublishedNumber]) -> Table:
-    first, own = numbers[0], [n for n in numbers if n.ipc != "full"]
+    one, own = numbers[0], [n for n in numbers if n.ipc != "full"]
     methods = dict.fromkeys(n.method for n in [*own, *numbers])  # those of the full data last
     ipcs: list[int | None] = [*sorted({n.ipc for n in own if isinstance(n.ipc, int)})] or [None]
     students = dict.fromkeys(n.student for n in numbers)
-    rows = []
-    for ipc, student in itertools.product(ipcs, students):
-        row = {"IPC": str(ipc) if ipc else DASH, "Test model": str(student)}
-        for method in methods:
-            at = [n for n in numbers if n.student == student and n.method == method and n.ipc in (ipc, "full")]
-            row[method] = "; ".join(_text(n) for n in at) or DASH
-        rows.append(row)
-    metric = f"{first.metric}: {MEANING[first.metric]}" if first.metric in MEANING else first.metric
+    lines, frame = list(itertools.product(ipcs, students)), _frame(numbers)
+
+    def at(method: str, ipc: int | None, student: str | None) -> tuple[int, ...]:
+        own = [i for i, n in enumerate(numbers) if n.student == student and n.method == method]
+        return tuple(i for i in own if numbers[i].ipc in (ipc, "full"))
+
+    columns = (
+        ipc_column(rows=[first([n.ipc for n in numbers], ipc) for ipc, _ in lines]),
+        student_column(frame, rows=[first([n.student for n in numbers], student) for _, student in lines]),
+        *(Column(m, _NUMBER, _published, rows=[at(m, *line) for line in lines]) for m in methods),
+    )
+    metric = f"{one.metric}: {MEANING[one.metric]}" if one.metric in MEANING else one.metric
     return Table(
-        f"Published: {first.suite}, protocol {first.protocol}",
-        f"{_CAPTION.format(metric=metric, dash=DASH)} Source: {first.source}.",
-        _frame(numbers),
-        pd.DataFrame(rows),
+        f"Published: {one.suite}, protocol {one.protocol}",
+        f"{_CAPTION.format(metric=metric, dash=DASH)} Source: {one.source}.",
+        frame,
+        columns,
         group="IPC",
+        brief=f"Published top-1 accuracy in percent on {one.suite} (protocol {one.protocol}; {metric}): mean ± standard "
+        "deviation.",
     )
 
 
 def _context(numbers: list[PublishedNumber]) -> Table:
-    display = pd.DataFrame(
-        {
-            "Method": [n.method for n in numbers],
-            "Metric": [n.metric for n in numbers],
-            "IPC": [DASH if n.ipc is None else "all" if n.ipc == "full" else str(n.ipc) for n in numbers],
-            "Test model": [n.student or DASH for n in numbers],
-            "Published": [_text(n) for n in numbers],
-        }
-    )
     sources = "; ".join(dict.fromkeys(n.source for n in numbers))
+    frame = _frame(numbers)
     title = f"Published, context only: {numbers[0].suite}"
-    return Table(title, f"{_CONTEXT} Source: {sources}.", _frame(numbers), display)
+    return Table(title, f"{_CONTEXT} Source: {sources}.", frame, _context_columns(frame))
 
 
-def _text(number: PublishedNumber) -> str:
+def _published(mean: float, std: float) -> Cell:
     """Return the number with the decimals that it was published with, at least one."""
-    digits = max(len(str(value).partition(".")[2]) for value in (number.mean, number.std or 0.0))
-    return mean_std(number.mean, number.std, digits=digits)
+    digits = max(len(str(value).partition(".")[2]) for value in (mean, std if known(std) else 0.0))
+    return mean_spread(mean, std, digits=digits)
+
+
+_NUMBER = ("published_mean_percent", "published_std_percent")
+
+
+def _context_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        word_column("Method", "method"),
+        word_column("Metric", "metric"),
+        ipc_column("all_data"),
+        student_column(frame),
+        Column("Published", _NUMBER, _published),
+    )
 
 
 def _frame(numbers: list[PublishedNumber]) -> pd.DataFrame:

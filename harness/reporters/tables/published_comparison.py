@@ -11,18 +11,18 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, count, interval, known, mean_std, points
+from harness.core.text import DASH, interval, known, points
 from harness.reporters.published_numbers import PublishedNumber, load_published, of_suite
+from harness.reporters.tables.columns import Column, ipc_column, mean_column, student_column, word_column
 from harness.reporters.tables.compare import coverage
 from harness.reporters.tables.prepare import METRICS, Scope, num_seeds, prepare, scopes, summary
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
 CAPTION = (
-    "Top-1 accuracy in percent, mean ± standard deviation as published, and mean ± sample standard deviation as measured "
-    "here; Interval: 95 % t interval of the measured mean; Difference: measured minus published, percentage points; Inside: "
-    "whether the published mean lies in the interval. Published rows name no data source: whether their images are those "
-    "of the source above, only the cited paper can say."
+    "Top-1 accuracy in percent, mean ± standard deviation, as published and as measured here. Interval: 95 % t interval of the "
+    "measured mean. Difference: measured minus published, percentage points. Inside: whether the published mean lies in the "
+    "interval. Published numbers state no data source: see the cited paper for the images it used."
 )
 
 
@@ -49,14 +49,20 @@ def published(records: pd.DataFrame, numbers: Sequence[PublishedNumber] | None =
 def _table(scope: Scope, rows: pd.DataFrame, numbers: Sequence[PublishedNumber]) -> Table:
     lines = [line for number in of_suite(numbers, scope.suite) for line in _lines(number, scope, rows)]
     lines.sort(key=_order)
-    sources = {source: i for i, source in enumerate(dict.fromkeys(line["source_text"] for line in lines), start=1)}
+    sources = list(dict.fromkeys(line["source_text"] for line in lines))
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     frame["ipc"], frame["inside"] = frame["ipc"].astype("Int64"), frame["inside"].astype("boolean")
-    display = pd.DataFrame([_display(line, sources) for line in lines])
     caption = f"{scope.caption} {CAPTION} {coverage(*num_seeds(rows))}"
-    notes = tuple(f"[{number}] {source}" for source, number in sources.items())
     return Table(
-        f"Published beside measured: {scope.title}", caption, frame, display, notes, aside=("Remark",), group="IPC"
+        f"Published beside measured: {scope.title}",
+        caption,
+        frame,
+        _columns(frame, sources),
+        tuple(f"[{number}] {source}" for number, source in enumerate(sources, start=1)),
+        aside=("Remark",),
+        group="IPC",
+        brief=f"Published and measured top-1 accuracy in percent {scope.place}: mean ± standard deviation, with the 95 % "
+        "interval of the measured mean.",
     )
 
 
@@ -117,18 +123,18 @@ def _order(line: dict[str, Any]) -> tuple[bool, bool, bool, int]:
     return context, line["all_data"], not known(line["ipc"]), line["ipc"] if known(line["ipc"]) else 0
 
 
-def _display(line: dict[str, Any], sources: dict[str, int]) -> dict[str, str]:
-    """Return the strings of one row."""
-    return {
-        "IPC": "all" if line["all_data"] else count(line["ipc"]),
-        "Test model": line["student"] or DASH,
-        "Method": line["method"],
-        "Published": mean_std(line["published_mean_percent"], line["published_std_percent"]),
-        "Measured": mean_std(line["measured_mean_percent"], line["measured_std_percent"]),
-        "n": str(line["num_runs"]),
-        "Interval": interval(line["low_percent"], line["high_percent"]),
-        "Difference": points(line["difference_percent"]),
-        "Inside": DASH if line["inside"] is pd.NA else "yes" if line["inside"] else "no",
-        "Remark": line["remark"] or DASH,
-        "Source": f"[{sources[line['source_text']]}]",
-    }
+def _columns(frame: pd.DataFrame, sources: list[str]) -> tuple[Column, ...]:
+    numbers = {source: f"[{number}]" for number, source in enumerate(sources, start=1)}
+    return (
+        ipc_column("all_data"),
+        student_column(frame),
+        word_column("Method", "method"),
+        mean_column("Published", "published_mean_percent", "published_std_percent"),
+        mean_column("Measured", "measured_mean_percent", "measured_std_percent"),
+        Column("n", "num_runs"),
+        Column("Interval", ("low_percent", "high_percent"), interval),
+        Column("Difference", "difference_percent", points),
+        Column("Inside", "inside", lambda inside: DASH if inside is pd.NA else "yes" if inside else "no", words=True),
+        word_column("Remark", "remark"),
+        Column("Source", "source_text", numbers.__getitem__, words=True),
+    )

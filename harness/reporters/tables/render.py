@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.core.errors import UserError, did_you_mean
+from harness.reporters.tables.latex import Caption
 from harness.reporters.tables.table import Table
 
 FORMATS = ("latex", "md", "csv", "html")
@@ -20,16 +21,17 @@ def check_format(name: str) -> None:
         raise UserError(f"unknown format {name!r}.{did_you_mean(name, list(FORMATS))} Known: {', '.join(FORMATS)}.")
 
 
-def render(tables: Mapping[str, Table], form: str) -> str:
-    """Return tables one after the other; CSV: one kind of table, its scopes below each other.
+def render(tables: Mapping[str, Table], form: str, caption: Caption = "short") -> str:
+    """Return tables one after the other; CSV: one kind of table, its scopes below each other. The caption is that of LaTeX.
 
     Raises:
         UserError: the format is unknown, or tables of several kinds were asked for as CSV.
     """
     check_format(form)
     if form != "csv":
-        write = {"latex": Table.to_latex, "md": Table.to_markdown, "html": Table.to_html}[form]
-        return "\n".join(write(table) for table in tables.values())
+        if form == "latex":
+            return "\n".join(table.to_latex(caption) for table in tables.values())
+        return "\n".join(table.to_markdown() if form == "md" else table.to_html() for table in tables.values())
     texts = [table.to_csv() for table in tables.values()]
     if len({text.split("\n", 1)[0] for text in texts}) > 1:
         raise UserError(

@@ -13,9 +13,9 @@ import pandas as pd
 
 from harness.core.config.protocol import HARD_LABELS, NO_AUGMENTATION
 from harness.core.text import known as is_known
-from harness.core.text import mean_std, times
 from harness.reporters.stats.robustness import augmentation_robust, label_robust
-from harness.reporters.tables.prepare import Scope, num_seeds, prepare, scopes
+from harness.reporters.tables.columns import Column, ipc_column, mean_column, runs_column, student_column, word_column
+from harness.reporters.tables.prepare import Scope, prepare, scopes, seeds_text
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
@@ -23,9 +23,21 @@ CAPTION = (
     "LRS, label-robust score: half of (set - random subset, the protocol's labels) minus half of (full data - set, hard "
     "labels), mapped to 0..100. ARS, augmentation-robust score: the mean advantage over the random subset with the "
     "protocol's augmentation and without any, mapped likewise. A set that is as good as its references scores 26.9. "
-    "From the best accuracies, per pair of seeds, then mean ± sample standard deviation; the random subset of the "
-    "same seeds."
+    "Scores are computed from the best accuracies of each pair of seeds, with the random subset of the same seeds; "
+    "then mean ± standard deviation."
 )
+
+
+def _columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        word_column("Method", "method_title"),
+        ipc_column(),
+        student_column(frame),
+        mean_column("Accuracy", "accuracy_mean_percent", "accuracy_std_percent"),
+        mean_column("LRS", "lrs_mean_x100", "lrs_std_x100"),
+        mean_column("ARS", "ars_mean_x100", "ars_std_x100"),
+        runs_column(["num_runs"]),
+    )
 
 
 @register_reporter("scores")
@@ -47,26 +59,13 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table | None:
     lines = [_line(group, known) for _, group in own.groupby(["ipc", "label", "student"], sort=False)]
     lines.sort(key=_order)
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
-    display = pd.DataFrame(
-        [
-            {
-                "Method": line["method_title"],
-                "IPC": str(line["ipc"]),
-                "Test model": line["student"],
-                "Accuracy": mean_std(line["accuracy_mean_percent"], line["accuracy_std_percent"]),
-                "LRS": mean_std(line["lrs_mean_x100"], line["lrs_std_x100"]),
-                "ARS": mean_std(line["ars_mean_x100"], line["ars_std_x100"]),
-                "n": str(line["num_runs"]),
-            }
-            for line in lines
-        ]
+    seeds = seeds_text(own)
+    caption = f"{scope.caption} Best top-1 accuracy in percent; {seeds}. {CAPTION}"
+    brief = (
+        f"Best top-1 accuracy in percent, label-robust and augmentation-robust score {scope.place}: mean ± standard "
+        f"deviation over {seeds}."
     )
-    distillation, training = num_seeds(own)
-    caption = (
-        f"{scope.caption} Best top-1 accuracy in percent; {times(distillation, 'distillation seed')} and "
-        f"{times(training, 'training seed')}. {CAPTION}"
-    )
-    return Table(f"Robust scores: {scope.title}", caption, frame, display)
+    return Table(f"Robust scores: {scope.title}", caption, frame, _columns(frame), brief=brief)
 
 
 class _Accuracies:

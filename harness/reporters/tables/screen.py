@@ -5,10 +5,12 @@ In: a leaderboard table. Out: a shorter one. It shows the accuracy that the rank
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.core.text import DASH, known, mean_std, shorten, times
+from harness.core.text import DASH, count, known, shorten, times
+from harness.reporters.tables.columns import Cell, Column, first, mean_spread, word_column
 from harness.reporters.tables.table import Table
 
 if TYPE_CHECKING:
@@ -38,12 +40,35 @@ def leaderboard_screen(table: Table) -> Table:
     ipcs = sorted(int(ipc) for ipc in frame["ipc"].dropna().unique())
     seeds = _num_runs(frame, students)
     ranked = seeds >= FEW_SEEDS and bool(frame["rank"].notna().any())
-    methods = sorted(frame.groupby("method_title", sort=False), key=lambda one: _order(one[1], ipcs, students, metric))
-    rows = [_row(str(name), own, ipcs, students, metric, ranked=ranked) for name, own in methods]
-    line = table.brief or _brief(frame, metric, seeds, ranked=ranked)
-    display = table.display.from_records(rows)  # pandas is not imported here: `harness --help` would wait for it
-    none: frozenset[tuple[int, str]] = frozenset()
-    return replace(table, display=display, notes=_failures(frame), brief=line, bold=none, underline=none, group="")
+    groups = list(frame.groupby("method_title", sort=False))
+    names = [str(name) for name, own in sorted(groups, key=lambda one: _order(one[1], ipcs, students, metric))]
+    titles, places = list(frame["method_title"]), [int(ipc) if known(ipc) else None for ipc in frame["ipc"]]
+    at = {place: (i,) for i, place in enumerate(zip(titles, places, strict=True))}
+    columns = [word_column("Method", "method_title", rows=[first(titles, name) for name in names])]
+    budgets: list[int | None] = [*ipcs]
+    for ipc in budgets or [None]:
+        above, rows = (
+            f"IPC {ipc}\n" if ipc is not None else "",
+            [at.get((n, ipc), at.get((n, None), ())) for n in names],
+        )
+        columns += [Column(f"{above}rank", "rank", count, rows=rows)] if ranked else []
+        columns += [_accuracy(f"{above}{student}", f"{student}_{metric}", rows) for student in students]
+    return replace(
+        table,
+        columns=tuple(columns),
+        notes=_failures(frame),
+        brief=_brief(frame, metric, seeds, ranked=ranked),
+        bold=frozenset(),
+        underline=frozenset(),
+        group="",
+    )
+
+
+def _accuracy(name: str, mean: str, rows: Sequence[tuple[int, ...]]) -> Column:
+    source = (f"{mean}_mean_percent", f"{mean}_std_percent", "status")
+    return Column(
+        name, source, lambda m, std, status: mean_spread(m, std) if known(m) else Cell(_word(status)), rows=rows
+    )
 
 
 def ranked_metric(frame: pd.DataFrame) -> str:
@@ -70,40 +95,6 @@ def _order(own: pd.DataFrame, ipcs: list[int], students: list[str], metric: str)
     there = means[means == means]
     lacking = len(ipcs) * len(students) - len(there)
     return bool(own["reference_row"].any()), lacking, -float(there.mean()) if len(there) else 0.0
-
-
-def _row(
-    name: str, own: pd.DataFrame, ipcs: list[int], students: list[str], metric: str, *, ranked: bool
-) -> dict[str, str]:
-    """Return the strings of a method; the full data show the same number at each IPC."""
-    row = {"Method": name}
-    lines: dict[Any, dict[str, Any]] = {line["ipc"] if known(line["ipc"]) else None: line for line in _records(own)}
-    places: list[int | None] = [*ipcs]
-    for ipc in places or [None]:
-        at = lines.get(ipc, lines.get(None))
-        above = f"IPC {ipc}\n" if ipc is not None else ""
-        if ranked:
-            row[f"{above}rank"] = _rank(at)
-        for student in students:
-            row[f"{above}{student}"] = _cell(at, student, metric)
-    return row
-
-
-def _records(own: pd.DataFrame) -> list[dict[str, Any]]:
-    return [dict(zip(own.columns, values, strict=True)) for values in own.itertuples(index=False, name=None)]
-
-
-def _rank(line: dict[str, Any] | None) -> str:
-    if line is None or not known(line["rank"]):
-        return DASH
-    return str(line["rank"]) if line.get("rank_tested", True) else f"({line['rank']})"
-
-
-def _cell(line: dict[str, Any] | None, student: str, metric: str) -> str:
-    if line is None:
-        return DASH
-    mean, std = (line[f"{student}_{metric}_{kind}_percent"] for kind in ("mean", "std"))
-    return mean_std(mean, std) if known(mean) else _word(str(line["status"]))
 
 
 def _word(status: str) -> str:
@@ -133,12 +124,7 @@ def _brief(frame: pd.DataFrame, metric: str, seeds: int, *, ranked: bool) -> str
     )
     what = f"Top-1 accuracy in % {METRICS[metric]}, mean ± std over {trained}."
     if ranked:
-        tested = frame["rank_tested"].astype(bool).any() if "rank_tested" in frame else True
-        return f"{what} " + (
-            "Equal rank: no significant difference (Welch's t, Holm-corrected)."
-            if tested
-            else "Ranks by the mean, not tested."
-        )
+        return f"{what} Equal rank: no significant difference (Welch's t, Holm-corrected)."
     if int((~frame["reference_row"].astype(bool)).sum()) < 2 or seeds >= FEW_SEEDS:
         return what
     return f"{what} Fewer than {FEW_SEEDS} seeds: no ranks."

@@ -6,23 +6,24 @@ report --layout statistics`), so that a run's tables stay few. What the numbers 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, count, interval, known, mean_std, points, probability, times
+from harness.core.text import DASH, interval, known, points, probability
 from harness.reporters.stats.summary import variance_split
+from harness.reporters.tables.accuracies import Metric, RankBy, metric_of
+from harness.reporters.tables.columns import Column, ipc_column, mean_column, mean_spread, student_column, word_column
 from harness.reporters.tables.compare import Contest, coverage, tests_text
 from harness.reporters.tables.paper import MEANING, paper_contests
 from harness.reporters.tables.prepare import (
-    Metric,
-    RankBy,
     Scope,
     finished,
-    metric_of,
     num_seeds,
     prepare,
     scopes,
+    seeds_text,
     students,
     summary,
 )
@@ -30,15 +31,15 @@ from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
 SPREAD = (
-    "Mean ± standard deviation over n runs, and its 95 % t interval. Sets, Trainings: standard deviation due to distillation "
-    "seeds and to training seeds (one-way random effects); Share: that of the distillation seeds in the variance. These "
-    "need two distillation seeds, one of them with two training seeds."
+    "Mean ± standard deviation over n runs, with the 95 % t interval of the mean. Sets and Trainings: standard deviation "
+    "between distillation seeds and between training seeds (one-way random-effects model). Share: fraction of the variance "
+    "between distillation seeds. These three need at least two distillation seeds, one of them with two training seeds."
 )
 
 
 PAIRS = (
-    "Difference: Method minus Against, with its 95 % interval, not corrected for the number of comparisons. p: of the test; "
-    "Holm: corrected over this table."
+    "Difference: Method minus Against, with its 95 % interval (not corrected for multiple comparisons). p: p value of the test. "
+    "Holm: p value corrected for all tests of this table."
 )
 
 
@@ -83,26 +84,14 @@ def _spreads(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
     lines = sorted((_spread(group, metric) for _, group in groups), key=_order)
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     frame["ipc"] = frame["ipc"].astype("Int64")
-    display = pd.DataFrame(
-        [
-            {
-                "IPC": "all" if line["reference_row"] else count(line["ipc"]),
-                "Test model": line["student"] or DASH,
-                "Method": line["method"],
-                "Mean": mean_std(line["mean_percent"], line["std_percent"], digits=2),
-                "Interval": interval(line["low_percent"], line["high_percent"]),
-                "n": str(line["num_runs"]),
-                "Sets": mean_std(line["distillation_std_percent"], digits=2),
-                "Trainings": mean_std(line["training_std_percent"], digits=2),
-                "Share": f"{line['distillation_share']:.0%}" if known(line["distillation_share"]) else DASH,
-            }
-            for line in lines
-        ]
-    )
     caption = (
         f"{scope.caption} Top-1 test accuracy in percent ({MEANING[metric]}). {SPREAD} {coverage(*num_seeds(rows))}"
     )
-    return Table(f"Statistics: {scope.title}", caption, frame, display, group="IPC")
+    brief = (
+        f"Top-1 test accuracy in percent {scope.place} ({MEANING[metric]}): mean ± standard deviation over n runs, 95 % "
+        "interval and sources of variance."
+    )
+    return Table(f"Statistics: {scope.title}", caption, frame, _statistics_columns(frame), group="IPC", brief=brief)
 
 
 def _spread(group: pd.DataFrame, metric: Metric) -> dict[str, Any]:
@@ -158,25 +147,40 @@ def _comparisons(scope: Scope, rows: pd.DataFrame, contests: dict[Any, Contest],
     ]
     frame = pd.DataFrame([{**scope.columns(), **line} for line in lines])
     frame["ipc"] = frame["ipc"].astype("Int64")
-    display = pd.DataFrame(
-        [
-            {
-                "IPC": count(line["ipc"]),
-                "Test model": line["student"],
-                "Method": line["method"],
-                "Against": line["against"],
-                "Difference": points(line["difference_percent"]),
-                "Interval": interval(line["low_percent"], line["high_percent"]),
-                "p": probability(line["p"]),
-                "Holm": probability(line["p_adjusted"]),
-                "Verdict": line["verdict"],
-            }
-            for line in lines
-        ]
-    )
-    distillation, training = num_seeds(rows)
     caption = (
-        f"{scope.caption} Top-1 test accuracy ({MEANING[metric]}), percentage points; {times(distillation, 'distillation seed')} "
-        f"and {times(training, 'training seed')}. {PAIRS} {tests_text(contests)} {coverage(distillation, training)}"
+        f"{scope.caption} Top-1 test accuracy ({MEANING[metric]}), percentage points; "
+        f"{seeds_text(rows)}. {PAIRS} {tests_text(contests)} {coverage(*num_seeds(rows))}"
     )
-    return Table(f"Comparisons: {scope.title}", caption, frame, display, group="IPC")
+    brief = (
+        f"Differences of top-1 test accuracy {scope.place} ({MEANING[metric]}) in percentage points, with 95 % intervals and p "
+        "values (Welch's t test, moderated variances)."
+    )
+    return Table(f"Comparisons: {scope.title}", caption, frame, _comparisons_columns(frame), group="IPC", brief=brief)
+
+
+def _statistics_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        ipc_column("reference_row"),
+        student_column(frame),
+        word_column("Method", "method"),
+        mean_column("Mean", "mean_percent", "std_percent", digits=2),
+        Column("Interval", ("low_percent", "high_percent"), interval),
+        Column("n", "num_runs"),
+        Column("Sets", "distillation_std_percent", partial(mean_spread, digits=2)),
+        Column("Trainings", "training_std_percent", partial(mean_spread, digits=2)),
+        Column("Share", "distillation_share", lambda share: f"{share:.0%}" if known(share) else DASH),
+    )
+
+
+def _comparisons_columns(frame: pd.DataFrame) -> tuple[Column, ...]:
+    return (
+        ipc_column(),
+        student_column(frame),
+        word_column("Method", "method"),
+        word_column("Against", "against"),
+        Column("Difference", "difference_percent", points),
+        Column("Interval", ("low_percent", "high_percent"), interval),
+        Column("p", "p", probability),
+        Column("Holm", "p_adjusted", probability),
+        word_column("Verdict", "verdict"),
+    )

@@ -1,7 +1,6 @@
 """A table in all its forms.
 
-In: a frame of plain values for machines and a frame of strings for people. Out: terminal, Markdown, LaTeX, HTML,
-CSV, JSON.
+In: a frame of plain values and what its columns show. Out: terminal, Markdown, LaTeX, HTML, CSV, JSON.
 Importing this module imports neither pandas nor rich.
 """
 
@@ -15,7 +14,7 @@ from harness.core.io import write_text_atomically
 from harness.core.paths import plain_name
 from harness.reporters.tables.content import TableContent
 from harness.reporters.tables.html import to_html
-from harness.reporters.tables.latex import to_latex
+from harness.reporters.tables.latex import Caption, to_latex
 from harness.reporters.tables.terminal import to_rich
 
 if TYPE_CHECKING:
@@ -34,31 +33,33 @@ class Table(TableContent):
     """A table in all its forms: terminal, Markdown, LaTeX, HTML, CSV, JSON."""
 
     def to_rich(self, width: int | None = None, *, captions: bool = True) -> Group:
-        """Return the table for a terminal of so many columns (None: any), with its caption or with the one line `brief`."""
+        """Return the table for a terminal of so many columns (None: any), with its caption or the one sentence `brief`."""
         return to_rich(self, width, captions=captions)
 
     def to_markdown(self) -> str:
         """Return title, caption, the table in GitHub's form, and the notes."""
         import tabulate
 
-        columns = list(self.display.columns)
         rows = [
-            [_STRESS[self.stress(i, c)].format(_cell(text)) for c, text in zip(columns, row, strict=True)]
-            for i, row in enumerate(self.display.itertuples(index=False, name=None))
+            [
+                _STRESS[self.stress(i, name)].format(_cell(cell.text()))
+                for name, cell in zip(self.names, row, strict=True)
+            ]
+            for i, row in enumerate(self.rows)
         ]
         body = tabulate.tabulate(
             rows,
-            headers=[_cell(c) for c in columns],
+            headers=[_cell(name) for name in self.names],
             tablefmt="github",
             disable_numparse=True,
-            colalign=["left" if self.is_text(c) else "right" for c in columns] if rows else None,
+            colalign=["left" if column.words else "right" for column in self.columns] if rows else None,
         )
-        notes = "".join(f"\n- {_cell(note)}" for note in self.notes)
+        notes = "".join(f"\n- {_cell(note)}" for note in self.all_notes())
         return f"### {_cell(self.title)}\n\n{_cell(self.caption)}\n\n{body}\n" + (f"{notes}\n" if notes else "")
 
-    def to_latex(self) -> str:
-        """Return a `table` environment; its first line names the packages; what a cell holds is escaped."""
-        return to_latex(self)
+    def to_latex(self, caption: Caption = "short") -> str:
+        """Return a `table` or `table*` environment with a caption that is short, full or none; cells are escaped."""
+        return to_latex(self, caption)
 
     def to_html(self) -> str:
         """Return a `figure` element with a table, for a page of any style; what a cell holds is escaped."""

@@ -10,15 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.core.text import without_controls
-from harness.reporters.tables.content import TableContent, is_text
+from harness.reporters.tables.columns import Column
+from harness.reporters.tables.content import TableContent, blocks, total
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
-
-_KEYS = frozenset({"Rank", "Method", "IPC", "Test model", "Class", "Suite", "Metric", "Device"})
-"""Columns that say what a row is, where they stand first."""
 
 _GAP = 2
 """Columns of the terminal between two columns of a table."""
@@ -36,23 +34,22 @@ def to_rich(table: TableContent, width: int | None = None, *, captions: bool = T
     Args:
         table: what to show.
         width: columns of the terminal; None: as wide as the table is.
-        captions: the whole caption below the table; else its one line `brief`. Notes stand there in any case.
+        captions: the whole caption below the table; else its one sentence `brief`. Notes stand there in any case.
     """
     from rich.console import Group
 
     parts: list[RichTable | Text] = [_plain(table.title, "bold")] if table.title else []
-    broken, blocks = _layout(table, width)
-    for number, columns in enumerate(blocks):
+    texts = [[cell.text(sign="±") for cell in row] for row in table.rows]
+    broken, stacked = _layout(table, texts, width)
+    for number, columns in enumerate(stacked):
         parts += [_plain("")] if number else []
-        parts.append(_block(table, columns, width, broken=broken))
-    below = "\n".join(filter(None, [table.caption if captions else table.brief, *table.notes]))
+        parts.append(_block(table, texts, columns, width, broken=broken))
+    below = "\n".join(filter(None, [table.caption if captions else table.brief, *table.all_notes()]))
     return Group(*parts, *([_plain(""), _plain(below)] if below else []))
 
 
 def header(column: str, *, broken: bool) -> str:
-    """Return a header on lines: broken at its spaces, and where it must be short after underscores too."""
-    if is_text(column):
-        return column
+    """Return the header of numbers on lines: broken at its spaces, and where it must be short after underscores too."""
     ends = "[ _]" if broken else " "
     lines = []
     for line in column.split("\n"):
@@ -70,57 +67,52 @@ def _filled(words: list[str]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _layout(table: TableContent, width: int | None) -> tuple[bool, list[list[str]]]:
+def _layout(table: TableContent, texts: list[list[str]], width: int | None) -> tuple[bool, list[list[int]]]:
     """Return whether headers are broken at underscores, and the columns of each part."""
-    columns = list(table.display.columns)
+    whole = [list(range(len(table.columns)))]
     if width is None:
-        return False, [columns]
+        return False, whole
     for broken in (False, True):
-        if _sum(_least(table, c, broken=broken) for c in columns) <= width:
-            return broken, [columns]
-    num_keys = next((i for i, c in enumerate(columns) if c not in _KEYS), len(columns))
-    keys, rest = columns[:num_keys], sorted(columns[num_keys:], key=lambda c: c in table.aside)
-    left = width - sum(_least(table, c, broken=True) + _GAP for c in keys)
-    blocks: list[list[str]] = [[]]
-    for column in rest:
-        if blocks[-1] and _sum(_least(table, c, broken=True) for c in [*blocks[-1], column]) > left:
-            blocks.append([])
-        blocks[-1].append(column)
-    return True, [[*keys, *block] for block in blocks]
+        widths = _least(table, texts, broken=broken)
+        if total(widths, _GAP) <= width:
+            return broken, whole
+    return True, blocks(widths, table.names, width, _GAP, table.aside)
 
 
-def _sum(widths: object) -> int:
-    every = list(widths)  # type: ignore[call-overload]
-    return sum(every) + _GAP * (len(every) - 1)
+def _least(table: TableContent, texts: list[list[str]], *, broken: bool) -> list[float]:
+    """Return the characters that each column needs: words may stand on several lines, numbers not."""
+    return [_width(column, [row[i] for row in texts], broken=broken) for i, column in enumerate(table.columns)]
 
 
-def _least(table: TableContent, column: str, *, broken: bool) -> int:
-    """Return the characters that a column needs: words may stand on several lines, numbers not."""
-    cells = max(map(len, map(_compact, table.display[column])), default=0)
-    least = min(cells, _WORDS) if is_text(column) else cells
-    return max(least, *map(len, header(column, broken=broken).split("\n")))
+def _width(column: Column, texts: list[str], *, broken: bool) -> int:
+    cells = max(map(len, texts), default=0)
+    return max(min(cells, _WORDS) if column.words else cells, *map(len, _head(column, broken=broken).split("\n")))
 
 
-def _block(table: TableContent, columns: list[str], width: int | None, *, broken: bool) -> RichTable:
+def _head(column: Column, *, broken: bool) -> str:
+    return column.name if column.words else header(column.name, broken=broken)
+
+
+def _block(
+    table: TableContent, texts: list[list[str]], chosen: list[int], width: int | None, *, broken: bool
+) -> RichTable:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
 
-    room = None if width is None else max(width, 1)
+    every = _least(table, texts, broken=broken)
+    fits = width is None or total([every[i] for i in chosen], _GAP) <= max(width, 1)
     block = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, width=None)
-    for column in columns:
-        least = _least(table, column, broken=broken)
-        fits = room is None or _sum(_least(table, c, broken=broken) for c in columns) <= room
+    for i in chosen:
+        column = table.columns[i]
         block.add_column(
-            _plain(header(column, broken=broken)),
-            justify="left" if is_text(column) else "right",
+            _plain(_head(column, broken=broken)),
+            justify="left" if column.words else "right",
             overflow="fold",
             vertical="top",
-            min_width=least if fits else None,
+            min_width=int(every[i]) if fits else None,
         )
-    shown = table.display[columns]
-    for position, row in enumerate(shown.itertuples(index=False, name=None)):
-        cells = zip(columns, row, strict=True)
-        block.add_row(*[_plain(_compact(cell), table.stress(position, c)) for c, cell in cells])
+    for position, row in enumerate(texts):
+        block.add_row(*[_plain(row[i], table.stress(position, table.names[i])) for i in chosen])
     return block
 
 
@@ -129,7 +121,3 @@ def _plain(text: str, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(without_controls(text), style=style)
-
-
-def _compact(cell: str) -> str:
-    return cell.replace(" ± ", "±")

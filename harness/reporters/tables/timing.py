@@ -10,31 +10,31 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, byte_size, count, duration, energy, known, shorten
+from harness.core.text import byte_size, count, duration, energy, known
+from harness.reporters.tables.columns import Column, ipc_column, word_column
 from harness.reporters.tables.prepare import COSTS, Scope, outcome, prepare, scopes
 from harness.reporters.tables.registry import register_reporter
 from harness.reporters.tables.table import Table
 
 CAPTION = (
-    "Distillation time: fit (shared by all IPCs and counted in each row) plus synthesize, as measured when the work "
-    "was done, also where a later run reused it. A wall time is that of the longest shard of fit plus synthesize; "
-    "device time is summed over shards. Loading of weights stands apart; reading the real images is part of the work. "
-    "What methods share, the generator (prior) and the teacher, is never counted. Times, storage and energy are means "
-    "over n distilled sets, memory is the peak of the process. A nested method makes its largest set only; a smaller one "
-    "is a part of it and shows the time that does not grow with the images (features, for one) plus its share, by "
-    "images, of the time that does; energy likewise. Storage is what must be kept to train a student; a generative set "
-    "keeps no images and needs its generator besides (shared)."
+    "Distillation time is fit (shared by all IPCs and counted in each row) plus synthesize, measured when the work was done, "
+    "also where a later run reused it. Wall times are those of the slowest shard; device time is summed over shards. Times "
+    "include reading the real images; they exclude loading weights (Load) and training the shared generator or teacher. "
+    "Times, storage and energy are means over n distilled sets; memory is the peak of the process. A nested method makes its "
+    "largest set only: for a smaller set the table shows the time that does not depend on the number of images plus the "
+    "proportional share of the rest; energy likewise. Storage is what must be kept to train a student; a generative set keeps "
+    "no images and also needs its generator (Shared)."
 )
 
 
 ASIDE = ("Load", "Images", "Per class", "Status")
-"""Columns that a narrow terminal leaves out; a failure stands in the notes too."""
+"""Columns that a narrow terminal shows last."""
 
 
-_BOUND = "{}: its smaller sets show the time of the largest, since it does not say what grows with the images."
+_BOUND = "{}: smaller sets show the time of the largest set, because the method does not state which time grows with the images."
 
 
-_LOST = "{}: {} more were lost to faults of the system, in the mean of its sets, and are in no time above."
+_LOST = "{}: system faults cost {} more per set on average; the times above do not include it."
 
 
 _OPTIONAL = {"Peak device": "peak_device_bytes", "Shared": "shared_bytes", "Energy": "energy_j"}
@@ -72,15 +72,24 @@ def _table(scope: Scope, rows: pd.DataFrame) -> Table:
         frame[column] = frame[column].astype("Float64").round().astype("Int64")
     devices = [d for d in dict.fromkeys(rows["device"]) if d]
     unused = [name for name, column in _OPTIONAL.items() if not frame[column].notna().any()]
-    display = pd.DataFrame([_display(line) for line in lines]).drop(
-        columns=unused + (["Device"] if len(devices) < 2 else [])
-    )
+    unused += ["Device"] if len(devices) < 2 else []
+    columns = tuple(column for column in _COLUMNS if column.name not in unused)
     measured = f" Measured on {devices[0]}." if len(devices) == 1 else ""
-    notes = [f"{line['method_title']}: {line['status']}: {shorten(line['error'])}" for line in lines if line["error"]]
-    notes += [_BOUND.format(line["method_title"]) for line in lines if line["synthesize_measured"] == "largest set"]
+    failures = dict.fromkeys((f"{one['method_title']}: {one['status']}", one["error"]) for one in lines if one["error"])
+    notes = [_BOUND.format(line["method_title"]) for line in lines if line["synthesize_measured"] == "largest set"]
     notes += [_LOST.format(line["method_title"], duration(line["lost_s"])) for line in lines if line["lost_s"]]
     caption = f"{scope.caption}{measured} {CAPTION}"
-    return Table(f"Distillation time: {scope.title}", caption, frame, display, tuple(dict.fromkeys(notes)), aside=ASIDE)
+    return Table(
+        f"Distillation time: {scope.title}",
+        caption,
+        frame,
+        columns,
+        tuple(dict.fromkeys(notes)),
+        aside=ASIDE,
+        group="IPC",
+        brief=f"Cost of distillation {scope.place}: fit plus synthesize, mean over n distilled sets; memory is the peak.",
+        failures=tuple(failures),
+    )
 
 
 def _line(group: pd.DataFrame) -> dict[str, Any]:
@@ -145,24 +154,22 @@ def _order(line: dict[str, Any]) -> tuple[bool, bool, int, bool, float]:
     )
 
 
-def _display(line: dict[str, Any]) -> dict[str, str]:
-    """Return the strings of one row."""
-    return {
-        "Method": line["method_title"],
-        "IPC": str(line["ipc"]) if known(line["ipc"]) else ("all" if line["reference_row"] else DASH),
-        "Fit": duration(line["fit_wall_s"]) if line["fit_wall_s"] else DASH,
-        "Synth": duration(line["synthesize_wall_s"]),
-        "Total": duration(line["total_wall_s"]),
-        "Device time": duration(line["device_s"]),
-        "Load": duration(line["load_s"]),
-        "Peak host": byte_size(line["peak_host_bytes"]),
-        "Peak device": byte_size(line["peak_device_bytes"]),
-        "Images": count(line["num_images"]),
-        "Storage": byte_size(line["storage_bytes"]),
-        "Per class": byte_size(line["storage_bytes_per_class"]),
-        "Shared": byte_size(line["shared_bytes"]),
-        "Energy": energy(line["energy_j"]),
-        "n": str(line["num_sets"]),
-        "Device": line["device"] or DASH,
-        "Status": line["status"],
-    }
+_COLUMNS = (
+    word_column("Method", "method_title"),
+    ipc_column("reference_row"),
+    Column("Fit", "fit_wall_s", lambda seconds: duration(seconds or None)),
+    Column("Synth", "synthesize_wall_s", duration),
+    Column("Total", "total_wall_s", duration),
+    Column("Device time", "device_s", duration),
+    Column("Load", "load_s", duration),
+    Column("Peak host", "peak_host_bytes", byte_size),
+    Column("Peak device", "peak_device_bytes", byte_size),
+    Column("Images", "num_images", count),
+    Column("Storage", "storage_bytes", byte_size),
+    Column("Per class", "storage_bytes_per_class", byte_size),
+    Column("Shared", "shared_bytes", byte_size),
+    Column("Energy", "energy_j", energy),
+    Column("n", "num_sets"),
+    word_column("Device", "device"),
+    word_column("Status", "status"),
+)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import count, interval, mean_std, points, probability
+from harness.core.text import interval, points, probability
 from harness.reporters.stats.summary import Summary
+from harness.reporters.tables.columns import Column, ipc_column, mean_column, word_column
 from harness.reporters.tables.compare import compare, coverage, seed_scores, tests_text
 from harness.reporters.tables.prepare import num_seeds, prepare, summary
 from harness.reporters.tables.table import Table
@@ -21,7 +22,7 @@ DEFAULT, TUNED = "default", "tuned"
 
 
 def comparison(name: str, default: pd.DataFrame, tuned: pd.DataFrame, metric: str, same: Sequence[str] = ()) -> Table:
-    """Return a line per method and IPC: both accuracies with their intervals, the difference, and what a paired test says.
+    """Return a line per method and IPC: both accuracies with their intervals, the difference, and what the test says.
 
     Args:
         name: of the tuning.
@@ -45,7 +46,9 @@ def comparison(name: str, default: pd.DataFrame, tuned: pd.DataFrame, metric: st
     )
     notes = (f"The default scored best and stays: {', '.join(same)}.",) if same else ()
     frame = pd.DataFrame(lines)
-    return Table(f"Default and tuned on the test split: {name}", caption, frame, _display(frame), notes, group="Method")
+    return Table(
+        f"Default and tuned on the test split: {name}", caption, frame, _COLUMNS if lines else (), notes, group="Method"
+    )
 
 
 def _sums(rows: pd.DataFrame, metric: str) -> dict[str, Summary]:
@@ -80,21 +83,15 @@ def _line(place: Any, sums: Mapping[str, Any], contest: Any) -> dict[str, Any]:
     }
 
 
-def _display(frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {
-                "Method": row["method"],
-                "IPC": count(row["ipc"]),
-                "Default": mean_std(row["default_percent"], row["default_std"]),
-                "Default interval": interval(row["default_low"], row["default_high"]),
-                "Tuned": mean_std(row["tuned_percent"], row["tuned_std"]),
-                "Tuned interval": interval(row["tuned_low"], row["tuned_high"]),
-                "Difference": points(row["difference"]),
-                "Its interval": interval(row["difference_low"], row["difference_high"]),
-                "p": probability(row["p_adjusted"]),
-                "Verdict": row["verdict"],
-            }
-            for row in frame.to_dict("records")
-        ]
-    )
+_COLUMNS = (
+    word_column("Method", "method"),
+    ipc_column(),
+    mean_column("Default", "default_percent", "default_std"),
+    Column("Default interval", ("default_low", "default_high"), interval),
+    mean_column("Tuned", "tuned_percent", "tuned_std"),
+    Column("Tuned interval", ("tuned_low", "tuned_high"), interval),
+    Column("Difference", "difference", points),
+    Column("Its interval", ("difference_low", "difference_high"), interval),
+    Column("p", "p_adjusted", probability),
+    word_column("Verdict", "verdict"),
+)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.core.text import DASH, duration, known, shorten
+from harness.core.text import count, duration, known, shorten
+from harness.reporters.tables.columns import Cell, Column, mean_spread, word_column
 from harness.reporters.tables.table import Table
 
 FAIR = (
@@ -47,20 +48,16 @@ def overview(name: str, trials: pd.DataFrame, methods: Sequence[MethodSummary], 
     """Return a line per method: trials, default and best score, what the best changes, and what the trials cost."""
     lines = [_line(trials[trials["method"] == one.method], one) for one in methods]
     frame = pd.DataFrame(lines)
-    display = pd.DataFrame(
-        [
-            {
-                "Method": line["method"],
-                "Trials": str(line["trials"]),
-                "Whole": str(line["whole"]),
-                "Default": _percent(line["default_percent"]),
-                "Best": _percent(line["best_percent"]),
-                "Trial": DASH if line["best_trial"] is None else str(line["best_trial"]),
-                "Device time": duration(line["device_s"]),
-                "Remark": _remark(one),
-            }
-            for line, one in zip(lines, methods, strict=True)
-        ]
+    remarks = {one.method: _remark(one) for one in methods}
+    columns = (
+        word_column("Method", "method"),
+        Column("Trials", "trials"),
+        Column("Whole", "whole"),
+        Column("Default", "default_percent", mean_spread),
+        Column("Best", "best_percent", mean_spread),
+        Column("Trial", "best_trial", count),
+        Column("Device time", "device_s", duration),
+        Column("Remark", "method", remarks.__getitem__, words=True),
     )
     caption = (
         f"{metric} in percent, the mean over IPCs, students and seeds. {FAIR} Whole: trials that were not stopped early and "
@@ -68,7 +65,7 @@ def overview(name: str, trials: pd.DataFrame, methods: Sequence[MethodSummary], 
         "Device time: of the jobs that the trials stand on, each counted once, whether or not the store had it."
     )
     notes = tuple(note for one in methods for note in one.notes)
-    return Table(f"Tuning {name}", caption, frame, display, notes)
+    return Table(f"Tuning {name}", caption, frame, columns, notes)
 
 
 def _line(own: pd.DataFrame, one: MethodSummary) -> dict[str, Any]:
@@ -86,10 +83,6 @@ def _line(own: pd.DataFrame, one: MethodSummary) -> dict[str, Any]:
         "wall_s": float(own["wall_s"].sum()),
         "skipped": one.skipped,
     }
-
-
-def _percent(value: Any) -> str:
-    return f"{value:.1f}" if known(value) else DASH
 
 
 def _remark(one: MethodSummary) -> str:
@@ -113,26 +106,30 @@ def short(value: Any) -> str:
 def trials_table(name: str, trials: pd.DataFrame) -> Table:
     """Return all trials, a line each."""
     options = [column for column in trials.columns if "." in column]
-    display = pd.DataFrame(
-        [
-            {
-                "Method": row["method"],
-                "Trial": str(row["number"]),
-                "Status": row["status"] if not row["error"] else f"failed: {shorten(row['error'], 60)}",
-                "Score": _percent(row["score"]),
-                "Records": f"{row['num_records']}/{row['of_records']}",
-                "Distillation": duration(row["time_s"]) if known(row["time_s"]) else DASH,
-                "Device time": duration(row["device_s"]),
-                "Options": ", ".join(f"{o}={short(row[o])}" for o in options if known(row.get(o))) or "default",
-            }
-            for row in trials.to_dict("records")
-        ]
+    columns = (
+        word_column("Method", "method"),
+        Column("Trial", "number"),
+        Column("Status", ("status", "error"), _status, words=True),
+        Column("Score", "score", mean_spread),
+        Column("Records", ("num_records", "of_records"), lambda done, of: f"{done}/{of}"),
+        Column("Distillation", "time_s", duration),
+        Column("Device time", "device_s", duration),
+        Column("Options", ("method", *options), lambda _, *values: _options(options, values), words=True),
     )
     caption = (
         "Trial 0 is the default. Score: mean accuracy over the records that the trial has, percent; Distillation: mean "
         "device-seconds of one distilled set; Device time: of jobs that no earlier trial stands on."
     )
-    return Table(f"Trials of {name}", caption, trials, display, long=True)
+    return Table(f"Trials of {name}", caption, trials, columns, long=True)
+
+
+def _status(status: str, error: str) -> Cell:
+    return Cell("failed", reason=error) if error else Cell(status)
+
+
+def _options(names: Sequence[str], values: Sequence[Any]) -> str:
+    pairs = [(name, value) for name, value in zip(names, values, strict=True) if isinstance(value, str) or known(value)]
+    return ", ".join(f"{name}={short(value)}" for name, value in pairs) or "default"
 
 
 def pareto(trials: pd.DataFrame) -> list[int]:
@@ -155,4 +152,4 @@ def pareto_table(name: str, trials: pd.DataFrame) -> Table:
         "Trials that no other trial of their method beats in accuracy and in distillation time at once, the fastest first. "
         f"{FAIR}"
     )
-    return Table(f"Pareto front of {name}", caption, table.frame, table.display)
+    return Table(f"Pareto front of {name}", caption, table.frame, table.columns)

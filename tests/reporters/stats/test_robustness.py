@@ -111,6 +111,14 @@ def test_a_score_is_the_formula_on_the_accuracies_of_its_seeds(scored):
     assert table.loc["random_real", "ars_mean_x100"] == pytest.approx(100 * normalised(0))
 
 
+def test_a_chosen_method_keeps_its_scores_though_their_references_are_not_chosen(scored):
+    whole, chosen = (
+        harness.report(scored, layout="scores", methods=names)["scores"].frame for names in ((), ("herding",))
+    )
+    expected = whole[whole["method"] == "herding"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(chosen, expected)
+
+
 def test_students_of_a_changed_protocol_stand_in_no_other_table(scored):
     board = harness.report(scored)["leaderboard"].frame.set_index("method")
     assert board.loc["herding", "convnet3_num_runs"] == 2

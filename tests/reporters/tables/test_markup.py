@@ -12,7 +12,8 @@ import pytest
 
 from harness.core.errors import UserError
 from harness.reporters import Table, build_reports
-from harness.reporters.tables.latex import MOST_ROWS, escape
+from harness.reporters.tables.choice import Choice
+from harness.reporters.tables.latex import CAPTIONS, FIT, MOST_ROWS, escape
 from harness.reporters.tables.render import render
 
 NASTY = string.printable + "— – … ± † × − “quoted” Müller Škoda ß 日本 \\input{/etc/passwd} <b>"
@@ -45,7 +46,7 @@ def check_latex(text: str) -> None:
     known = {
         "begin", "end", "centering", "small", "caption", "label", "toprule", "midrule", "bottomrule", "ref", "textbf",
         "underline", "scriptsize", "footnotesize", "raggedright", "par", "smallskip", "pm", "dagger", "times", "ldots",
-        "resizebox", "ifdim", "width", "linewidth", "else", "fi", "medskip",
+        "resizebox", "ifdim", "width", "linewidth", "else", "fi", "medskip", "setlength", "tabcolsep", "shortstack",
         "ss", "v", "r", "H", "c", "u", "lambda", "textbackslash", "textasciicircum", "textasciitilde",
     }  # fmt: skip
     assert set(re.findall(r"\\([A-Za-z]+)", body.replace(r"\\", " "))) <= known
@@ -54,11 +55,14 @@ def check_latex(text: str) -> None:
 
 def rows(text: str) -> list[list[str]]:
     """Return the cells of every row; as many as there are columns."""
-    kinds = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]
-    inner = text.split(r"\toprule", 1)[1].split(r"\bottomrule", 1)[0]
-    lines = [line.removesuffix(r" \\") for line in inner.splitlines() if line.endswith(r"\\")]
-    found = [re.split(r"(?<!\\) & ", line) for line in lines]
-    assert {len(cells) for cells in found} == {len(kinds)}
+    found = []
+    for kinds, inner in re.findall(r"(?s)\\begin\{tabular\}\{@\{\}(.*?)@\{\}\}\n(.*?)\\end\{tabular\}", text):
+        lines = [line.removesuffix(r" \\") for line in inner.splitlines() if line.endswith(r"\\")]
+        cells = [re.split(r"(?<!\\) & ", line) for line in lines]
+        assert {len(row) for row in cells} == {len(re.findall(r"[lr]|p\{\d+pt\}", kinds))}
+        assert inner.count(r"\toprule") == inner.count(r"\bottomrule") == 1
+        found += cells
+    assert found
     return found
 
 
@@ -66,7 +70,8 @@ def rows(text: str) -> list[list[str]]:
 def test_every_table_is_sound_latex(run, nasty, layout):
     for records in (run, nasty):
         (table,) = build_reports(records, [layout]).values()
-        check_latex(table.to_latex())
+        for caption in CAPTIONS:
+            check_latex(table.to_latex(caption))
 
 
 def test_a_paper_table_in_latex_has_small_spreads_bold_and_underlined_means_and_rules_between_ipcs(run):
@@ -76,7 +81,7 @@ def test_a_paper_table_in_latex_has_small_spreads_bold_and_underlined_means_and_
     cells = rows(text)
 
     assert cells[1] == [
-        "10", "convnet6", r"\underline{16.0}{\scriptsize$\,\pm\,$1.0}", r"\textbf{38.0}{\scriptsize$\,\pm\,$1.0}",
+        "10", "ConvNet-6", r"\underline{16.0}{\scriptsize$\,\pm\,$1.0}", r"\textbf{38.0}{\scriptsize$\,\pm\,$1.0}",
         r"30.5{\scriptsize$\,\pm\,$0.7}$^\dagger$", r"$^\dagger$", "---", r"86.5{\scriptsize$\,\pm\,$0.7}",
     ]  # fmt: skip
     assert [row[0] for row in cells[1:]] == ["10", "", "50", ""]
@@ -87,7 +92,7 @@ def test_a_paper_table_in_latex_has_small_spreads_bold_and_underlined_means_and_
 def test_a_long_table_is_cut_between_groups_and_no_row_is_lost():
     """Groups of 30, 30 and 100 rows: one a part, and the last where it must be torn."""
     frame = pd.DataFrame({"IPC": ["1"] * 30 + ["2"] * 30 + ["3"] * 100, "Row": [f"r{i}" for i in range(160)]})
-    text = Table("T", "c", frame, frame, notes=("the note",), group="IPC").to_latex()
+    text = Table("T", "c", frame, notes=("the note",), group="IPC").to_latex()
     check_latex(text)
     parts = [rows(part) for part in text.split(r"\begin{table}")[1:]]
     assert [len(part) - 1 for part in parts] == [30, 30, MOST_ROWS, MOST_ROWS, 20]
@@ -97,20 +102,31 @@ def test_a_long_table_is_cut_between_groups_and_no_row_is_lost():
     assert r"Table \ref{tab:t}, part 5 of 5" in text
 
 
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on the path")
-def test_pdflatex_sets_every_table_within_the_width_of_the_text(run, nasty, tmp_path):
+def test_pdflatex_sets_every_table_within_the_width_of_the_text(run, nasty, tmp_path, columns):
     """A hostile text without a space may stand out of a caption, but must compile."""
     names = ["leaderboard", "paper", "timing", "statistics", "comparisons"]
     wide = run.assign(method_title=run["method"] + " of a long name" * 4)
-    for records, fits in ((wide, True), (nasty, False)):
-        log = pdflatex(render(build_reports(records, names), "latex"), tmp_path)
+    for records, caption, fits in ((run, "short", True), (wide, "full", True), (nasty, "full", False)):
+        log = pdflatex(render(build_reports(records, names), "latex", caption), tmp_path, columns)
         assert not (fits and re.findall(r"Overfull .hbox.*", log))
 
 
-def pdflatex(text: str, folder: Path) -> str:
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on the path")
+def test_pdflatex_shrinks_no_table_of_a_two_column_paper(run, tmp_path):
+    """Widths are estimated without TeX: a tabular as wide as estimated, or narrower, is never made smaller."""
+    for choice, environment in ((Choice(("dit",)), "table"), (Choice(), "table*")):
+        text = build_reports(run, ["paper"], choice=choice)["paper"].to_latex()
+        assert rf"\begin{{{environment}}}" in text
+        bare = text.replace(FIT, "").replace(r"\end{tabular}}", r"\end{tabular}")
+        assert not re.findall(r"Overfull .hbox.*", pdflatex(bare, tmp_path, "twocolumn"))
+
+
+def pdflatex(text: str, folder: Path, columns: str) -> str:
     """Return the log of a document that holds the text; fails where it does not compile."""
-    lines = [r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}", text, r"\end{document}"]
-    (folder / "all.tex").write_text("\n".join(lines))
+    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}"
+    (folder / "all.tex").write_text("\n".join([head, text, r"\end{document}"]))
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"],
         cwd=folder,
@@ -171,7 +187,7 @@ def test_html_nests_and_takes_cells_literally(nasty, layout):
     assert "<b>" in reader.text
     assert "日本" in reader.text
     assert table.to_html().isascii()
-    assert reader.seen.count("tr") == 1 + len(table.display)
+    assert reader.seen.count("tr") == 1 + len(table.rows)
 
 
 def test_html_stresses_means_and_sets_groups_apart(run):

@@ -99,7 +99,7 @@ def test_the_metric_is_chosen_and_named(run):
 
 
 def test_notes_name_what_failed_and_why(run):
-    notes = "\n".join(paper(run)[0].notes)
+    notes = "\n".join(paper(run)[0].all_notes())
 
     assert "† HALF: 4 of 12 failed: loss is NaN" in notes
     assert "† BROKEN: failed: ran out of images" in notes

@@ -31,7 +31,7 @@ def test_context_stands_apart_with_the_decimals_that_it_was_published_with():
     assert list(tables) == ["published_context"]
     table = tables["published_context"]
     assert table.display.iloc[0].tolist() == ["minimax", "overall_accuracy", "—", "—", "48.96"]
-    assert "nothing may be measured against" in table.caption
+    assert "Do not compare measured numbers" in table.caption
 
 
 def test_sources_protocols_and_metrics_are_never_mixed():

@@ -11,6 +11,7 @@ import rich.console
 
 from harness.core.errors import UserError
 from harness.reporters import Table, build_reports, register_reporter, reporters
+from harness.reporters.tables.columns import word_column
 from harness.reporters.tables.terminal import header
 
 
@@ -29,6 +30,14 @@ def test_reports_are_named_for_their_files(run, record, frame):
     assert list(build_reports(run)) == ["leaderboard", "paper", "timing"]
     two = frame(record(), record(protocol="plain"))
     assert list(build_reports(two, ["paper", "timing"])) == ["paper", "paper_2", "timing"]
+
+
+@pytest.mark.parametrize("layout", ["leaderboard", "paper", "timing", "statistics"])
+def test_a_run_that_failed_before_any_student_has_its_tables_in_all_forms(record, frame, layout):
+    rows = frame(record("a", status="failed", student="", error="boom"))
+    (table,) = build_reports(rows, [layout]).values()
+    for text in (table.to_markdown(), table.to_latex(), table.to_html(), table.to_csv(), terminal(table, 80)):
+        assert text
 
 
 def test_no_form_for_people_ever_prints_nan(tables):
@@ -91,9 +100,32 @@ def test_a_registered_reporter_joins_the_reports(run, monkeypatch):
 
     @register_reporter("mine")
     def mine(records: pd.DataFrame) -> list[Table]:
-        return [Table("Mine", "", records[["method"]], records[["method"]])]
+        return [Table("Mine", "", records[["method"]], (word_column("Method", "method"),))]
 
     assert list(build_reports(run))[-1] == "mine"
+    assert build_reports(run, ["mine"])["mine"].display["Method"].tolist() == run["method"].tolist()
+
+
+def test_a_plain_data_frame_is_a_table_too(run, monkeypatch):
+    monkeypatch.setattr(reporters, "_items", dict(reporters._items))
+    plain = pd.DataFrame({"name": ["a", None], "score": [0.123456, float("nan")], "n": [3, 1000], "ok": [True, False]})
+    register_reporter("my_scores")(lambda records: plain)
+    table = build_reports(run, ["my_scores"])["my_scores"]
+
+    assert table.title == "My scores"
+    assert table.display.values.tolist() == [["a", "0.1235", "3", "True"], ["—", "—", "1000", "False"]]
+    assert [column.words for column in table.columns] == [True, False, False, True]
+    for text in (table.to_markdown(), table.to_latex(), table.to_html(), terminal(table)):
+        assert "0.1235" in text
+
+
+def test_what_is_no_table_is_a_message(run, monkeypatch):
+    monkeypatch.setattr(reporters, "_items", dict(reporters._items))
+    register_reporter("wrong")(lambda records: ["text"])
+    with pytest.raises(UserError, match="reporter 'wrong' returned str; expected tables or pandas data frames"):
+        build_reports(run, ["wrong"])
+    with pytest.raises(UserError, match="leave them out to show every column"):
+        Table("T", "", run, run)
 
 
 def test_reporters_import_no_torch():
@@ -114,7 +146,7 @@ def test_reporters_import_no_torch():
 )
 def test_markdown_shows_a_text_as_it_is(text, escaped):
     frame = pd.DataFrame({"Method": [text]})
-    table = Table(text, text, frame, frame, (text,))
+    table = Table(text, text, frame, notes=(text,))
     assert table.to_markdown().count(escaped) == 4
 
 
@@ -138,7 +170,7 @@ def test_a_text_that_a_spreadsheet_would_compute_stays_a_text():
     """A class or a method of somebody else's run may be called anything."""
     texts = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2.5 to 1.0", "+1.5", "-", "minimax"]
     frame = pd.DataFrame({"what": texts, "number": [-1.5] * 7})
-    table = Table(title="t", caption="", frame=frame, display=frame.astype(str))
+    table = Table(title="t", caption="", frame=frame)
     read = pd.read_csv(io.StringIO(table.to_csv()))
     assert read["what"].tolist() == ["'=1+1", "'@SUM(A1)", "'+cmd|' /C calc'!A0", *texts[3:]]
     assert read["number"].tolist() == [-1.5] * 7

@@ -8,6 +8,7 @@ import pytest
 import rich.console
 
 from harness.reporters import Table, build_reports
+from harness.reporters.tables.columns import ipc_column, mean_column, word_column
 from harness.reporters.tables.leaderboard import leaderboard
 from harness.reporters.tables.screen import leaderboard_screen
 
@@ -21,9 +22,12 @@ def shown(table: Table, width: int, **options) -> list[str]:
 
 
 def wide() -> Table:
-    values = {name: [f"{i}1.5 ± 0.{i}", f"{i}2.5 ± 0.{i}"] for i, name in enumerate(NAMES)}
-    display = pd.DataFrame({"Method": ["DiT", "Minimax Diffusion"], "IPC": ["10", "10"], **values})
-    return Table("T", "the caption " * 20, display, display, ("a note",), brief="the line")
+    means = {name: [i * 10 + 1.5, i * 10 + 2.5] for i, name in enumerate(NAMES)}
+    stds = {f"{name}_std": [i / 10] * 2 for i, name in enumerate(NAMES)}
+    values = pd.DataFrame({"method": ["DiT", "Minimax Diffusion"], "ipc": [10, 10], **means, **stds})
+    scores = [mean_column(name, name, f"{name}_std") for name in NAMES]
+    columns = (word_column("Method", "method"), ipc_column(), *scores)
+    return Table("T", "the caption " * 20, values, columns, ("a note",), brief="the line")
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
@@ -32,8 +36,8 @@ def test_a_wide_table_is_stacked_and_keeps_every_number(width):
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     for i in range(len(NAMES)):
-        assert f"{i}1.5±0.{i}" in text
-        assert f"{i}2.5±0.{i}" in text
+        assert f"{i * 10 + 1.5}±{i / 10}" in text
+        assert f"{i * 10 + 2.5}±{i / 10}" in text
     parts = sum(line.startswith("Minimax Diffusion ") for line in lines)
     assert parts == sum(line.startswith("DiT ") for line in lines) == sum("──" in line for line in lines) > 1
 

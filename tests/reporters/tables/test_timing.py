@@ -42,7 +42,7 @@ def test_lost_time_stands_below_the_table_and_in_no_other_time(record, frame):
     (table,) = timing(frame(record(distill_lost_s=90.0, lost_s=95.0, attempts=2), record("calm", distill_lost_s=0.0)))
     assert table.display.iloc[0]["Total"] == plain.display.iloc[0]["Total"]
     assert sorted(table.frame["lost_s"]) == [0.0, 90.0]
-    assert [note for note in table.notes if "1m 30s more were lost" in note]
+    assert [note for note in table.notes if "cost 1m 30s more" in note]
     assert len(table.notes) == 1
     assert "lost_s" not in plain.frame
     assert list(plain.display) == list(table.display)
@@ -58,8 +58,9 @@ def test_failed_and_skipped_methods_keep_a_row_and_the_reference_is_last(run):
     status = dict(zip(table.display["Method"], table.display["Status"], strict=True))
 
     assert (status["BROKEN"], status["PLUGIN"]) == ("failed", "skipped")
-    assert table.notes[0].startswith("BROKEN: failed: ran out of images")
-    assert table.notes[1] == "PLUGIN: skipped: no module named [foo]"
+    assert table.failures[0][0] == "BROKEN: failed"
+    assert table.failures[0][1].startswith("ran out\nof images")
+    assert table.failures[1] == ("PLUGIN: skipped", "no module named [foo]")
     assert status["HALF"] == "done", "its distillation went well; only a student failed"
     assert table.display.iloc[-1][["Method", "IPC", "Total", "Status"]].tolist() == [
         "FULL",
@@ -75,7 +76,7 @@ def test_a_method_without_fit_and_a_set_that_failed(record, frame):
 
     assert table.display[["Fit", "Total", "n"]].values.tolist() == [["—", "5.00 s", "1"]]
     assert table.display.loc[0, "Status"] == "1 of 2 not made"
-    assert table.notes == ("DIT: 1 of 2 not made: out of memory",)
+    assert table.failures == (("DIT: 1 of 2 not made", "out of memory"),)
 
 
 def test_byte_columns_are_whole_numbers_with_gaps(run):
