@@ -10,7 +10,7 @@ import typer
 
 from harness.api import report as api_report
 from harness.cli import options, output
-from harness.cli.consoles import plain, print_line, stdout
+from harness.cli.consoles import plain, stdout
 from harness.cli.output import print_paths, print_screen
 from harness.core.bundle_files import is_bundle
 from harness.core.errors import UserError
@@ -56,10 +56,21 @@ def report(
         bool,
         typer.Option(
             "--figures",
-            help="Draw figures too (PNG, PDF): accuracy against costs, training curves. Several runs: with --to.",
+            help="Draw figures too (PNG, PDF, SVG): accuracy against costs, training curves. Several runs: with --to.",
         ),
     ] = False,
-    bars: Annotated[str, typer.Option(help="Error bars: `ci95`, the 95 % interval of the mean, or `std`.")] = "ci95",
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            help="Figures for a paper: `column` (3.25 in) or `page` (6.75 in) wide, 8 pt text, PDF and SVG, caption as LaTeX."
+        ),
+    ] = None,
+    bars: Annotated[
+        str | None,
+        typer.Option(
+            help="Error bars: `ci95`, the 95 % interval of the mean (default), or `std` (default of --paper)."
+        ),
+    ] = None,
     metric: Annotated[str, typer.Option(help="Accuracy in figures: `best` evaluation or `last`.")] = "best",
     rank_by: Annotated[
         str,
@@ -69,7 +80,7 @@ def report(
     ] = "last",
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Folder: of figures of several runs; or a new one, for a run made of one bundle."),
+        typer.Option("--to", help="Folder for figures; or a new one, for a run made of one bundle."),
     ] = None,
 ) -> int:
     """Show the leaderboard of a run again, or of several together; with --all the paper-style table and the times too.
@@ -78,26 +89,30 @@ def report(
     bundles each is shown.
 
     Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
-    --layout comparisons`, `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
+    --layout comparisons`, `harness report RUN --figures --paper column`,
+    `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
     """
     if form is not None:
         check_format(form)
         if html or figures:
             raise UserError("--html and --figures write files, --format prints tables; give one.")
-    if not figures and (bars, metric) != ("ci95", "best"):
+    if not figures and (paper, bars, metric) != (None, None, "best"):
         raise UserError(
-            "--bars and --metric are of figures; add --figures. Tables hold both accuracies: --layout leaderboard."
+            "--paper, --bars and --metric are for figures; add --figures. Tables have both accuracies: --layout leaderboard."
         )
+    if paper not in (None, "column", "page"):
+        raise UserError(f"--paper {paper!r} is not known; choose column or page.")
     discovery.discover()  # HARNESS_PLUGINS and --plugin may add tables
     for path in plugin or ():
         discovery.load_plugin(path)
     _check_several(runs, html=html, figures=figures, to=to)
-    if to is not None and not _several(runs):
+    apart = figures and to is not None and not (runs and len(runs) == 1 and is_bundle(runs[0]))
+    if to is not None and not apart:
         runs = [_kept(runs, to)]
     several = bundles_in(runs[0]) if runs and len(runs) == 1 else []
     together: list[list[str | None]] = [[str(path)] for path in several] or [[*runs] if runs else [None]]
     found = [[ended_runs.find_run(run, store) for run in group] for group in together]
-    if html or (figures and not _several(runs)):
+    if html or (figures and not apart):
         for folder in (folder for group in found for folder in group):
             refuse_writing(folder)
     shown = [
@@ -110,25 +125,25 @@ def report(
     for folders, tables in shown:
         _show(folders, tables, several=bool(several), whole=whole, captions=captions)
     drawn = (
-        api_report.figures(found[0], store, bars=bars, metric=metric, to=to if _several(runs) else None)
+        api_report.figures(found[0], store, bars=bars, metric=metric, paper=paper, to=to if apart else None)
         if figures
         else {}
     )
+    if drawn and (paper or apart):
+        output.print_figures(drawn)
     if _several(runs):
-        if drawn:
-            print_line(f"figures  {to} ({', '.join(drawn)})")
         if not whole:
             output.print_more(runs or [])
         return 0
     folder = found[0][0]
     if html:
         api_report.write_page(folder, store, published=published, rank_by=rank_by)
-    if html or figures:
+    if html or (figures and not apart):
         output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
     if figures:
         output.print_not_used(folder, store=store)
     if bundle_of(folder) is None:
-        print_paths(folder, drawn)
+        print_paths(folder, () if paper or apart else drawn)
     elif not whole:
         output.print_more(runs or [])
     return 0

@@ -1,4 +1,4 @@
-"""BibTeX: read entries, check them, write them again, escape plain text for TeX.
+"""BibTeX: read entries, check them, write them again.
 
 In: text of a method's `bibtex` or of a .bib file. Out: entries that `bibtex` and `biber` read. Values keep their TeX code;
 `@string`, `@preamble` and `#` (joined values) are not read.
@@ -26,12 +26,6 @@ _HEAD = re.compile(r"\s*@\s*([A-Za-z]+)\s*\{\s*([^\s,{}()=#%~\\\"']+)\s*,")
 
 
 _FIELD = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)\s*=\s*")
-
-
-_SIGNS = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -135,13 +129,3 @@ def unique(entries: Iterable[Entry]) -> Iterator[Entry]:
         if other is None:
             seen[key.lower()] = Entry(entry.kind, key, entry.fields)
             yield seen[key.lower()]
-
-
-def tex_escape(text: str) -> str:
-    """Return plain text on one line with TeX's own signs escaped."""
-    return "".join(_SIGNS.get(sign, sign) for sign in " ".join(text.split()))
-
-
-def key_of(text: str) -> str:
-    """Return a text as a citation key."""
-    return re.sub(r"[^A-Za-z0-9_.:+-]", "-", text)

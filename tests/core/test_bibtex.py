@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.core.bibtex import Entry, parse_bibtex, tex_escape, unique
+from harness.core.bibtex import Entry, parse_bibtex, unique
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
 
@@ -62,10 +62,6 @@ def test_an_entry_stands_once_and_two_with_one_key_get_two_keys():
 
 def test_missing_fields_are_named():
     assert parse_bibtex("@article{a, title = {A}, year = 2020}")[0].missing() == ["author", "journal"]
-
-
-def test_plain_text_is_escaped():
-    assert tex_escape("50% of {x}_1 &\n~") == r"50\% of \{x\}\_1 \& \textasciitilde{}"
 
 
 METHOD = """

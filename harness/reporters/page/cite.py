@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from harness.core.bibtex import Entry, parse_bibtex, tex_escape, unique
+from harness.core.bibtex import Entry, parse_bibtex, unique
 from harness.core.errors import UserError
 from harness.core.io import data_folder
 from harness.core.plugin import discovery
+from harness.reporters.tables.latex import escape
 
 KEY = "distillation-harness"
 """Of the harness's own entry."""
@@ -67,10 +68,10 @@ def harness_entry(run: dict[str, Any]) -> Entry:
     year = str(about.get("date-released") or run.get("started") or "")[:4]
     fields = {
         "author": " and ".join(_author(one) for one in about["authors"]),
-        "title": f"{{{tex_escape(about['title'])}}}",
-        "howpublished": tex_escape(about.get("repository-code") or about.get("url") or ""),
-        "doi": tex_escape(about.get("doi") or ""),
-        "note": tex_escape(note),
+        "title": f"{{{escape(about['title'])}}}",
+        "howpublished": escape(about.get("repository-code") or about.get("url") or ""),
+        "doi": escape(about.get("doi") or ""),
+        "note": escape(note),
         "year": year if year.isdigit() else "",
     }
     return Entry("misc", KEY, {name: value for name, value in fields.items() if value})
@@ -79,8 +80,8 @@ def harness_entry(run: dict[str, Any]) -> Entry:
 def _author(author: dict[str, str]) -> str:
     """Return an author of CITATION.cff: a person as "Last, First", a group in braces, which keep BibTeX from splitting it."""
     if "family-names" in author:
-        return tex_escape(", ".join(filter(None, (author["family-names"], author.get("given-names")))))
-    return f"{{{tex_escape(author['name'])}}}"
+        return escape(", ".join(filter(None, (author["family-names"], author.get("given-names")))))
+    return f"{{{escape(author['name'])}}}"
 
 
 def dataset_entries(suite: dict[str, Any]) -> Iterator[Entry]:
