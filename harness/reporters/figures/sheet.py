@@ -103,7 +103,7 @@ SCREEN = Sheet("screen", None, 3, facet=(3.7, 2.9), settings=_SCREEN)
 
 
 COLUMN = Sheet("column", 3.25, 2, heights=(2.0, 1.75), most_ticks=(5, 3), settings=_PAPER)
-"""A column of ICML's template; CVPR's, ICCV's and NeurIPS's half are as wide or wider."""
+"""A column of ICML's template; CVPR's and ICCV's is 3.28 inches wide."""
 
 
 PAGE = Sheet("page", 6.75, 4, heights=(2.3, 1.9), most_ticks=(6, 3), settings=_PAPER)
