@@ -47,6 +47,12 @@ class CaO2(Method):
     version = 1
     title = "CaO2"
     reference = "CaO2, ICCV 2025, arXiv 2506.22637"
+    bibtex = """@inproceedings{wang2025cao2,
+      author = {Wang, Haoxuan and Zhao, Zhenghao and Wu, Junyi and Shang, Yuzhang and Liu, Gaowen and Yan, Yan},
+      title = {{CaO$_2$}: Rectifying Inconsistencies in Diffusion-Based Dataset Distillation},
+      booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
+      year = {2025},
+    }"""
     needs = {"class_conditional_generator", "teacher"}
     nested = False  # the IPC decides how many are drawn and which are chosen
 

@@ -59,6 +59,13 @@ class D3HR(Method):
     version = 1
     title = "D3HR"
     reference = "Zhao et al., Taming Diffusion for Dataset Distillation with High Representativeness, ICML 2025"
+    bibtex = """@inproceedings{zhao2025d3hr,
+      author = {Zhao, Lin and Wu, Yushu and Jiang, Xinru and Gu, Jianyang and Wang, Yanzhi and Xu, Xiaolin and Zhao, Pu and
+                Lin, Xue},
+      title = {Taming Diffusion for Dataset Distillation with High Representativeness},
+      booktitle = {International Conference on Machine Learning (ICML)},
+      year = {2025},
+    }"""
     needs = {"class_conditional_generator"}
 
     class Config(Sampling):

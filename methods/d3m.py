@@ -41,6 +41,12 @@ class D3M(Method):
     version = 1
     title = "D3M"
     reference = "Abbasi et al., One Category One Prompt: Dataset Distillation using Diffusion Models, 2024"
+    bibtex = """@misc{abbasi2024d3m,
+      author = {Abbasi, Ali and Shahbazi, Ashkan and Pirsiavash, Hamed and Kolouri, Soheil},
+      title = {One Category One Prompt: Dataset Distillation using Diffusion Models},
+      howpublished = {arXiv:2403.07142},
+      year = {2024},
+    }"""
     needs = {"text_to_image_generator"}
     nested = True
 

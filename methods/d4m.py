@@ -45,6 +45,13 @@ class D4M(Method):
     version = 1
     title = "D4M"
     reference = "Su et al., D^4M: Dataset Distillation via Disentangled Diffusion Model, CVPR 2024"
+    bibtex = """@inproceedings{su2024d4m,
+      author = {Su, Duo and Hou, Junjie and Gao, Weizhi and Tian, Yingjie and Tang, Bowen},
+      title = {{D$^4$M}: Dataset Distillation via Disentangled Diffusion Model},
+      booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+      pages = {5809--5818},
+      year = {2024},
+    }"""
     needs = {"text_to_image_generator"}
 
     class Config(Method.Config):

@@ -59,6 +59,12 @@ class DC(Method):
     version = 1
     title = "DC"
     reference = "Zhao, Mopuri and Bilen, Dataset Condensation with Gradient Matching, ICLR 2021"
+    bibtex = """@inproceedings{zhao2021dc,
+      author = {Zhao, Bo and Mopuri, Konda Reddy and Bilen, Hakan},
+      title = {Dataset Condensation with Gradient Matching},
+      booktitle = {International Conference on Learning Representations (ICLR)},
+      year = {2021},
+    }"""
 
     class Config(Method.Config):
         """Options; the defaults are those of the authors' code."""
@@ -200,6 +206,13 @@ class DSA(DC):
     version = 1
     title = "DSA"
     reference = "Zhao and Bilen, Dataset Condensation with Differentiable Siamese Augmentation, ICML 2021"
+    bibtex = """@inproceedings{zhao2021dsa,
+      author = {Zhao, Bo and Bilen, Hakan},
+      title = {Dataset Condensation with Differentiable Siamese Augmentation},
+      booktitle = {International Conference on Machine Learning (ICML)},
+      pages = {12674--12685},
+      year = {2021},
+    }"""
 
     class Config(DC.Config):
         """Options; the defaults are those of the authors' code."""

@@ -71,6 +71,13 @@ class DiT(Method):
     version = 1
     title = "DiT"
     reference = "Peebles and Xie, Scalable Diffusion Models with Transformers, ICCV 2023"
+    bibtex = """@inproceedings{peebles2023dit,
+      author = {Peebles, William and Xie, Saining},
+      title = {Scalable Diffusion Models with Transformers},
+      booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
+      pages = {4195--4205},
+      year = {2023},
+    }"""
     needs = {"class_conditional_generator"}
     nested = True
 

@@ -50,6 +50,13 @@ class DM(Method):
     version = 1
     title = "DM"
     reference = "Zhao and Bilen, Dataset Condensation with Distribution Matching, WACV 2023"
+    bibtex = """@inproceedings{zhao2023dm,
+      author = {Zhao, Bo and Bilen, Hakan},
+      title = {Dataset Condensation with Distribution Matching},
+      booktitle = {IEEE/CVF Winter Conference on Applications of Computer Vision (WACV)},
+      pages = {6514--6523},
+      year = {2023},
+    }"""
 
     class Config(Method.Config):
         """Options; the defaults are those of the authors' code."""

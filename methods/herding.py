@@ -18,6 +18,13 @@ class Herding(Coreset):
     version = 1
     title = "Herding"
     reference = "Welling, Herding dynamical weights to learn, ICML 2009"
+    bibtex = """@inproceedings{welling2009herding,
+      author = {Welling, Max},
+      title = {Herding Dynamical Weights to Learn},
+      booktitle = {International Conference on Machine Learning (ICML)},
+      pages = {1121--1128},
+      year = {2009},
+    }"""
 
     def order(self, features_ND: Tensor, count: int) -> list[int]:
         """Return the greedy order."""

@@ -47,6 +47,12 @@ class IMS3(Method):
     version = 1
     title = "IMS3 (S3 selection)"
     reference = "IMS3, CVPR 2026, arXiv 2603.13960"
+    bibtex = """@inproceedings{wang2026ims3,
+      author = {Wang, Chenru and Chen, Yunyi and Yang, Zijun and Zhou, Joey Tianyi and Zhang, Chi},
+      title = {{IMS3}: Breaking Distributional Aggregation in Diffusion-Based Dataset Distillation},
+      booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+      year = {2026},
+    }"""
     needs = {"features"}
     nested = False  # IPC is the size of a group, and another size has other centroids
 

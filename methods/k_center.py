@@ -18,6 +18,12 @@ class KCenter(Coreset):
     version = 1
     title = "K-Center"
     reference = "Sener and Savarese, Active learning for convolutional neural networks: a core-set approach, ICLR 2018"
+    bibtex = """@inproceedings{sener2018coreset,
+      author = {Sener, Ozan and Savarese, Silvio},
+      title = {Active Learning for Convolutional Neural Networks: A Core-Set Approach},
+      booktitle = {International Conference on Learning Representations (ICLR)},
+      year = {2018},
+    }"""
 
     def order(self, features_ND: Tensor, count: int) -> list[int]:
         """Return the greedy order."""

@@ -56,6 +56,12 @@ class MGD3(Method):
     version = 1
     title = "MGD3"
     reference = "Chan-Santiago et al., MGD3: Mode-Guided Dataset Distillation using Diffusion Models, ICML 2025"
+    bibtex = """@inproceedings{chansantiago2025mgd3,
+      author = {Chan-Santiago, Jeffrey A. and Tirupattur, Praveen and Nayak, Gaurav Kumar and Liu, Gaowen and Shah, Mubarak},
+      title = {{MGD$^3$}: Mode-Guided Dataset Distillation using Diffusion Models},
+      booktitle = {International Conference on Machine Learning (ICML)},
+      year = {2025},
+    }"""
     needs = {"class_conditional_generator"}
 
     class Config(Sampling):

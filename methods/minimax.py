@@ -29,6 +29,14 @@ class Minimax(Method):
     version = 1
     title = "Minimax Diffusion"
     reference = "Gu et al., Efficient Dataset Distillation via Minimax Diffusion, CVPR 2024"
+    bibtex = """@inproceedings{gu2024minimax,
+      author = {Gu, Jianyang and Vahidian, Saeed and Kungurtsev, Vyacheslav and Wang, Haonan and Jiang, Wei and You, Yang and
+                Chen, Yiran},
+      title = {Efficient Dataset Distillation via Minimax Diffusion},
+      booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+      pages = {15793--15803},
+      year = {2024},
+    }"""
     needs = {"class_conditional_generator"}
     nested = True
 

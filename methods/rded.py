@@ -36,6 +36,13 @@ class RDED(Method):
     version = 1
     title = "RDED"
     reference = "Sun et al., On the Diversity and Realism of Distilled Dataset, CVPR 2024"
+    bibtex = """@inproceedings{sun2024rded,
+      author = {Sun, Peng and Shi, Bei and Yu, Daiwei and Lin, Tao},
+      title = {On the Diversity and Realism of Distilled Dataset: An Efficient Dataset Distillation Paradigm},
+      booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+      pages = {9390--9399},
+      year = {2024},
+    }"""
     needs = {"teacher"}
 
     class Config(Method.Config):

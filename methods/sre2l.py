@@ -49,6 +49,12 @@ class SRe2L(Method):
     version = 1
     title = "SRe2L"
     reference = "Yin et al., Squeeze, Recover and Relabel: Dataset Condensation at ImageNet Scale, NeurIPS 2023"
+    bibtex = """@inproceedings{yin2023sre2l,
+      author = {Yin, Zeyuan and Xing, Eric and Shen, Zhiqiang},
+      title = {Squeeze, Recover and Relabel: Dataset Condensation at {ImageNet} Scale From A New Perspective},
+      booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
+      year = {2023},
+    }"""
     needs = {"batch_norm_teacher"}
     nested = True
 
@@ -197,6 +203,12 @@ class CDA(SRe2L):
 
     title = "CDA"
     reference = "Yin and Shen, Dataset Distillation via Curriculum Data Synthesis in Large Data Era, TMLR 2024"
+    bibtex = """@article{yin2024cda,
+      author = {Yin, Zeyuan and Shen, Zhiqiang},
+      title = {Dataset Distillation via Curriculum Data Synthesis in Large Data Era},
+      journal = {Transactions on Machine Learning Research},
+      year = {2024},
+    }"""
 
     class Config(SRe2L.Config):
         """Options; the defaults are those of the authors' ImageNet-1K command, other data sets' in brackets."""

@@ -138,23 +138,26 @@ def figures(
     store: str | Path = "results",
     *,
     kinds: Sequence[str] = ("accuracy", "curves"),
-    bars: str = "ci95",
+    bars: str | None = None,
     metric: str = "best",
+    paper: str | None = None,
     to: str | Path | None = None,
-) -> dict[str, tuple[Path, Path]]:
-    """Draw the figures of a run, or of several together, as PNG and PDF.
+) -> dict[str, tuple[Path, ...]]:
+    """Draw the figures of a run, or of several together, as PNG, PDF and SVG; for a paper as PDF and SVG at its final width.
 
     Args:
         run: as for `report`; the training curves are those that the store of the first run has.
         store: where runs are found by name, and training curves if the run is not in a store.
         kinds: accuracy (against IPC, time, bytes, device-seconds), curves (of trainings and fits), published (measured
             against published, each in the metric of the published number).
-        bars: ci95, Student's t interval of the mean, or std, one sample standard deviation.
+        bars: ci95, Student's t interval of the mean, or std, one sample standard deviation; None: ci95, for a paper std.
         metric: best of the evaluations, as papers report, or the last, of the final model.
-        to: folder for the files, which is made if needed; None: figures/ of the run.
+        paper: column (3.25 inches) or page (6.75 inches): 8 pt text and no title; the caption is in a LaTeX file beside each
+            figure. None: for a screen.
+        to: folder for the files, which is made if needed; None: figures/ of the run, for a paper figures/paper/.
 
     Returns:
-        Name -> (PNG, PDF).
+        Name -> (PNG, PDF, SVG); for a paper (PDF, SVG, TEX).
 
     Raises:
         UserError: no such run, runs that do not fit together, an unknown choice, several runs without `to`, no published
@@ -165,13 +168,18 @@ def figures(
     folders = _agreeing(run, store)
     if to is None and len(folders) > 1:
         raise UserError("figures of several runs need an output folder: to=FOLDER.")
-    first, folder = folders[0], Path(to) if to is not None else RunFolder(folders[0]).figures
-    records = _merged(folders)
+    first, records = folders[0], _merged(folders)
     if to is None:
         refuse_writing(first)
-        folder = RunFolder(first).ready(folder)
+        own = RunFolder(first)
+        folder = own.ready(own.figures)
+        folder = own.ready(folder / "paper") if paper else folder  # figures of one name for a screen stay
+    else:
+        folder = Path(to)
     with writing(folder):
-        done = write_figures(records, store_of(first, store), folder, kinds=tuple(kinds), bars=bars, metric=metric)
+        done = write_figures(
+            records, store_of(first, store), folder, kinds=tuple(kinds), bars=bars, metric=metric, paper=paper
+        )
     if not done:
         names = ", ".join(folder.name for folder in folders)
         if tuple(kinds) == ("published",):

@@ -52,9 +52,10 @@ class Run(runs.Run):
         self,
         *,
         kinds: Sequence[str] = ("accuracy", "curves"),
-        bars: str = "ci95",
+        bars: str | None = None,
         metric: str = "best",
+        paper: str | None = None,
         to: str | Path | None = None,
-    ) -> dict[str, tuple[Path, Path]]:
-        """Draw the figures and return name -> (PNG, PDF); the arguments are those of `harness.figures`."""
-        return figures(self, kinds=kinds, bars=bars, metric=metric, to=to)
+    ) -> dict[str, tuple[Path, ...]]:
+        """Draw the figures and return name -> files; the arguments are those of `harness.figures`."""
+        return figures(self, kinds=kinds, bars=bars, metric=metric, paper=paper, to=to)

@@ -81,12 +81,12 @@ def describe_run(resolved: Resolved, plan: Plan, name: str) -> dict[str, Any]:
 
 
 def _cited(name: str) -> dict[str, Any]:
-    """Return version and reference of a method, and the title of given images; nothing for one that is not importable."""
+    """Return version, reference and BibTeX of a method, and the title of given images; nothing for one that is not importable."""
     if name not in discovery.methods:
         return {}
     cls = discovery.methods.get(name)
     given = {"given": True, "title": cls.title} if cls.given else {}
-    return {"version": cls.version, "reference": cls.reference, **given}
+    return {"version": cls.version, "reference": cls.reference, "bibtex": cls.citation(), **given}
 
 
 def checked_store(resolved: Resolved, plan: Plan) -> Store:

@@ -15,6 +15,7 @@ from harness.api import run as api_run
 from harness.cli import options, output, provenance, show_student
 from harness.cli import show as show_module
 from harness.cli.bundle import bundle
+from harness.cli.cite import cite
 from harness.cli.consoles import message, plain, stderr, stdout, width
 from harness.cli.data import data_app
 from harness.cli.doctor import doctor
@@ -285,19 +286,8 @@ def new(
     return 0
 
 
-for command in (
-    inspect,
-    report,
-    evaluate,
-    tune,
-    export,
-    bundle,
-    status,
-    logs,
-    trace,
-    verify,
-    doctor,
-):  # below the commands of this file in --help
+# Below the commands of this file in --help.
+for command in (inspect, report, cite, evaluate, tune, export, bundle, status, logs, trace, verify, doctor):
     app.command()(command)
 app.command("published")(published_numbers)
 app.command("test")(run_checks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,14 @@ def print_not_uploaded(folder: Path, uploaded: bool) -> None:
 def print_drawn(folder: Path, names: Iterable[str]) -> None:
     """Print where figures are, and which."""
     print_line(f"figures  {RunFolder(folder).figures} ({', '.join(names)})")
+
+
+def print_figures(drawn: Mapping[str, tuple[Path, ...]]) -> None:
+    """Print which figures were drawn, and in which folder their files are."""
+    files = [path for paths in drawn.values() for path in paths]
+    endings = ", ".join(dict.fromkeys(path.suffix for path in files))
+    print_line(f"figures  {files[0].parent} ({endings})")
+    print_line(f"         {', '.join(drawn)}")
 
 
 def group_summary(group: GroupRun) -> RichTable:

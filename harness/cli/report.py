@@ -60,12 +60,21 @@ def report(
         bool,
         typer.Option(
             "--figures",
-            help="Also draw figures (PNG, PDF): accuracy against cost, training curves. For several runs add --to.",
+            help="Also draw figures (PNG, PDF, SVG): accuracy against cost, training curves. For several runs add --to.",
         ),
     ] = False,
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            help="Figures for a paper: `column` (3.25 in) or `page` (6.75 in) wide, 8 pt text, PDF and SVG, caption as LaTeX."
+        ),
+    ] = None,
     bars: Annotated[
-        str, typer.Option(help="Error bars: `ci95` (95 % confidence interval of the mean) or `std`.")
-    ] = "ci95",
+        str | None,
+        typer.Option(
+            help="Error bars: `ci95` (95 % confidence interval of the mean, the default) or `std` (default of --paper)."
+        ),
+    ] = None,
     metric: Annotated[
         str,
         typer.Option(
@@ -85,9 +94,7 @@ def report(
     ] = "last",
     to: Annotated[
         Path | None,
-        typer.Option(
-            "--to", help="Output folder: for figures of several runs, or a new folder to unpack a bundle into."
-        ),
+        typer.Option("--to", help="Output folder for figures, or a new folder to unpack a bundle into."),
     ] = None,
 ) -> int:
     """Show the leaderboard of one or several runs; --all adds the paper-style table and the times.
@@ -96,16 +103,16 @@ def report(
     For a folder of bundles, each one is shown.
 
     Examples: `harness report`, `harness report RUN --layout paper --format latex --rename my_method="Ours"`,
-    `harness report RUN1 RUN2 --layout comparisons`, `harness report THEIRS.zip RUN`,
-    `harness report THEIRS.zip --to theirs --html`.
+    `harness report RUN1 RUN2 --layout comparisons`, `harness report RUN --figures --paper column`,
+    `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
     """
     if form is not None:
         check_format(form)
         if html or figures:
             raise UserError("--html and --figures write files, --format prints tables; use one of them.")
-    if not figures and (bars != "ci95" or (metric != "best" and layout != "paper")):
+    if not figures and ((paper, bars) != (None, None) or (metric != "best" and layout != "paper")):
         raise UserError(
-            "--bars applies to figures, --metric to figures and to --layout paper; add --figures. "
+            "--paper and --bars apply to figures, --metric to figures and to --layout paper; add --figures. "
             "--layout leaderboard shows both accuracies."
         )
     choice = report_choice.read_choice(methods, rename, order, layout=layout)
@@ -114,16 +121,19 @@ def report(
         raise UserError(
             "--methods, --rename and --order change printed tables only; leave out --html, --figures and --published."
         )
+    if paper not in (None, "column", "page"):
+        raise UserError(f"--paper {paper!r} is not known; choose column or page.")
     discovery.discover()  # HARNESS_PLUGINS and --plugin may add tables
     for path in plugin or ():
         discovery.load_plugin(path)
     _check_several(runs, html=html, figures=figures, to=to)
-    if to is not None and not _several(runs):
+    apart = figures and to is not None and not (runs and len(runs) == 1 and is_bundle(runs[0]))
+    if to is not None and not apart:
         runs = [_kept(runs, to)]
     several = bundles_in(runs[0]) if runs and len(runs) == 1 else []
     together: list[list[str | None]] = [[str(path)] for path in several] or [[*runs] if runs else [None]]
     found = [[ended_runs.find_run(run, store) for run in group] for group in together]
-    if html or (figures and not _several(runs)):
+    if html or (figures and not apart):
         for folder in (folder for group in found for folder in group):
             refuse_writing(folder)
     shown = [
@@ -144,25 +154,25 @@ def report(
         if len(folders) == 1 and bundle_of(folders[0]) is None and not choice and metric == "best":
             api_report.save_tables(folders[0], tables)  # last: tables can be read where nothing can be written
     drawn = (
-        api_report.figures(found[0], store, bars=bars, metric=metric, to=to if _several(runs) else None)
+        api_report.figures(found[0], store, bars=bars, metric=metric, paper=paper, to=to if apart else None)
         if figures
         else {}
     )
+    if drawn and (paper or apart):
+        output.print_figures(drawn)
     if _several(runs):
-        if drawn:
-            print_line(f"figures  {to} ({', '.join(drawn)})")
         if not whole:
             output.print_more(runs or [])
         return 0
     folder = found[0][0]
     if html:
         api_report.write_page(folder, store, published=published, rank_by=rank_by)
-    if html or figures:
+    if html or (figures and not apart):
         output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
     if figures:
         output.print_not_used(folder, store=store)
     if bundle_of(folder) is None:
-        print_paths(folder, drawn)
+        print_paths(folder, () if paper or apart else drawn)
     elif not whole:
         output.print_more(runs or [])
     return 0

@@ -16,6 +16,7 @@ from rich.text import Text
 from harness.cli.list_suites import COLUMNS, budget_text, num_images, suite_rows
 from harness.cli.show_plan import times_of
 from harness.cli.show_protocol import protocol_rows, value_text
+from harness.core.bibtex import parse_bibtex
 from harness.core.config.base import checked
 from harness.core.config.protocol import Protocol
 from harness.core.config.search import declared
@@ -132,6 +133,10 @@ def print_method(name: str, console: Console, *, plugins: list[str]) -> None:
             console.print(Text(_unwrapped(text)))
     console.print()
     _print_fields(cls.Config, console, prefix=f"--set {name}.")
+    if cls.citation():
+        console.print()
+        for entry in parse_bibtex(cls.citation()):
+            console.print(Text(str(entry)), soft_wrap=True)
 
 
 def _unwrapped(text: str) -> str:

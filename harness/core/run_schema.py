@@ -193,6 +193,7 @@ class _Method(_Known):
     title: Words | None = None
     version: Whole | None = None
     reference: str | None = None
+    bibtex: str | None = None
     config: dict[str, Any] | None = None
     code: Words | None = None
     skipped: str | None = None

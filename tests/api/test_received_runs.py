@@ -26,7 +26,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_STORE", str(tmp_path / "mine"))
     style = import_module("harness.reporters.figures.style")  # the package has a function of that name
     monkeypatch.setattr(style, "DPI", 30)  # small files: what is drawn does not matter here
-    monkeypatch.setitem(style._STYLE, "pdf.fonttype", 3)
+    monkeypatch.setitem(style.SCREEN.settings, "pdf.fonttype", 3)
     return tmp_path
 
 

@@ -157,9 +157,9 @@ def test_a_command_of_the_docs_is_understood(command, cli, tmp_path, request):
     if words[:2] in (["show", "job"], ["show", "log"]):
         rows = harness.load_results("first", store=request.getfixturevalue("a_store")).set_index("method")
         words[2] = rows.loc["random_real", "train_key"][: len(words[2])]
-    if words[0] == "export":
+    if words[0] == "export" or (words[0] == "report" and "--figures" in words and "--to" in words):
         words[words.index("--to") + 1] = str(tmp_path / "out")
-    of_a_run = words[0] in ("report", "export", "bundle", "inspect", "verify", "status", "logs", "trace")
+    of_a_run = words[0] in ("report", "cite", "export", "bundle", "inspect", "verify", "status", "logs", "trace")
     if of_a_run or words[:2] in (["show", "run"], ["show", "job"], ["show", "log"]):
         words += ["--store", str(request.getfixturevalue("a_store"))]
     code, out, err = cli(*words)

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness.core.bibtex import parse_bibtex
 from harness.core.config.base import ConfigModel, plain
 from harness.core.errors import UserError
 from harness.core.overrides import RESERVED
@@ -65,9 +66,20 @@ def _check_declaration(name: str, cls: type[Method]) -> None:
     elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, ConfigModel)):
         problem = "`Config` must be a subclass of Method.Config"
     else:
-        problem = _not_plain(cls.Config) or _invalid_default(cls.Config)
+        problem = _bad_bibtex(cls) or _not_plain(cls.Config) or _invalid_default(cls.Config)
     if problem:
         raise UserError(f"method {name!r} (class {cls.__qualname__}): {problem}.")
+
+
+def _bad_bibtex(cls: type[Method]) -> str:
+    """Return what is wrong with the BibTeX of a method, which would break the bibliography of whoever cites it."""
+    if cls.bibtex == "":
+        return ""
+    try:
+        parse_bibtex(cls.bibtex)
+    except UserError as error:
+        return f"`bibtex`: {error}"
+    return ""
 
 
 def _not_plain(config: type[ConfigModel]) -> str:

@@ -55,8 +55,8 @@ def _of_notebook(cls: type, seen: dict[str, ModuleType]) -> list[str]:
 
 
 def tree_hash(source: str) -> str:
-    """Hash Python source by its syntax tree; comments, docstrings and layout do not count, nor do what `harness tune` tries
-    and what a method's `work` says to the dry run.
+    """Hash Python source by its syntax tree; comments, docstrings and layout do not count, nor do what `harness tune` tries,
+    what a method's `work` says to the dry run, and its `bibtex`.
 
     The tree is written out by `_canonical`: `ast.dump` and `ast.unparse` give other texts, and `tokenize` cuts f-strings
     into other tokens, in another version of Python.
@@ -71,13 +71,14 @@ def tree_hash(source: str) -> str:
 
 
 class _WithoutHints(ast.NodeTransformer):
-    """Takes `search(...)` marks and `work` out of a file: what may be tried, and what it may cost, changes no result.
+    """Takes `search(...)` marks, `work` and `bibtex` out of a file: what may be tried, what it may cost and how to cite it
+    change no result.
 
     A method file of a wheel imports others as `harness.methods.NAME`; here they have the names of a checkout.
     """
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.body = [part for part in node.body if not _is_work(part)]
+        node.body = [part for part in node.body if not (_is_work(part) or _is_citation(part))]
         return self.generic_visit(node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
@@ -107,6 +108,16 @@ def _is_work(part: ast.stmt) -> bool:
     if not isinstance(part, ast.FunctionDef):
         return False
     return [parameter.arg for parameter in part.args.args] == _HINTS.get(part.name)
+
+
+def _is_citation(part: ast.stmt) -> bool:
+    """Return whether a statement of a class sets `bibtex` to a text; a value that code computes stays in the hash."""
+    match part:
+        case ast.Assign(targets=[ast.Name(id="bibtex")], value=ast.Constant(value=str())):
+            return True
+        case ast.AnnAssign(target=ast.Name(id="bibtex"), value=ast.Constant(value=str())):
+            return True
+    return False
 
 
 _HINTS = {

@@ -21,6 +21,8 @@ class Method:
     version: ClassVar[int] = 1
     title: ClassVar[str] = ""
     reference: ClassVar[str] = ""
+    bibtex: ClassVar[str] = ""
+    """BibTeX entries of the paper, for `harness cite`; in no key, so that a correction repeats no work."""
     needs: ClassVar[frozenset[str] | set[str]] = frozenset()
     """What the suite must offer: "class_conditional_generator", "text_to_image_generator", "features", "teacher",
     "batch_norm_teacher" (a teacher with batch-norm layers)."""
@@ -125,6 +127,17 @@ class Method:
             side: of these images, pixels.
         """
         return None
+
+    @classmethod
+    def citation(cls) -> str:
+        """Return the BibTeX of the class that states the method's `reference`; "" where that class states none.
+
+        A method that derives from another and has a paper of its own is not cited with the other's.
+        """
+        for base in cls.__mro__:
+            if "bibtex" in vars(base) or "reference" in vars(base):
+                return str(vars(base).get("bibtex", ""))
+        return ""
 
     @classmethod
     def has_fit(cls) -> bool:

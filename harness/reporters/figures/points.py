@@ -38,7 +38,7 @@ class Spread:
 def interval(values: np.ndarray, sets: np.ndarray, bars: Bars) -> Spread:
     """Return mean and error bar of runs: Student's t interval of the mean at 95 %, or one sample standard deviation.
 
-    What counts as one observation of the interval stands in `stats.summary`; the standard deviation is that of all runs.
+    `stats.summary` says what the interval counts as one observation; the standard deviation is over all runs.
 
     Args:
         values: accuracies of the runs.
@@ -52,10 +52,10 @@ def interval(values: np.ndarray, sets: np.ndarray, bars: Bars) -> Spread:
 
 
 def bars_note(points: pd.DataFrame, bars: Bars) -> str:
-    """Say what the error bars are, and of how many runs."""
+    """Return what the error bars are, and over how many runs."""
     what = "Error bars: one sample standard deviation"
     if bars == "ci95":
-        what = "Error bars: 95 % interval of the mean (Student's t)"
+        what = "Error bars: 95 % confidence interval of the mean (Student's t)"
     num = sorted(set(points["num_runs"]))
     if points["low"].isna().all():
         return f"No error bars: one {'student' if num[-1] == 1 else 'distilled set'} per point."
@@ -63,10 +63,12 @@ def bars_note(points: pd.DataFrame, bars: Bars) -> str:
     note = f"{what} {over} {'student' if num[-1] == 1 else 'students'} per point"
     if bars == "ci95" and (points["num_observations"] < points["num_runs"]).any():
         most = points["num_observations"].max()
-        note += f"; students of one distilled set count as one observation, of up to {times(int(most), 'set')}"
+        note += (
+            f"; the interval counts students of one distilled set as one observation (up to {times(int(most), 'set')})"
+        )
     if (points["high"] > 100).any() or (points["low"] < 0).any():
-        note += "; cut at 0 and 100 %"
-    return note + ("; a single one has no bar." if points["low"].isna().any() else ".")
+        note += "; clipped at 0 and 100 %"
+    return note + ("; a point of one student has no bar." if points["low"].isna().any() else ".")
 
 
 def rows_with(records: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -83,7 +85,7 @@ def rows_with(records: pd.DataFrame, *columns: str) -> pd.DataFrame:
 def accuracy_points(rows: pd.DataFrame, metric: str, bars: Bars) -> pd.DataFrame:
     """Return a row per method, IPC, student and device with a result: label, costs, mean, low, high, num_runs.
 
-    Times on two devices are never averaged: where a scope has several, the device is part of the label.
+    Times on different devices are never averaged: where a scope has several devices, the label names them.
     """
     done = rows[(rows["status"] == "done") & rows[metric].notna()]
     devices = {d for d in done.loc[~done["reference_row"], "device"] if d}
@@ -102,7 +104,7 @@ def _point(group: pd.DataFrame, metric: str, bars: Bars) -> dict[str, Any]:
     first = group.iloc[0]
     sets = group["distillation_seed"].to_numpy(dtype=float, na_value=-1)
     found = interval(group[metric].to_numpy(dtype=float), sets, bars)
-    costs = group[~pd.Series(sets, index=group.index).duplicated()]  # those of one distilled set stand in all its rows
+    costs = group[~pd.Series(sets, index=group.index).duplicated()]  # every row of a distilled set repeats its costs
     return {
         "label": first["label"],
         "reference_row": bool(first["reference_row"]),

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from harness.core.text import byte_size
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
-
-
-MOST_TICKS = 6
 
 
 _TIMES = {
@@ -36,11 +33,12 @@ def set_ipc_axis(ax: Axes, ipcs: Iterable[float]) -> None:
     _ticks(ax, values, lambda value: f"{value:,.0f}")
 
 
-def set_cost_axis(ax: Axes, values: Iterable[float], kind: str) -> None:
+def set_cost_axis(ax: Axes, values: Iterable[float], kind: str, most_ticks: int = 6) -> None:
     """Show costs on a log axis (linear where one is zero); `kind` is "time", "seconds" or "bytes"."""
     known = [v for v in values if not math.isnan(v)]
     low, high = min(known), max(known)
     if low <= 0:
+        ax.xaxis.set_major_locator(MaxNLocator(most_ticks))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _label(value, kind)))
         return
     ax.set_xscale("log")
@@ -48,7 +46,7 @@ def set_cost_axis(ax: Axes, values: Iterable[float], kind: str) -> None:
     places = [v for v in _candidates(low / 1.6, high * 1.6, kind) if low / 1.6 <= v <= high * 1.6]
     if len(places) < 2:
         places = [low] if high < 1.1 * low else [low, high]
-    _ticks(ax, places[:: -(-len(places) // MOST_TICKS)], lambda value: _label(value, kind))
+    _ticks(ax, places[:: -(-len(places) // most_ticks)], lambda value: _label(value, kind))
 
 
 def _candidates(low: float, high: float, kind: str) -> list[float]:

@@ -35,10 +35,10 @@ _DIGITS = {"representativeness": 3, "diversity": 3, "density": 3, "coverage": 3}
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found: the table of `coverage.*`, the figures by name -> (PNG, PDF), and a line for each damaged set left out."""
+    """What was found: the table of `coverage.*`, the figures by name -> files, and a line for each damaged set left out."""
 
     table: Table
-    figures: dict[str, tuple[Path, Path]]
+    figures: dict[str, tuple[Path, ...]]
     left_out: tuple[str, ...] = ()
 
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.core.text import DASH
-from harness.reporters.figures.style import EDGE, GREY, facets, frame, looks, save, style
+from harness.reporters.figures.sheet import GREY, Drawing
+from harness.reporters.figures.style import EDGE, facets, frame, looks, save, style
 from harness.reporters.tuning.importance import importance
 from harness.reporters.tuning.tables import pareto, short
 
@@ -35,7 +36,7 @@ Options = Mapping[str, Sequence[str]]
 
 
 def write_figures(folder: Path, name: str, trials: pd.DataFrame, options: Options, *, time: bool) -> None:
-    """Write all figures of a tuning as PNG and PDF; the arguments are those of `tuning_figures`."""
+    """Write all figures of a tuning as PNG, PDF and SVG; the arguments are those of `tuning_figures`."""
     folder.mkdir(exist_ok=True)
     with style():
         for stem, figure in tuning_figures(name, trials, options, time=time):
@@ -112,7 +113,7 @@ def _parallel(name: str, method: str, rows: pd.DataFrame, options: list[str]) ->
     """Return a line per trial across its options, from pale (worst) to dark (best); the best whole trial stands out."""
     import matplotlib as mpl
 
-    figure = Figure(figsize=(max(3.7, 1.5 * (len(options) + 1)), 2.9))
+    figure = Drawing(figsize=(max(3.7, 1.5 * (len(options) + 1)), 2.9))
     ax: Axes = figure.subplots(gridspec_kw={"left": 0, "right": 1, "bottom": 0, "top": 1})
     axes = [_axis(rows[option]) for option in options] + [_axis(rows["score"])]
     scores = rows["score"].to_numpy(dtype=float)

@@ -35,3 +35,18 @@ def table() -> Callable[..., pd.DataFrame]:
         return frame.assign(ipc=frame["ipc"].astype("Int64"))
 
     return make
+
+
+@pytest.fixture
+def mixed(row, table):
+    """Done, failed, skipped and the full data; two students, two IPCs, two seeds."""
+    rows = []
+    for student in ("convnet3", "resnet18"):
+        for seed in (0, 1):
+            for ipc in (10, 50):
+                place = {"student": student, "training_seed": seed, "ipc": ipc}
+                rows += [row("dit", 50.0 + seed, **place), row("d3m", 40.0 + ipc / 10 + seed, **place)]
+                rows += [row("broken", None, **place), row("a_b", None, **place) | {"status": "skipped"}]
+            full = {"ipc": None, "reference_row": True, "fit_wall_s": None, "synthesize_wall_s": None}
+            rows.append(row("full", 98.0 + seed, student=student, training_seed=seed, **full))
+    return table(rows)

@@ -17,21 +17,6 @@ NAMES = {"accuracy_ipc", "accuracy_time", "accuracy_bytes", "accuracy_device_sec
 DEFAULTS = {"kinds": ("accuracy", "curves"), "bars": "ci95", "metric": "best"}
 
 
-@pytest.fixture
-def mixed(row, table):
-    """Done, failed, skipped and the full data; two students, two IPCs, two seeds."""
-    rows = []
-    for student in ("convnet3", "resnet18"):
-        for seed in (0, 1):
-            for ipc in (10, 50):
-                place = {"student": student, "training_seed": seed, "ipc": ipc}
-                rows += [row("dit", 50.0 + seed, **place), row("d3m", 40.0 + ipc / 10 + seed, **place)]
-                rows += [row("broken", None, **place), row("a_b", None, **place) | {"status": "skipped"}]
-            full = {"ipc": None, "reference_row": True, "fit_wall_s": None, "synthesize_wall_s": None}
-            rows.append(row("full", 98.0 + seed, student=student, training_seed=seed, **full))
-    return table(rows)
-
-
 def texts(figure):
     found = [t.get_text() for t in figure.texts] + [t.get_text() for t in figure.legends[0].get_texts()]
     return "\n".join(found + [t.get_text() for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label)])
@@ -41,8 +26,8 @@ def test_a_figure_says_what_it_shows(mixed):
     with style():
         figure = dict(accuracy_figures(mixed))["accuracy_time"]
     said = texts(figure)
-    for part in ("digits", "embedded", "protocol idc", "convnet3", "resnet18", "95 % interval", "n = 2 students", "Dit",
-                 "(%)", "Distillation time", "Broken (failed: ran out of $images)"):  # fmt: skip
+    for part in ("digits", "embedded", "protocol idc", "ConvNet-3", "ResNet-18", "95 % confidence interval", "n = 2 students",
+                 "Dit", "(%)", "Distillation time", "Broken (failed: ran out of $images)"):  # fmt: skip
         assert part in " ".join(said.split()), part
 
 
@@ -121,4 +106,4 @@ def test_a_method_whose_cost_is_not_known_is_named_below_and_not_in_the_legend(r
     labels = {name: [text.get_text() for text in figure.legends[0].get_texts()] for name, figure in drawn.items()}
     assert labels["accuracy_ipc"] == ["Dit", "Given"]
     assert labels["accuracy_time"] == ["Dit"]
-    assert "Not drawn, as the cost is not known: Given." in texts(drawn["accuracy_time"])
+    assert "Not drawn, because the cost is unknown: Given." in texts(drawn["accuracy_time"])

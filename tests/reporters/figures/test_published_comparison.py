@@ -29,7 +29,7 @@ def drawn(table, **changes):
 
 
 def said(figure):
-    return " ".join(t.get_text() for t in figure.texts)
+    return " ".join(" ".join(t.get_text() for t in figure.texts).split())
 
 
 def points_of(figure):
@@ -41,7 +41,7 @@ def points_of(figure):
 def test_every_compared_number_is_a_point_and_nothing_else(records, table):
     figure = drawn(table(records))["published"]
     assert points_of(figure) == {(34.2, 34.0), (46.5, 46.0), (37.0, 38.0)}
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["Dit", "Minimax", "Measured as published"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["Dit", "Minimax", "Measured = published"]
 
 
 def test_axes_have_units_and_one_range_and_the_bars_are_the_interval(records, table):
@@ -53,8 +53,8 @@ def test_axes_have_units_and_one_range_and_the_bars_are_the_interval(records, ta
     lines = [segment for c in ax.collections if isinstance(c, LineCollection) for segment in c.get_segments()]
     ends = {round(float(end), 2) for segment in lines for end in segment[:, 1]}
     assert {round(34 - half, 2), round(34 + half, 2)} <= ends
-    assert "95 % interval of the measured mean" in said(figure)
-    assert "3 of 3 published means within" in said(figure)
+    assert "95 % confidence interval of the measured mean" in said(figure)
+    assert "3 of 3 published means are within" in said(figure)
     assert "one sample standard deviation" in said(drawn(table(records), bars="std")["published"])
 
 
@@ -70,7 +70,7 @@ def test_context_is_never_drawn(records, table):
 def test_one_seed_is_a_point_without_a_bar(table):
     figure = drawn(table([make_record("dit")]))["published"]
     assert points_of(figure) == {(34.2, 34.0)}
-    assert "a single one has no bar" in said(figure)
+    assert "a point of one student has no bar" in said(figure)
 
 
 def test_several_runs_are_drawn_together_into_a_named_folder(records, tmp_path):
@@ -79,7 +79,7 @@ def test_several_runs_are_drawn_together_into_a_named_folder(records, tmp_path):
     with pytest.raises(UserError, match="to=FOLDER"):
         harness.figures(["a", "b"], tmp_path, kinds=("published",))
     done = harness.figures(["a", "b"], tmp_path, kinds=("published",), to=tmp_path / "out")
-    assert done == {"published": (tmp_path / "out" / "published.png", tmp_path / "out" / "published.pdf")}
+    assert done == {"published": tuple(tmp_path / "out" / f"published.{ending}" for ending in ("png", "pdf", "svg"))}
     assert done["published"][0].read_bytes().startswith(b"\x89PNG")
 
 

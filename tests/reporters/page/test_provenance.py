@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 from harness import UserError
 from harness.cli import app
 from harness.planning.request import make_request
-from harness.reporters.page.cite import bibtex
 from harness.reporters.page.provenance import command_line, facts
 
 REQUESTS = {
@@ -54,17 +53,6 @@ def test_the_command_asks_for_what_the_run_was_asked_for(fields, monkeypatch):
 def test_a_runs_name_is_no_part_of_the_command_for_it_is_taken():
     request = make_request(suite="digits", name="first")
     assert command_line(request.model_dump(mode="json")) == "harness run --suite digits"
-
-
-def test_a_citation_keeps_the_whole_reference_with_its_signs_escaped():
-    methods = [
-        {"name": "a", "title": "A & B", "reference": "50% of {x}_1\nby C"},
-        {"name": "b", "title": "B", "reference": ""},
-    ]
-    text = bibtex(methods, {"started": "2026-01-02", "suite": {"name": "digits", "version": 1}, "environment": {}})
-    assert "@misc{a,\n  title = {{A \\& B}},\n  note = {50\\% of \\{x\\}\\_1 by C},\n}" in text
-    assert "@misc{b," not in text
-    assert "year = {2026}" in text
 
 
 def test_what_the_system_lost_is_a_fact_of_a_run_and_no_line_where_nothing_was():
