@@ -33,7 +33,10 @@ def report(
     ] = None,
     html: Annotated[
         bool,
-        typer.Option("--html", help="Write the page of one run, index.html, again: tables, figures, images, errors."),
+        typer.Option(
+            "--html",
+            help="Write the page again: index.html of a run; of several runs together into the file that --to names.",
+        ),
     ] = False,
     store: options.Store = "results",
     plugin: options.Plugins = None,
@@ -69,7 +72,11 @@ def report(
     ] = "last",
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Folder: of figures of several runs; or a new one, for a run made of one bundle."),
+        typer.Option(
+            "--to",
+            help="A file .html for the page (--html); a folder for figures of several runs; or a new one, for a run made of one "
+            "bundle.",
+        ),
     ] = None,
 ) -> int:
     """Show the leaderboard of a run again, or of several together; with --all the paper-style table and the times too.
@@ -78,7 +85,7 @@ def report(
     bundles each is shown.
 
     Examples: `harness report`, `harness report RUN --layout paper --format latex`, `harness report RUN1 RUN2
-    --layout comparisons`, `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
+    --layout comparisons`, `harness report RUN1 RUN2 --html --to both.html`, `harness report THEIRS.zip --to theirs --html`.
     """
     if form is not None:
         check_format(form)
@@ -92,12 +99,13 @@ def report(
     for path in plugin or ():
         discovery.load_plugin(path)
     _check_several(runs, html=html, figures=figures, to=to)
-    if to is not None and not _several(runs):
+    file = to if html and to is not None and to.suffix == ".html" else None
+    if to is not None and file is None and not _several(runs):
         runs = [_kept(runs, to)]
     several = bundles_in(runs[0]) if runs and len(runs) == 1 else []
     together: list[list[str | None]] = [[str(path)] for path in several] or [[*runs] if runs else [None]]
     found = [[ended_runs.find_run(run, store) for run in group] for group in together]
-    if html or (figures and not _several(runs)):
+    if (html and file is None) or (figures and not _several(runs)):
         for folder in (folder for group in found for folder in group):
             refuse_writing(folder)
     shown = [
@@ -114,6 +122,11 @@ def report(
         if figures
         else {}
     )
+    if file is not None:
+        every_one = [folder for group in found for folder in group]
+        page = api_report.write_page(every_one, store, published=published, rank_by=rank_by, to=file)
+        print_line(f"page  {page}")
+        return 0
     if _several(runs):
         if drawn:
             print_line(f"figures  {to} ({', '.join(drawn)})")
@@ -139,22 +152,23 @@ def _several(runs: list[str] | None) -> bool:
 
 
 def _check_several(runs: list[str] | None, *, html: bool, figures: bool, to: Path | None) -> None:
-    """Refuse a page of several runs, and figures of several without a folder of their own.
+    """Refuse a page of several runs without a file of its own, and figures of several without a folder.
 
     Raises:
         UserError: says which command does it.
     """
+    if to is not None and to.suffix == ".html" and (figures or not html):
+        raise UserError(f"--to {to} names a page: give --html with it, and --figures in a command of its own.")
     if not _several(runs):
         return
-    if html:
-        raise UserError(
-            "--html writes the page of one run, and several are named. Write one for each: `harness report RUN --html`."
-        )
+    if html and (to is None or to.suffix != ".html" or to.is_dir()):
+        raise UserError("the page of several runs belongs to none of them: name a file for it, --html --to FILE.html.")
     if figures and to is None:
         raise UserError("--figures of several runs belong to none of them: name a folder for them, --to FOLDER.")
-    if to is not None and not figures:
+    if to is not None and not figures and not html:
         raise UserError(
-            f"--to {to}: several runs are named; it takes the figures of several (--figures), or makes a run of one bundle."
+            f"--to {to}: several runs are named; it takes their page (--html) or their figures (--figures), or makes a run of one "
+            "bundle."
         )
 
 

@@ -6,7 +6,7 @@ In: a `Table`, whose cells are texts for people. Out: rows for the template.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.core.text import DAGGER, DASH
 from harness.reporters.tables.table import Table
@@ -32,6 +32,15 @@ _NO_VALUE = ("", DASH, DAGGER, "all")
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A bar in a cell, all in percent of its room: its length, and the ends of the interval; None: no interval."""
+
+    length: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
     """One cell.
 
@@ -40,20 +49,23 @@ class Cell:
         spread: "0.6" of "95.0 ± 0.6", else empty.
         key: the number to sort by; None where there is none, which sorts last either way.
         stress: "bold", "underline" or "".
+        bar: what `board` draws below the text.
     """
 
     text: str
     spread: str
     key: float | None
     stress: str
+    bar: Bar | None = None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `numeric` ones sort by the cells' keys and align right."""
+    """One column; `numeric` ones sort by the cells' keys and align right. `student` is that of its numbers, "" for none."""
 
     name: str
     numeric: bool
+    student: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ class PageTable:
         head: position of the column that names the row.
         left_out: rows that only the files have.
         sources: (name, text) of each form that can be copied.
+        places: (IPC, student) of each row, for the tabs; "" for every one.
+        legend: what bars and bold cells mean.
     """
 
     id: str
@@ -76,6 +90,8 @@ class PageTable:
     head: int
     left_out: int
     sources: list[tuple[str, str]]
+    places: list[tuple[str, str]] = field(default_factory=list)
+    legend: str = ""
 
 
 def make_page_table(name: str, table: Table) -> PageTable:
@@ -97,6 +113,7 @@ def make_page_table(name: str, table: Table) -> PageTable:
         head=names.index("Method") if "Method" in names else 0,
         left_out=left_out,
         sources=[] if left_out else _sources(table),
+        places=[("", "")] * len(rows),
     )
 
 
