@@ -88,7 +88,7 @@ def with_bars(table: PageTable, means: Means, metric: Metric) -> PageTable:
     stressed = any(cell.stress for row in rows for cell in row)
     table = replace(table, rows=rows if stressed else _with_best(rows, table.columns, ipc))
     spread = "; line: 95 % interval of the mean" if any(mean.low is not None for mean in means.values()) else ""
-    best = "" if stressed else " Bold: highest mean of an IPC and student; no test is behind it."
+    best = "" if stressed else " Bold: highest mean for each IPC and student (no significance test)."
     return replace(table, legend=f"Bars: 0 to {top} %{spread}.{best}")
 
 

@@ -168,7 +168,7 @@ def _read_figure(path: Path, limit: int) -> Picture:
     if path.suffix == ".png":
         return _read_png(path, title, alt, limit)
     return Picture(
-        title, alt, "", note=f"an SVG is not shown here; it is {path.parent.name}/{without_controls(path.name)}"
+        title, alt, "", note=f"SVG files are not embedded; see {path.parent.name}/{without_controls(path.name)}"
     )
 
 
@@ -213,8 +213,8 @@ def _read_png(path: Path, title: str, alt: str, limit: int, tallest: float | Non
             data, size = _shrink(shown, limit, min(WIDTH, round(width * scale)))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return Picture(title, alt, "", note=f"cannot be shown: {error}")
-    part = "the upper part, " if tall else ""
-    note = f"{part}made smaller; {width} × {height} pixels in {path.parent.name}/{path.name}"
+    part = "top part only, " if tall else ""
+    note = f"{part}reduced from {width} × {height} pixels; original: {path.parent.name}/{path.name}"
     return Picture(title, alt, _uri("webp", data), *size, note=note)
 
 

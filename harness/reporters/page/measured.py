@@ -17,7 +17,7 @@ from harness.reporters.page.tables import PageTable
 from harness.reporters.tables.prepare import Metric
 from harness.reporters.tables.table import Table
 
-_AGAINST = {"ipc": "IPC", "training": "Training", "time": "Time", "storage": "Storage"}
+_AGAINST = {"ipc": "IPC", "training": "Epoch", "time": "Distillation time", "storage": "Storage"}
 """What plots show accuracy against -> tab."""
 
 

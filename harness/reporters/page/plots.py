@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from harness.core.errors import UserError
+from harness.core.integrity import flaw
 from harness.core.paths import is_regular
 from harness.core.store import Store
 from harness.core.text import known, times
@@ -139,8 +140,8 @@ def _training(scope: Scope, rows: pd.DataFrame, stores: Sequence[Store]) -> Iter
                     "y": "Top-1 accuracy on the test split (%)",
                     "unit": "count",
                     "log": False,
-                    "interval": "smallest to largest",
-                    "note": f"{times(gone, 'curve')} not found on this machine" if gone else "",
+                    "interval": "Smallest to largest",
+                    "note": f"{times(gone, 'curve')} not on this machine" if gone else "",
                     "lines": lines,
                     "full": [],
                 }
@@ -150,8 +151,9 @@ def read_curve(stores: Sequence[Store], key: str) -> Curve | None:
     """Return the evaluations of a training as its artefact holds them; None where it is not here or holds no numbers."""
     for store in stores:
         with contextlib.suppress(UserError, OSError, ValueError, KeyError, csv.Error):
-            path = store.path("train", key) / "curves.csv"
-            if is_regular(path) and store.intact("train", key):
+            folder = store.path("train", key)
+            path = folder / "curves.csv"
+            if is_regular(path) and not flaw(folder, sums=True):  # not `fetch`, which downloads and sets aside
                 with path.open(encoding="utf-8", newline="") as file:
                     rows = [(float(row["epoch"]), float(row["top1"])) for row in csv.DictReader(file) if row["top1"]]
                 curve = np.array(rows).reshape(-1, 2)

@@ -105,7 +105,7 @@ def test_a_page_holds_tables_pictures_configs_provenance_and_every_failure(mixed
     text = " ".join(page.texts["body"][0].split())
     for expected in (
         "8 of 17 results: 4 failed, 4 skipped, 1 interrupted",
-        "37.5", "no module named foo", "stopped before this job", "Error of synthesize_broken", "RuntimeError",
+        "37.5", "no module named foo", "stopped before this job", "Error: synthesize_broken", "RuntimeError",
         '"steps": 50', "ab12", "ef56 with uncommitted changes", "torch 2.11.0", "harness run --suite imagewoof --methods dit",
         "Leaderboard", "Distillation time", "@misc{dit,", "@misc{distillation-harness,",
     ):  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_page_shows_what_was_lost_and_tried_again(tmp_path):
     lost = [{"job": "fit dit", "reason": "node <b>h</b> left", "host": "h", "seconds": 61.0, "key": "ab"}]
     folder = make_run(tmp_path / "r", [make_record(attempts=2, lost_to="node h left", lost_s=61.0)], losses=lost)
     text = report.write_page(folder).read_text(encoding="utf-8")
-    assert "What the system lost" in text
+    assert "Attempts lost to system faults" in text
     assert "node &lt;b&gt;h&lt;/b&gt; left" in text
     assert "1m 01s" in text
 
@@ -166,7 +166,7 @@ def test_a_run_without_records_is_refused_and_nothing_is_written(tmp_path):
 def test_a_long_table_is_cut_and_says_where_all_of_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr("harness.reporters.page.tables.MOST_ROWS", 3)
     text = report.write_page(make_run(tmp_path / "long", make_grid(5, 1, 1, 1))).read_text(encoding="utf-8")
-    assert "The first 3 of 5 rows; all of them are in tables/leaderboard.csv of this run." in text
+    assert "First 3 of 5 rows; all rows: tables/leaderboard.csv of this run." in text
     assert "Copy Markdown" in text.split('id="table-paper"')[1]
     assert "Copy Markdown" not in text.split('id="table-paper"')[0]
 

@@ -128,10 +128,10 @@
         width: place.clientWidth,
         height: 340,
         legend: { show: false },
-        cursor: { points: { show: false }, y: false, x: false, drag: { x: true, y: false } },
+        cursor: { points: { show: false }, y: false, x: false, drag: { x: true, y: true, uni: 40 } },
         scales: {
           x: { time: false, distr: plot.log ? 3 : 1, range: (u, a, b) => (plot.log ? [a / 1.2, b * 1.2] : [a, b > a ? b : a + 1]) },
-          y: { range: [low, high] },
+          y: { range: () => [low, high] },
         },
         axes: [
           {
