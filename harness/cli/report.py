@@ -167,8 +167,8 @@ def _check_several(runs: list[str] | None, *, html: bool, figures: bool, to: Pat
         raise UserError("--figures of several runs belong to none of them: name a folder for them, --to FOLDER.")
     if to is not None and not figures and not html:
         raise UserError(
-            f"--to {to}: several runs are named; it takes their page (--html) or their figures (--figures), or makes a run of one "
-            "bundle."
+            f"--to {to}: several runs are named. Add --html for a page of them or --figures for their figures; alone it makes a "
+            "run of one bundle."
         )
 
 

@@ -16,7 +16,9 @@ ACCURACY = {("dit", 10): (30, 32, 34), ("dm", 10): (50, 52, 54), ("dit", 50): (6
 
 def records() -> pd.DataFrame:
     rows = [
-        make_record(method, ipc=ipc, student=student, training_seed=seed, top1_last=top1 + shift, top1_best=top1 + shift)
+        make_record(
+            method, ipc=ipc, student=student, training_seed=seed, top1_last=top1 + shift, top1_best=top1 + shift
+        )
         for (method, ipc), found in ACCURACY.items()
         for seed, top1 in enumerate(found)
         for student, shift in (("convnet6", 0), ("resnet_ap10", 5))

@@ -17,7 +17,10 @@ def texts(tmp_path):
 
 
 def test_a_text_that_many_jobs_share_is_shown_once(texts):
-    assert texts("no", "no", "never", "no") == [("job_000 and 2 other jobs with the same text", "no"), ("job_002", "never")]
+    assert texts("no", "no", "never", "no") == [
+        ("job_000 and 2 other jobs with the same text", "no"),
+        ("job_002", "never"),
+    ]
 
 
 def test_of_many_different_texts_the_rest_is_counted(texts):

@@ -9,11 +9,22 @@ import pytest
 
 from harness.reporters.page import header
 
-MACHINE = {"cpu": "AMD EPYC", "cpu_count": 2, "device_name": "AMD EPYC", "harness": "0.1.0", "git": {"commit": "ab" * 20}}
+MACHINE = {
+    "cpu": "AMD EPYC",
+    "cpu_count": 2,
+    "device_name": "AMD EPYC",
+    "harness": "0.1.0",
+    "git": {"commit": "ab" * 20},
+}
 
 
 def about(**changes):
-    run = {"started": "2026-01-02T03:04:05+00:00", "ended": "2026-01-02T04:05:06+00:00", "environment": MACHINE, **changes}
+    run = {
+        "started": "2026-01-02T03:04:05+00:00",
+        "ended": "2026-01-02T04:05:06+00:00",
+        "environment": MACHINE,
+        **changes,
+    }
     return dict(header.about(run, "3 of 3 results."))
 
 
@@ -65,7 +76,11 @@ def stated(tmp_path, monkeypatch):
 def test_links_are_those_that_the_project_states(stated):
     assert stated("cff-version: 1.2.0") == []
     assert stated("repository-code: https://a.example/code") == [("Source", "https://a.example/code")]
-    both = stated("repository-code: https://a.example/code", "Documentation, https://a.example/docs", "Source, https://a.example/code")
+    both = stated(
+        "repository-code: https://a.example/code",
+        "Documentation, https://a.example/docs",
+        "Source, https://a.example/code",
+    )
     assert both == [("Documentation", "https://a.example/docs"), ("Source", "https://a.example/code")]
 
 

@@ -9,12 +9,15 @@ from html.parser import HTMLParser
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 import harness
 from harness.api import report
 from harness.core.classes import ClassInfo
+from harness.core.store import Store
 from harness.data import contact_sheet
 from harness.execution.contact_sheets import SHOWN
+from harness.jobs.curves import write_curves
 from tests.helpers.made_run import make_grid, make_record, make_run, with_mixed_endings
 
 VOID = {"meta", "link", "input", "img", "br"}
@@ -190,3 +193,38 @@ def test_a_page_of_750_results_and_50_sheets_stays_small_and_takes_seconds(tmp_p
     assert time.process_time() - begin < 20
     assert path.stat().st_size < 15_000_000
     assert len(Page(path.read_text(encoding="utf-8")).all("img")) == 50
+
+
+@pytest.mark.slow
+def test_a_page_as_large_as_the_demos_has_less_than_1500_kb(tmp_path):
+    """Seventeen methods, two IPCs, two students, three seeds with curves of 60 epochs, colour noise over real digits."""
+    records = [
+        record | {"ipc": 1 if record["ipc"] == 10 else 10, "train_key": f"{number:032d}"}
+        for number, record in enumerate(make_grid(17, 2, 2, 3))
+    ]
+    folder = make_run(tmp_path / "runs" / "demo", records)
+    for record in records:
+        rows = [{"epoch": e, "top1": round(record["top1_best"] * (1 - 0.9**e) + e % 7 / 9, 6)} for e in range(1, 61)]
+        Store(tmp_path).write(
+            "train", record["train_key"], lambda at, rows=rows: write_curves(at / "curves.csv", rows) or {}
+        )
+    digits = torch.from_numpy(load_digits().images[:100] * 15.9).reshape(10, 10, 1, 8, 8)
+    grey = torch.nn.functional.interpolate(digits.flatten(0, 1), size=16, mode="bilinear").repeat(1, 3, 1, 1)
+    noisy = (grey + 6 * torch.randn(grey.shape, generator=torch.Generator().manual_seed(0), dtype=grey.dtype)).clamp(
+        0, 255
+    )
+    images = noisy.to(torch.uint8).reshape(10, 10, 3, 16, 16)
+    classes = tuple(ClassInfo(str(number), number, str(number)) for number in range(10))
+    (folder / "images").mkdir()
+    for ipc in (1, 10):
+        first = folder / "images" / f"method_00_ipc{ipc}_seed0.png"
+        contact_sheet({c.id: images[c.label][:ipc] for c in classes}, classes, first, per_row=SHOWN)
+        assert first.stat().st_size > {1: 12_000, 10: 85_000}[ipc], "as much as a sheet of the demo has on average"
+        for number in range(1, 17):
+            first.with_name(f"method_{number:02d}_ipc{ipc}_seed0.png").hardlink_to(first)
+    report.figures(folder, kinds=("accuracy",))
+    path = report.write_page(folder)
+    page = Page(path.read_text())
+    assert len(page.all("img")) == 34 + 4
+    assert len([plot for plot in page.all("figure") if plot.get("data-against") == "training"]) == 4
+    assert path.stat().st_size < 1_500_000

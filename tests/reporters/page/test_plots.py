@@ -23,13 +23,16 @@ def store(tmp_path) -> Store:
     store = Store(tmp_path / "own")
     for number, epochs in enumerate((300, 300, 299)):
         rows = [{"epoch": e, "train_loss": 1.0, "top1": number + 50 * e / 300} for e in range(1, epochs + 1)]
-        store.write("train", str(number) * 32, lambda folder, rows=rows: write_curves(folder / "curves.csv", rows) or {})
+        store.write(
+            "train", str(number) * 32, lambda folder, rows=rows: write_curves(folder / "curves.csv", rows) or {}
+        )
     return store
 
 
 def trainings(**changes):
     return [
-        make_record(training_seed=seed, train_key=str(seed) * 32, top1_last=30.0 + 2 * seed, **changes) for seed in range(3)
+        make_record(training_seed=seed, train_key=str(seed) * 32, top1_last=30.0 + 2 * seed, **changes)
+        for seed in range(3)
     ]
 
 
@@ -64,8 +67,12 @@ def test_a_curve_is_the_mean_and_range_of_its_trainings_and_ends_where_all_end(s
 
 
 def test_a_curve_that_is_not_here_is_counted_and_nothing_is_changed(store):
-    rows = [*trainings(), make_record(training_seed=3, train_key="e" * 32), make_record(training_seed=4, train_key="../x")]
-    (store.path("train", "0" * 32) / "curves.csv").write_text("epoch,top1\n1,nonsense\n")
+    rows = [
+        *trainings(),
+        make_record(training_seed=3, train_key="e" * 32),
+        make_record(training_seed=4, train_key="../x"),
+    ]
+    (store.path("train", "0" * 32) / "curves.csv").write_text("epoch,top1\n1,99.0\n")
     (plot,) = shown(plots(as_frame(rows), [store], "top1_last"), "training")
     assert plot["note"] == "3 curves not on this machine"
     assert plot["lines"][0]["points"][0][-1] == 2
