@@ -7,7 +7,7 @@ _BOARD, _PLOTS = "harness/reporters/page/board.py", "harness/reporters/page/plot
 # fmt: off
 PAGE = (
     M("page: the full data competes for bold", _BOARD,
-      "competing = [row for row in rows if row[ipc].text.isdecimal()]", "competing = list(rows)",
+      "for i in measured if row[ipc].text.isdecimal() else ():", "for i in measured:",
       "tests/reporters/page/test_board.py"),
     M("page: bars are always of 100 %", _BOARD,
       "return min(100, max(10, 10 * math.ceil(highest / 10)))", "return 100",

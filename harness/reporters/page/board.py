@@ -100,18 +100,17 @@ def _barred(cell: Cell, column: Column, mean: Mean | None, metric: Metric, top: 
 
 
 def _with_best(rows: list[list[Cell]], columns: list[Column], ipc: int) -> list[list[Cell]]:
-    """Return the rows with the highest mean of each IPC bold; the full data, IPC "all", do not compete."""
-    best: dict[tuple[str, int], float] = {}
+    """Return the rows with the highest mean of each IPC bold, where methods compete; the full data, IPC "all", do not."""
     measured = [i for i, column in enumerate(columns) if any(_is_of(column, word) for word in _WORDS.values())]
-    competing = [row for row in rows if row[ipc].text.isdecimal()]
-    for row in competing:
-        for i in measured:
+    found: dict[tuple[str, int], list[float]] = {}
+    for row in rows:
+        for i in measured if row[ipc].text.isdecimal() else ():
             if (key := row[i].key) is not None:
-                best[row[ipc].text, i] = max(key, best.get((row[ipc].text, i), key))
-    alone = sum(row[ipc].key is not None for row in competing) < 2
+                found.setdefault((row[ipc].text, i), []).append(key)
+    best = {place: max(keys) for place, keys in found.items() if len(keys) > 1}
     return [
         [
-            replace(cell, stress="bold") if not alone and best.get((row[ipc].text, i), object()) == cell.key else cell
+            replace(cell, stress="bold") if cell.key is not None and best.get((row[ipc].text, i)) == cell.key else cell
             for i, cell in enumerate(row)
         ]
         for row in rows

@@ -70,6 +70,19 @@ def test_the_best_of_each_ipc_and_student_is_bold_and_full_data_never(board):
         assert found == {("Dm", "10"), ("Dit", "50")}
 
 
+def test_a_method_that_competes_with_none_is_not_bold():
+    rows = [
+        make_record("dit", ipc=10, top1_last=50.0),
+        make_record("dm", ipc=50),
+        make_record("dit", ipc=50, top1_last=60.0),
+    ]
+    frame = as_frame(rows)
+    table = make_page_table("leaderboard", build_reports(frame, ["leaderboard"])["leaderboard"])
+    (means,) = scope_means(frame, "top1_last")
+    found = cells(with_bars(with_places(table, ["convnet6"]), means, "top1_last"), "convnet6 last")
+    assert {place for place, cell in found.items() if cell.stress} == {("Dit", "50")}
+
+
 def test_rows_know_their_ipc_and_columns_their_student(board):
     assert [column.student for column in board.columns] == ["", "", "", *["convnet6"] * 2, *["resnet_ap10"] * 2, "", ""]
     assert [ipc for ipc, _ in board.places] == ["10", "10", "50", "50", ""]
