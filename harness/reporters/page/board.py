@@ -9,13 +9,17 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import pandas as pd
 
 from harness.core.text import known
 from harness.reporters.figures.points import interval
 from harness.reporters.page.tables import Bar, Cell, Column, PageTable
-from harness.reporters.tables.prepare import Metric, prepare, scopes, students
+from harness.reporters.tables.prepare import prepare, scopes, students
+
+Metric = Literal["top1_last", "top1_best"]
+
 
 _WORDS: dict[Metric, str] = {"top1_last": "last", "top1_best": "best"}
 """What follows a student's name in the header of a column of the leaderboard."""

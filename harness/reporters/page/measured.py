@@ -11,10 +11,9 @@ from typing import Any
 import pandas as pd
 
 from harness.core.store import Store
-from harness.reporters.page.board import all_students, scope_means, with_bars, with_places
+from harness.reporters.page.board import Metric, all_students, scope_means, with_bars, with_places
 from harness.reporters.page.plots import plots
 from harness.reporters.page.tables import PageTable
-from harness.reporters.tables.prepare import Metric
 from harness.reporters.tables.table import Table
 
 _AGAINST = {"ipc": "IPC", "training": "Epoch", "time": "Distillation time", "storage": "Storage"}

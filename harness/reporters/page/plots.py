@@ -22,7 +22,8 @@ from harness.core.store import Store
 from harness.core.text import known, times
 from harness.reporters.figures.points import accuracy_points, rows_with
 from harness.reporters.figures.style import Look, looks
-from harness.reporters.tables.prepare import Metric, Scope, scopes, students
+from harness.reporters.page.board import Metric
+from harness.reporters.tables.prepare import Scope, scopes, students
 
 MOST_TRAININGS = 1000
 """Whose curves are read for a page; of more, figures are drawn on demand."""
