@@ -19,6 +19,7 @@ TEXT = (ROOT / "docs" / "architecture.md").read_text()
 LATE = {
     ("harness.api.report", "harness.reporters.figures"),  # matplotlib
     ("harness.cli.inspect", "harness.api"),  # `inspect`: torch and matplotlib
+    ("harness.reporters.page.page", "harness.reporters.page.measured"),  # matplotlib's colours
     ("harness.cli.test", "harness.testing.run"),  # torch
     ("harness.cli.published", "harness.reporters.tables.published"),  # pandas
     ("harness.cli.tune", "harness.api.tune"),  # matplotlib

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import UserError, did_you_mean
-from harness.core.io import writing
+from harness.core.io import write_text_atomically, writing
 from harness.core.remote_runs import fetch_run
 from harness.core.run_folder import RunFolder
 from harness.reporters import build_reports, page, reporters
-from harness.reporters.bundles.unpacked import CLAIM, bundle_of, marked, refuse_writing
+from harness.reporters.bundles.unpacked import CLAIM, bundle_of, marked, refuse_writing, sheets_of
 from harness.reporters.compatibility import check_agreement
 from harness.reporters.runs import Run, as_frame, find_run, store_of
 from harness.reporters.tables.choice import Choice
@@ -20,6 +22,7 @@ from harness.reporters.tables.choice import Choice
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.core.store import Store
     from harness.reporters.tables.table import Table
 
 
@@ -108,29 +111,59 @@ def _merged(folders: list[Path]) -> pd.DataFrame:
 
 
 def write_page(
-    run: Run | Path | str | None = None,
+    run: Run | Path | str | Sequence[Run | Path | str] | None = None,
     store: str | Path = "results",
     *,
     published: bool = False,
     rank_by: str = "last",
+    to: str | Path | None = None,
 ) -> Path:
-    """Write the page of a run again and return its path: one HTML file with everything, which loads nothing.
+    """Write the page of a run again, or one of several together, and return its path: one HTML file which loads nothing.
 
     Args:
-        run: what `run` returned, a run's name or folder; None: the newest run of the store.
+        run: what `run` returned, a run's name or folder; None: the newest run of the store. Several give one page.
         store: where runs are found by name.
         published: add the published numbers of the suite next to the measured ones.
         rank_by: as for `report`.
+        to: the file; None: index.html of the run. A page of several runs, or of a bundle, needs one.
 
     Raises:
-        UserError: no such run, it was killed before its records were written, or no number was published for the suite.
+        UserError: no such run, it was killed before its records were written, runs that do not fit together, several runs
+            without `to`, or no number was published for the suite.
     """
-    folder = find_run(run, store)
-    refuse_writing(folder)
-    place = store_of(folder, store)
-    if folder.parent == place.runs:
-        fetch_run(place, folder.name)  # its images and figures too
-    return page.write_page(folder, report(folder, published=published, rank_by=rank_by))
+    folders = _agreeing(run, store)
+    if to is None and len(folders) > 1:
+        raise UserError("the page of several runs needs an output file: to=FILE.html.")
+    if to is None:
+        refuse_writing(folders[0])
+    for folder in folders:
+        place = store_of(folder, store)
+        if folder.parent == place.runs:
+            fetch_run(place, folder.name)  # its images and figures too
+    tables = report(folders, store, published=published, rank_by=rank_by)
+    stores = [store_of(folder, store) for folder in folders]
+    if to is None:
+        return page.write_page(folders[0], tables, page.Sources(stores=stores))
+    return _write_page_to(Path(to), folders, tables, stores)
+
+
+def _write_page_to(target: Path, folders: list[Path], tables: dict[str, Table], stores: list[Store]) -> Path:
+    """Write the page of runs into a file; figures of several, and of a bundle, are drawn for it."""
+    if len(folders) > 1 and target.resolve() in {RunFolder(folder).page.resolve() for folder in folders}:
+        raise UserError(f"{target} is the page of one of these runs, which stays as it is. Name another file.")
+    with tempfile.TemporaryDirectory() as scratch:
+        base, records = Path(scratch), _merged(folders)
+        own = RunFolder(folders[0]).figures if len(folders) == 1 and not bundle_of(folders[0]) else base / "figures"
+        if own.parent == base:
+            own.mkdir()
+            with contextlib.suppress(UserError):  # only the full data are done: there is nothing to draw
+                figures(folders, stores[0].uri, kinds=("accuracy",), to=own)
+        images = {folder: sheets_of(folder, base / str(i)) for i, folder in enumerate(folders) if bundle_of(folder)}
+        text = page.page_of(folders, tables, page.Sources(records, stores, own, images))
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(target, text)
+    return target
 
 
 def figures(

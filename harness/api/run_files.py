@@ -39,7 +39,7 @@ def leave(
         if about["status"] != "interrupted" and _num_done(plan, scheduler):
             with contextlib.suppress(UserError):  # only the full data are done: there is nothing to draw
                 figures(folder, kinds=("accuracy",))
-        page.write_page(folder, tables)
+        page.write_page(folder, tables, page.Sources(stores=[resolved.context.store]))
     except Exception as error:
         failed = {"status": "failed", "error": f"while its files were written: {one_line(error)}"}
         with contextlib.suppress(OSError):  # the error that came first says more

@@ -34,7 +34,10 @@ def report(
     ] = None,
     html: Annotated[
         bool,
-        typer.Option("--html", help="Write the run's page (index.html) again: tables, figures, images, errors."),
+        typer.Option(
+            "--html",
+            help="Write the page (index.html) again. For several runs, one page in the file that --to names.",
+        ),
     ] = False,
     store: options.Store = "results",
     plugin: options.Plugins = None,
@@ -94,7 +97,10 @@ def report(
     ] = "last",
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Output folder for figures, or a new folder to unpack a bundle into."),
+        typer.Option(
+            "--to",
+            help="Output folder for figures, a .html file for the page, or a new folder to unpack a bundle into.",
+        ),
     ] = None,
 ) -> int:
     """Show the leaderboard of one or several runs; --all adds the paper-style table and the times.
@@ -103,8 +109,9 @@ def report(
     For a folder of bundles, each one is shown.
 
     Examples: `harness report`, `harness report RUN --layout paper --format latex --rename my_method="Ours"`,
-    `harness report RUN1 RUN2 --layout comparisons`, `harness report RUN --figures --paper column`,
-    `harness report THEIRS.zip RUN`, `harness report THEIRS.zip --to theirs --html`.
+    `harness report RUN1 RUN2 --layout comparisons`, `harness report RUN1 RUN2 --html --to both.html`,
+    `harness report RUN --figures --paper column`, `harness report THEIRS.zip RUN`,
+    `harness report THEIRS.zip --to theirs --html`.
     """
     if form is not None:
         check_format(form)
@@ -127,13 +134,14 @@ def report(
     for path in plugin or ():
         discovery.load_plugin(path)
     _check_several(runs, html=html, figures=figures, to=to)
+    file = to if html and to is not None and to.suffix == ".html" else None
     apart = figures and to is not None and not (runs and len(runs) == 1 and is_bundle(runs[0]))
-    if to is not None and not apart:
+    if to is not None and file is None and not apart:
         runs = [_kept(runs, to)]
     several = bundles_in(runs[0]) if runs and len(runs) == 1 else []
     together: list[list[str | None]] = [[str(path)] for path in several] or [[*runs] if runs else [None]]
     found = [[ended_runs.find_run(run, store) for run in group] for group in together]
-    if html or (figures and not apart):
+    if (html and file is None) or (figures and not apart):
         for folder in (folder for group in found for folder in group):
             refuse_writing(folder)
     shown = [
@@ -160,6 +168,11 @@ def report(
     )
     if drawn and (paper or apart):
         output.print_figures(drawn)
+    if file is not None:
+        every_one = [folder for group in found for folder in group]
+        page = api_report.write_page(every_one, store, published=published, rank_by=rank_by, to=file)
+        print_line(f"page  {page}")
+        return 0
     if _several(runs):
         if not whole:
             output.print_more(runs or [])
@@ -183,23 +196,22 @@ def _several(runs: list[str] | None) -> bool:
 
 
 def _check_several(runs: list[str] | None, *, html: bool, figures: bool, to: Path | None) -> None:
-    """Refuse a page of several runs, and figures of several without a folder of their own.
+    """Refuse a page of several runs without a file of its own, and figures of several without a folder.
 
     Raises:
         UserError: says which command does it.
     """
+    if to is not None and to.suffix == ".html" and (figures or not html):
+        raise UserError(f"--to {to} is a page: add --html, and use --figures in a separate command.")
     if not _several(runs):
         return
-    if html:
-        raise UserError(
-            "--html writes the page of one run, but several runs are named. Write one page per run: `harness report "
-            "RUN --html`."
-        )
+    if html and (to is None or to.suffix != ".html" or to.is_dir()):
+        raise UserError("the page of several runs needs an output file: add --to FILE.html.")
     if figures and to is None:
         raise UserError("--figures of several runs need an output folder: add --to FOLDER.")
-    if to is not None and not figures:
+    if to is not None and not figures and not html:
         raise UserError(
-            f"--to {to}: with several runs, --to works only with --figures; without --figures it unpacks one bundle."
+            f"--to {to}: with several runs, --to works only with --figures or --html; without them it unpacks one bundle."
         )
 
 

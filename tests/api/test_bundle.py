@@ -193,7 +193,7 @@ def test_pictures_are_encoded_again_and_what_is_none_is_left_out(sent, store, tm
     assert b"evil" not in (folder / second).read_bytes()
     assert not (folder / "tables").exists(), "tables are made of the records, not taken over"
     page = write_page(folder).read_text()
-    assert page.count("data:image/png") >= 1
+    assert len(re.findall("data:image/(png|webp)", page)) >= 1
     assert "svg onload" not in page
 
 
@@ -207,6 +207,26 @@ def test_bundles_of_two_senders_are_told_apart(sent, store, tmp_path):
     assert "anna.zip, ben.zip" in table.notes[-1]
     n = table.frame.query("ipc == 1 and status == 'done'").set_index("method_title")["convnet3_num_runs"]
     assert set(n) == {2}
+
+
+def test_a_page_of_a_bundle_and_a_run_shows_the_images_of_both(sent, store, tmp_path):
+    shutil.copy(sent, tmp_path / "anna.zip")
+    before = state(store / "runs" / "sent")
+    page = write_page([tmp_path / "anna.zip", "sent"], store, to=tmp_path / "both.html").read_text()
+    assert "Random real [anna.zip]" in page
+    assert "runs anna.zip, sent" in page
+    assert page.count('alt="Distilled set of Random real, IPC 2, distillation seed 0') == 2
+    assert state(store / "runs" / "sent") == before
+
+
+def test_no_text_of_a_bundle_is_markup_on_a_page_of_several_runs(sent, store, tmp_path):
+    evil = "</script><script>alert(1)</script><img src=x>"
+    files = files_of(sent)
+    name = next(name for name in files if name.startswith("records.json"))
+    write(changed(files, name, lambda rows: [row | {"method_title": evil} for row in rows]), tmp_path / "evil.zip")
+    page = write_page([tmp_path / "evil.zip", "sent"], store, to=tmp_path / "both.html").read_text()
+    assert "alert(1)" in page
+    assert not re.search("<script>alert|<img src=x", page)
 
 
 def test_bundles_that_do_not_fit_are_not_averaged(sent, store, tmp_path):

@@ -111,7 +111,7 @@ def test_a_run_is_watched_while_it_runs_and_after(fields, tmp_path, cli, monkeyp
     assert sum(
         e["ph"] == "X" and e["cat"] == "fit" for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     )
-    assert "Use of devices" in folder.page.read_text()
+    assert "Device utilisation" in folder.page.read_text()
     assert list((tmp_path / "store" / "store" / "partial").iterdir()) == [], "no log is left that is kept elsewhere"
 
 

@@ -78,12 +78,26 @@ def unpack(path: Path, target: Path) -> Path:
         raise UserError(f"--to {target} exists and is not an empty folder; nothing is overwritten. Give another.")
     with writing(target):
         _fill(bundle, target)
-        pictures = RunFolder(target).images
-        for name, content in bundle.sheets.items():
-            if safe := safe_png(content):
-                pictures.mkdir(exist_ok=True)
-                (pictures / name).write_bytes(safe)
+        _write_sheets(bundle, RunFolder(target).images)
     return target
+
+
+def sheets_of(folder: Path, target: Path) -> Path:
+    """Write the contact sheets of the bundle that a folder was made of by `opened` into a new folder, and return that.
+
+    Raises:
+        UserError: as `read_bundle`.
+    """
+    _write_sheets(read_bundle(_SENT[folder.resolve()]), target)
+    return target
+
+
+def _write_sheets(bundle: Bundle, folder: Path) -> None:
+    """Write the sheets of a bundle, each decoded and encoded anew."""
+    for name, content in bundle.sheets.items():
+        if safe := safe_png(content):
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_bytes(safe)
 
 
 def marked(records: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:

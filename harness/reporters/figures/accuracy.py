@@ -18,12 +18,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from harness.reporters.figures.names import student_title
 from harness.reporters.figures.points import Bars, accuracy_points, bars_note, missing_note
 from harness.reporters.figures.scales import set_cost_axis, set_ipc_axis
 from harness.reporters.figures.sheet import GREY, SCREEN, Drawing, Sheet
 from harness.reporters.figures.style import EDGE, Look, facets, frame, label_outer, legend_handle, looks, marker_sizes
 from harness.reporters.tables.prepare import Scope, best_is_last, prepare, scopes
+from harness.students.spec import titles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,7 +155,7 @@ class _Plot:
         return figure
 
     def _titles(self) -> list[str]:
-        return [student_title(name) for name in dict.fromkeys(self.points["student"])]
+        return list(titles_of(dict.fromkeys(self.points["student"])).values())
 
     def _title(self, against: Against) -> str:
         label = against.label[0].lower() + against.label[1:]

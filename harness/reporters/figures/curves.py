@@ -18,11 +18,11 @@ from harness.core.errors import UserError
 from harness.core.paths import is_regular
 from harness.core.store import Store
 from harness.core.text import known, shorten, times
-from harness.reporters.figures.names import student_title
 from harness.reporters.figures.points import rows_with
 from harness.reporters.figures.sheet import SCREEN, Drawing, Sheet
 from harness.reporters.figures.style import Look, facets, frame, grid, label_outer, looks
 from harness.reporters.tables.prepare import Scope, scopes, students
+from harness.students.spec import titles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,12 +104,12 @@ def _of_every_ipc(scope: Scope, done: pd.DataFrame, curves: dict[str, Curve], co
     """Draw a row of facets for each IPC, one for each student."""
     _, axis, _, title = _SHOWN[column]
     names = students(done)
+    titles = titles_of(names)
     figure, axes = grid(len(ipcs), len(names), sharex="row", sharey=column == "top1" or "row")
     found = _looks(done, SCREEN)
     for row, ipc in enumerate(ipcs):
         for place, student in enumerate(names):
-            shown = student_title(student)
-            axes[row, place].set_title(f"{shown}, IPC {ipc}" if known(ipc) else shown)
+            axes[row, place].set_title(f"{titles[student]}, IPC {ipc}" if known(ipc) else titles[student])
             _draw_methods(axes[row, place], done, student, ipc, curves, column, found)
     label_outer(axes.flat, "Epoch", axis)
     drawn = _drawn(done)
@@ -126,7 +126,7 @@ def _of_one_ipc(
     """Draw a facet for each student."""
     _, _, axis, title = _SHOWN[column]
     names = students(done)
-    figure, axes = facets([student_title(name) for name in names], sheet, sharex=True, sharey=True)
+    figure, axes = facets(list(titles_of(names).values()), sheet, sharex=True, sharey=True)
     found = _looks(done, sheet)
     for student, ax in zip(names, axes.values(), strict=True):
         _draw_methods(ax, done, student, ipc, curves, column, found)

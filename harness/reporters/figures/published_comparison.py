@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from harness.core.text import times
-from harness.reporters.figures.names import student_title
 from harness.reporters.figures.points import Bars
 from harness.reporters.figures.sheet import GREY, SCREEN, Drawing, Sheet
 from harness.reporters.figures.style import EDGE, Look, facets, frame, label_outer, legend_handle, looks, marker_sizes
@@ -23,6 +22,7 @@ from harness.reporters.published_numbers import PublishedNumber
 from harness.reporters.tables.prepare import Scope, prepare, scopes
 from harness.reporters.tables.published_comparison import published
 from harness.reporters.tables.table import Table
+from harness.students.spec import titles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def beside_figures(
 
 def _figure(scope: Scope, points: pd.DataFrame, bars: Bars, sheet: Sheet) -> Drawing:
     students = list(dict.fromkeys(points["student"]))
-    figure, axes = facets([student_title(name) for name in students], sheet, sharex=True, sharey=True)
+    figure, axes = facets(list(titles_of(students).values()), sheet, sharex=True, sharey=True)
     found, sizes = looks(points["method"], sheet), marker_sizes(points["ipc"])
     low, high = _ends(points, bars)
     points = points.assign(low=low, high=high)

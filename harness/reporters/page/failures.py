@@ -86,7 +86,7 @@ def failures(records: list[dict[str, Any]]) -> list[Failure]:
     for record in records:
         if record["status"] != "done":
             title = record.get("method_title") or record["method"]
-            reason = record.get("error") or "no reason is known"
+            reason = record.get("error") or "no reason recorded"
             groups.setdefault((title, record["status"], reason), []).append(record)
     return [Failure(method, status, _ipcs(rows), len(rows), error) for (method, status, error), rows in groups.items()]
 
@@ -98,7 +98,7 @@ def error_texts(folder: Path) -> list[tuple[str, str]]:
         jobs.setdefault(_tail(path), []).append(without_controls(path.stem))
     texts = [(_job_text(own), _end(text, own[0])) for text, own in jobs.items()]
     left_out = texts[MOST_TEXTS:]
-    more = [(times(len(left_out), "other text"), "They lie in this run's folder of errors.")] if left_out else []
+    more = [(times(len(left_out), "other error text"), "See the folder errors/ of this run.")] if left_out else []
     return [*texts[:MOST_TEXTS], *more]
 
 
@@ -110,13 +110,13 @@ def _tail(path: Path) -> str:
 
 
 def _job_text(jobs: list[str]) -> str:
-    return jobs[0] + (f" and {times(len(jobs) - 1, 'other job')} alike" if len(jobs) > 1 else "")
+    return jobs[0] + (f" and {times(len(jobs) - 1, 'other job')} with the same text" if len(jobs) > 1 else "")
 
 
 def _end(text: str, job: str) -> str:
     if len(text) <= MOST_CHARACTERS:
         return text
-    return f"[the beginning is left out; all of it is in errors/{job}.txt]\n{text[-MOST_CHARACTERS:]}"
+    return f"[beginning omitted; full text: errors/{job}.txt]\n{text[-MOST_CHARACTERS:]}"
 
 
 def _ipcs(rows: list[dict[str, Any]]) -> str:

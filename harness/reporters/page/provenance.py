@@ -110,13 +110,13 @@ def facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         ("Protocol", _with_version(protocol)),
         ("Jobs planned", _counts(run.get("planned", {}))),
         ("Jobs by outcome", _counts(run.get("jobs", {}))),
-        ("Lost to the system", losses_text(run.get("losses", []))),
+        ("Lost attempts", losses_text(run.get("losses", []))),
         ("Device", machine.get("device_name")),
         ("CPU", f"{machine['cpu']} ({machine.get('cpu_count')} logical cores)" if machine.get("cpu") else None),
         ("Platform", machine.get("platform")),
         ("Python", machine.get("python")),
-        ("Version of the harness", machine.get("harness")),
-        ("Commit of the harness", f"{git['commit']}{changed}" if git.get("commit") else None),
+        ("Harness version", machine.get("harness")),
+        ("Harness commit", f"{git['commit']}{changed}" if git.get("commit") else None),
         ("Packages", ", ".join(f"{name} {version}" for name, version in machine.get("packages", {}).items())),
     ]
     return [(name, str(value)) for name, value in pairs if value]

@@ -5,13 +5,22 @@ In: a `Table`. Out: rows for the template.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.reporters.tables import columns as shown
 from harness.reporters.tables.table import Table
 
 MOST_ROWS = 2000
 """Rows of a table that the page holds; beyond, a phone takes seconds to lay it out. The files hold all."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar in a cell, all in percent of its room: its length, and the ends of the interval; None: no interval."""
+
+    length: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -23,20 +32,23 @@ class Cell:
         spread: "0.6" of "95.0 ± 0.6", else empty.
         key: the number to sort by; None where there is none, which sorts last either way.
         stress: "bold", "underline" or "".
+        bar: what `board` draws below the text.
     """
 
     text: str
     spread: str
     key: float | None
     stress: str
+    bar: Bar | None = None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `numeric` ones sort by the cells' keys and align right."""
+    """One column; `numeric` ones sort by the cells' keys and align right. `student` is that of its numbers, "" for none."""
 
     name: str
     numeric: bool
+    student: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,8 @@ class PageTable:
         head: position of the column that names the row.
         left_out: rows that only the files have.
         sources: (name, text) of each form that can be copied.
+        places: (IPC, student) of each row, for the tabs; "" for every one.
+        legend: what bars and bold cells mean.
     """
 
     id: str
@@ -59,6 +73,8 @@ class PageTable:
     head: int
     left_out: int
     sources: list[tuple[str, str]]
+    places: list[tuple[str, str]] = field(default_factory=list)
+    legend: str = ""
 
 
 def make_page_table(name: str, table: Table) -> PageTable:
@@ -80,6 +96,7 @@ def make_page_table(name: str, table: Table) -> PageTable:
         head=names.index("Method") if "Method" in names else 0,
         left_out=left_out,
         sources=[] if left_out else _sources(table),
+        places=[("", "")] * len(rows),
     )
 
 

@@ -16,7 +16,6 @@ from harness.core.store import Store
 from harness.reporters.figures import write_figures
 from harness.reporters.figures.accuracy import accuracy_figures
 from harness.reporters.figures.curves import curve_figures
-from harness.reporters.figures.names import student_title
 from harness.reporters.figures.sheet import COLUMN, PAGE, SCREEN
 from harness.reporters.figures.style import PAPER_COLORS, looks, style
 from tests.helpers.made_run import make_record, make_run
@@ -222,15 +221,6 @@ def test_a_wrong_paper_is_one_message_and_nothing_is_written(two_runs, cli, opti
     assert not (two_runs / "runs" / "a" / "tables").exists()
     with pytest.raises(UserError, match="paper 'a4' is not known"):
         write_figures(None, None, two_runs, kinds=("accuracy",), paper="a4")
-
-
-@pytest.mark.parametrize(
-    ("name", "title"),
-    [("convnet3", "ConvNet-3"), ("resnet_ap10", "ResNetAP-10"), ("resnet18_cifar_bn", "ResNet-18 (CIFAR, BN)"),
-     ("timm:vit_tiny", "vit_tiny (timm)"), ("mynet8", "mynet8")],
-)  # fmt: skip
-def test_students_have_the_names_of_papers(name, title):
-    assert student_title(name) == title
 
 
 def test_settings_of_matplotlib_stay(mixed):

@@ -47,14 +47,14 @@ def test_a_run_without_events_has_no_such_section(tmp_path):
     assert (device_rows(Timeline()), draw(Timeline())) == ([], None)
     run = make_watched(tmp_path)
     make_events(run.path)
-    assert "Use of devices" not in write_page(run.path, {}).read_text()
+    assert "Device utilisation" not in write_page(run.path, {}).read_text()
 
 
 def test_the_page_shows_them_and_escapes_hostile_titles(tmp_path):
     evil = "<script>alert(1)</script>"
     events = [event | ({"title": evil, "host": evil} if "title" in event else {}) for event in two_nodes()]
     page = write_page(make_watched(tmp_path, events=events).path, {}).read_text()
-    assert "Use of devices" in page
+    assert "Device utilisation" in page
     assert evil not in page
     assert len(re.findall(r"<rect class=", page)) == 3
     assert not re.search(r"<(?:svg|rect|text|line)[^>]* style=", page), "the page's policy allows no inline style"

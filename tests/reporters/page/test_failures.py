@@ -17,18 +17,21 @@ def texts(tmp_path):
 
 
 def test_a_text_that_many_jobs_share_is_shown_once(texts):
-    assert texts("no", "no", "never", "no") == [("job_000 and 2 other jobs alike", "no"), ("job_002", "never")]
+    assert texts("no", "no", "never", "no") == [
+        ("job_000 and 2 other jobs with the same text", "no"),
+        ("job_002", "never"),
+    ]
 
 
 def test_of_many_different_texts_the_rest_is_counted(texts):
     found = texts(*map(str, range(MOST_TEXTS + 5)))
     assert len(found) == MOST_TEXTS + 1
-    assert found[-1][0] == "5 other texts"
+    assert found[-1][0] == "5 other error texts"
 
 
 def test_of_a_very_long_text_the_end_stays(texts):
     ((_, text),) = texts("a" * 2 * MOST_CHARACTERS + "the reason")
-    assert text.startswith("[the beginning is left out; all of it is in errors/job_000.txt]")
+    assert text.startswith("[beginning omitted; full text: errors/job_000.txt]")
     assert text.endswith("the reason")
 
 

@@ -58,7 +58,7 @@ def test_a_runs_name_is_no_part_of_the_command_for_it_is_taken():
 def test_what_the_system_lost_is_a_fact_of_a_run_and_no_line_where_nothing_was():
     lost = [{"job": f"fit {n}", "reason": "node h left", "host": "h", "seconds": 30.0} for n in range(2)]
     lost += [{"job": "t", "reason": f"reason {n}", "seconds": 1.0} for n in range(6)]
-    told = dict(facts({"losses": lost}))["Lost to the system"]
+    told = dict(facts({"losses": lost}))["Lost attempts"]
     assert told.startswith("8 attempts of jobs, 1m 06s: node h left (2 times); reason 0; ")
     assert told.endswith("; and 2 other reasons")
-    assert "Lost to the system" not in dict(facts({"losses": []}))
+    assert "Lost attempts" not in dict(facts({"losses": []}))

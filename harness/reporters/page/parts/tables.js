@@ -48,9 +48,11 @@
     const apply = () => {
       const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       rows.forEach((row, i) => (row.hidden = !wanted.every((word) => texts[i].includes(word))));
-      count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown`;
+      const shown = rows.filter((row) => !row.hidden && !row.matches("[class*=off-]"));
+      count.textContent = `${shown.length} of ${rows.length} rows shown`;
     };
     input.addEventListener("input", apply);
+    document.addEventListener("tabs", apply);
     box.hidden = false;
     apply();
   }
