@@ -17,6 +17,7 @@ LAYERS = [[package.strip() for package in layer.split("|")] for layer in CONTRAC
 TEXT = (ROOT / "docs" / "architecture.md").read_text()
 
 LATE = {
+    ("harness.api.doubts", "harness.jobs.task_resources"),  # torch
     ("harness.api.report", "harness.reporters.figures"),  # matplotlib
     ("harness.cli.inspect", "harness.api"),  # `inspect`: torch and matplotlib
     ("harness.reporters.page.page", "harness.reporters.page.measured"),  # matplotlib's colours

@@ -10,14 +10,14 @@ import typer
 
 from harness.api import report as api_report
 from harness.cli import options, output, report_choice
-from harness.cli.consoles import plain, print_line, stdout
-from harness.cli.output import print_paths, print_screen
-from harness.core.bundle_files import is_bundle
+from harness.cli.consoles import plain, stdout
+from harness.cli.output import print_screen
+from harness.cli.report_files import Files
 from harness.core.errors import UserError
 from harness.core.plugin import discovery
-from harness.core.remote_runs import upload_reports
 from harness.reporters import runs as ended_runs
-from harness.reporters.bundles.unpacked import bundle_of, bundles_in, refuse_writing, unpack
+from harness.reporters.bundles.unpacked import bundle_of, bundles_in
+from harness.reporters.tables.choice import Choice
 from harness.reporters.tables.render import check_format, render
 
 if TYPE_CHECKING:
@@ -113,118 +113,68 @@ def report(
     `harness report RUN --figures --paper column`, `harness report THEIRS.zip RUN`,
     `harness report THEIRS.zip --to theirs --html`.
     """
-    if form is not None:
-        check_format(form)
-        if html or figures:
-            raise UserError("--html and --figures write files, --format prints tables; use one of them.")
+    choice = report_choice.read_choice(methods, rename, order, layout=layout)
+    words = report_choice.read_caption(caption, form)
+    _check(form, choice, files := html or figures, published=published)
     if not figures and ((paper, bars) != (None, None) or (metric != "best" and layout != "paper")):
         raise UserError(
             "--paper and --bars apply to figures, --metric to figures and to --layout paper; add --figures. "
             "--layout leaderboard shows both accuracies."
         )
-    choice = report_choice.read_choice(methods, rename, order, layout=layout)
-    words = report_choice.read_caption(caption, form)
-    if choice and (html or figures or published):
-        raise UserError(
-            "--methods, --rename and --order change printed tables only; leave out --html, --figures and --published."
-        )
-    if paper not in (None, "column", "page"):
-        raise UserError(f"--paper {paper!r} is not known; choose column or page.")
+    wanted = Files(tuple(runs or ()), html, figures, paper, bars, to)
+    wanted.check()
     discovery.discover()  # HARNESS_PLUGINS and --plugin may add tables
     for path in plugin or ():
         discovery.load_plugin(path)
-    _check_several(runs, html=html, figures=figures, to=to)
-    file = to if html and to is not None and to.suffix == ".html" else None
-    apart = figures and to is not None and not (runs and len(runs) == 1 and is_bundle(runs[0]))
-    if to is not None and file is None and not apart:
-        runs = [_kept(runs, to)]
-    several = bundles_in(runs[0]) if runs and len(runs) == 1 else []
-    together: list[list[str | None]] = [[str(path)] for path in several] or [[*runs] if runs else [None]]
-    found = [[ended_runs.find_run(run, store) for run in group] for group in together]
-    if (html and file is None) or (figures and not apart):
-        for folder in (folder for group in found for folder in group):
-            refuse_writing(folder)
+    groups = _groups(wanted.unpacked(), store)
+    folders = [folder for group in groups for folder in group]
+    wanted.check_places(folders)
     shown = [
-        (
-            group,
-            api_report.report(
-                group, store, layout=layout, published=published, rank_by=rank_by, metric=metric, **vars(choice)
-            ),
+        api_report.report(
+            group, store, layout=layout, published=published, rank_by=rank_by, metric=metric, **vars(choice)
         )
-        for group in found
+        for group in groups
     ]
     if form is not None:
-        sys.stdout.write("\n".join(render(tables, form, words) for _, tables in shown))
+        sys.stdout.write("\n".join(render(tables, form, words) for tables in shown))
         return 0
     whole = every or layout is not None or published
-    for folders, tables in shown:
-        _show(folders, tables, several=bool(several), whole=whole, captions=captions)
-        if len(folders) == 1 and bundle_of(folders[0]) is None and not choice and metric == "best":
-            api_report.save_tables(folders[0], tables)  # last: tables can be read where nothing can be written
-    drawn = (
-        api_report.figures(found[0], store, bars=bars, metric=metric, paper=paper, to=to if apart else None)
-        if figures
-        else {}
-    )
-    if drawn and (paper or apart):
-        output.print_figures(drawn)
-    if file is not None:
-        every_one = [folder for group in found for folder in group]
-        page = api_report.write_page(every_one, store, published=published, rank_by=rank_by, to=file)
-        print_line(f"page  {page}")
-        return 0
-    if _several(runs):
-        if not whole:
-            output.print_more(runs or [])
-        return 0
-    folder = found[0][0]
-    if html:
-        api_report.write_page(folder, store, published=published, rank_by=rank_by)
-    if html or (figures and not apart):
-        output.print_not_uploaded(folder, upload_reports(ended_runs.store_of(folder, store), folder))
-    if figures:
-        output.print_not_used(folder, store=store)
-    if bundle_of(folder) is None:
-        print_paths(folder, () if paper or apart else drawn)
-    elif not whole:
+    for group, tables in zip(groups, shown, strict=True):
+        _show(group, tables, named=len(groups) > 1, whole=whole, captions=captions)
+        if len(group) == 1 and bundle_of(group[0]) is None and not choice and metric == "best":
+            api_report.save_tables(group[0], tables)  # last: tables can be read where nothing can be written
+    wanted.write(folders, store, metric=metric, published=published, rank_by=rank_by)
+    if not whole and not files and (wanted.several or bundle_of(folders[0]) is not None):
         output.print_more(runs or [])
     return 0
 
 
-def _several(runs: list[str] | None) -> bool:
-    return len(runs or ()) > 1
-
-
-def _check_several(runs: list[str] | None, *, html: bool, figures: bool, to: Path | None) -> None:
-    """Refuse a page of several runs without a file of its own, and figures of several without a folder.
+def _check(form: str | None, choice: Choice, files: bool, *, published: bool) -> None:
+    """Refuse options that do not go together.
 
     Raises:
-        UserError: says which command does it.
+        UserError: says which to leave out.
     """
-    if to is not None and to.suffix == ".html" and (figures or not html):
-        raise UserError(f"--to {to} is a page: add --html, and use --figures in a separate command.")
-    if not _several(runs):
-        return
-    if html and (to is None or to.suffix != ".html" or to.is_dir()):
-        raise UserError("the page of several runs needs an output file: add --to FILE.html.")
-    if figures and to is None:
-        raise UserError("--figures of several runs need an output folder: add --to FOLDER.")
-    if to is not None and not figures and not html:
+    if form is not None:
+        check_format(form)
+        if files:
+            raise UserError("--html and --figures write files, --format prints tables; use one of them.")
+    if choice and (files or published):
         raise UserError(
-            f"--to {to}: with several runs, --to works only with --figures or --html; without them it unpacks one bundle."
+            "--methods, --rename and --order change printed tables only; leave out --html, --figures and --published."
         )
 
 
-def _show(folders: list[Path], tables: dict[str, Table], *, several: bool, whole: bool, captions: bool) -> None:
-    """Print tables, of a bundle with its name."""
+def _groups(runs: list[str], store: str) -> list[list[Path]]:
+    """Return the folders of the runs of each screen: all runs in one, but each bundle of a folder in its own."""
+    bundles = bundles_in(runs[0]) if len(runs) == 1 else []
+    groups: list[list[str | None]] = [[str(path)] for path in bundles] or [[*runs] if runs else [None]]
+    return [[ended_runs.find_run(run, store) for run in group] for group in groups]
+
+
+def _show(folders: list[Path], tables: dict[str, Table], *, named: bool, whole: bool, captions: bool) -> None:
+    """Print tables, of one bundle among several with its name."""
     sent = bundle_of(folders[0])
-    if several and sent:
+    if named and sent:
         stdout(soft_wrap=True).print(plain(f"bundle {sent}"), style="bold")
     print_screen(tables, every=whole, captions=captions)
-
-
-def _kept(runs: list[str] | None, to: Path) -> str:
-    """Make a run of the one bundle that is named, and return its folder."""
-    if not runs or len(runs) > 1 or not is_bundle(runs[0]):
-        raise UserError(f"--to {to}: it unpacks one bundle; name the bundle: `harness report FILE.zip --to FOLDER`.")
-    return str(unpack(Path(runs[0]), to))

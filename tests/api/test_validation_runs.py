@@ -31,7 +31,10 @@ def test_a_run_on_a_validation_part_opens_no_test_split_and_is_repeated_by_its_f
         "--validation", "0.25", "--name", "first",
     )  # fmt: skip
     assert code == 0, err
-    assert "validation: 315 of its training images" in " ".join(out.split())
+    assert "Top-1 validation accuracy in % of the final model" in " ".join(out.split())
+    captions = " ".join(cli("report", "first", "--store", store, "--captions")[1].split())
+    assert "validation: 315 of its training images" in captions
+    assert "test accuracy" not in captions
     folder = store / "runs" / "first"
     request = yaml.safe_load((folder / "request.yaml").read_text())
     assert request["validation"] == 0.25
@@ -47,7 +50,7 @@ def test_a_run_on_a_validation_part_opens_no_test_split_and_is_repeated_by_its_f
 def test_a_flag_beside_the_file_wins(cli, tmp_path, tiny_suite):
     file = tmp_path / "request.yaml"
     file.write_text(yaml.safe_dump({**TINY, "suite": str(tiny_suite), "store": str(tmp_path / "a")}))
-    code, out, err = cli("run", "--config", file, "--methods", "herding", "--dry-run")
+    code, out, err = cli("run", "--config", file, "--methods", "herding", "--dry-run", "--verbose")
     assert code == 0, err
     assert "synthesize herding ipc 1" in out
     assert "random_real" not in out

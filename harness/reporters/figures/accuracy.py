@@ -22,6 +22,7 @@ from harness.reporters.figures.points import Bars, accuracy_points, bars_note, m
 from harness.reporters.figures.scales import set_cost_axis, set_ipc_axis
 from harness.reporters.figures.sheet import GREY, SCREEN, Drawing, Sheet
 from harness.reporters.figures.style import EDGE, Look, facets, frame, label_outer, legend_handle, looks, marker_sizes
+from harness.reporters.tables.accuracies import said
 from harness.reporters.tables.prepare import Scope, best_is_last, prepare, scopes
 from harness.students.spec import titles_of
 
@@ -104,7 +105,7 @@ def accuracy_figures(
         points = accuracy_points(rows, column, bars)
         if points["reference_row"].all():
             continue
-        best = [_BEST_NOTE] if metric == "best" and not best_is_last(rows) else []
+        best = [said(_BEST_NOTE, scope.source)] if metric == "best" and not best_is_last(rows) else []
         plot = _Plot(scope, points, which, sheet, [bars_note(points, bars)], [*best, *missing_note(rows)])
         for name, against in AGAINST.items():
             if points.loc[~points["reference_row"], against.column].notna().any():

@@ -21,6 +21,7 @@ from harness.core.text import known, shorten, times
 from harness.reporters.figures.points import rows_with
 from harness.reporters.figures.sheet import SCREEN, Drawing, Sheet
 from harness.reporters.figures.style import Look, facets, frame, grid, label_outer, looks
+from harness.reporters.tables.accuracies import said
 from harness.reporters.tables.prepare import Scope, scopes, students
 from harness.students.spec import titles_of
 
@@ -111,7 +112,7 @@ def _of_every_ipc(scope: Scope, done: pd.DataFrame, curves: dict[str, Curve], co
         for place, student in enumerate(names):
             axes[row, place].set_title(f"{titles[student]}, IPC {ipc}" if known(ipc) else titles[student])
             _draw_methods(axes[row, place], done, student, ipc, curves, column, found)
-    label_outer(axes.flat, "Epoch", axis)
+    label_outer(axes.flat, "Epoch", said(axis, scope.source))
     drawn = _drawn(done)
     frame(
         figure, f"{scope.title}: {title}", scope.caption, _notes(drawn, curves, column),

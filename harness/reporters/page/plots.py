@@ -22,7 +22,7 @@ from harness.core.store import Store
 from harness.core.text import known, times
 from harness.reporters.figures.points import accuracy_points, rows_with
 from harness.reporters.figures.style import Look, looks
-from harness.reporters.tables.accuracies import Metric
+from harness.reporters.tables.accuracies import Metric, said
 from harness.reporters.tables.prepare import Scope, scopes, students
 
 MOST_TRAININGS = 1000
@@ -138,7 +138,7 @@ def _training(scope: Scope, rows: pd.DataFrame, stores: Sequence[Store]) -> Iter
                     "title": f"{student}, IPC {ipc}",
                     "tabs": {"student": student, "ipc": str(ipc), "against": "training"},
                     "x": "Epoch",
-                    "y": "Top-1 accuracy on the test split (%)",
+                    "y": said("Top-1 accuracy on the test split (%)", scope.source),
                     "unit": "count",
                     "log": False,
                     "interval": "Smallest to largest",

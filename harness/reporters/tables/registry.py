@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import UserError
 from harness.core.registry import Registry
-from harness.reporters.tables.accuracies import metric_of
+from harness.reporters.tables.accuracies import metric_of, said
 from harness.reporters.tables.choice import Choice
 from harness.reporters.tables.table import Table
 
@@ -89,9 +89,12 @@ def _tables(name: str, records: pd.DataFrame, rank_by: str, metric: str, choice:
     make: Callable[..., Any] = reporters.get(name)
     options = {"rank_by": rank_by} if name in _RANKED else {"metric": metric_of(metric)} if name == "paper" else {}
     if name == "scores":  # they are about the random subset and the full data, which may not be chosen
-        return [replace(table, frame=choice.chosen(table.frame)) for table in make(records)]
+        return [_of_its_split(replace(table, frame=choice.chosen(table.frame))) for table in make(records)]
     made = make(choice.chosen(records), **options)
-    return [_table(name, one, type(records)) for one in ([made] if isinstance(made, Table | type(records)) else made)]
+    return [
+        _of_its_split(_table(name, one, type(records)))
+        for one in ([made] if isinstance(made, Table | type(records)) else made)
+    ]
 
 
 def _table(name: str, made: Any, frame: type[pd.DataFrame]) -> Table:
@@ -101,3 +104,13 @@ def _table(name: str, made: Any, frame: type[pd.DataFrame]) -> Table:
     if isinstance(made, frame):
         return Table(name.replace("_", " ").capitalize(), "", made)
     raise UserError(f"reporter {name!r} returned {type(made).__name__}; expected tables or pandas data frames")
+
+
+def _of_its_split(table: Table) -> Table:
+    """Return a table whose caption says on which images its accuracies were measured, by its frame's column `source`."""
+    sources = list(table.frame["source"].unique()) if "source" in table.frame else []
+    if len(sources) != 1:
+        return table
+    head, found, rest = table.caption.partition(sources[0])  # the source itself names the test split
+    caption = head + found + said(rest, sources[0]) if found else said(head, sources[0])
+    return replace(table, caption=caption, brief=said(table.brief, sources[0]))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.text import DASH, count, known, shorten, times
+from harness.reporters.tables.accuracies import said
 from harness.reporters.tables.columns import Cell, Column, first, mean_spread, word_column
 from harness.reporters.tables.table import Table
 
@@ -122,7 +123,8 @@ def _brief(frame: pd.DataFrame, metric: str, seeds: int, *, ranked: bool) -> str
     trained = (
         f"{times(sets, 'distilled set')}, {times(seeds, 'student')} each in all" if sets > 1 else times(seeds, "seed")
     )
-    what = f"Top-1 accuracy in % {METRICS[metric]}, mean ± std over {trained}."
+    accuracy = said("test accuracy", str(frame["source"].iloc[0]))
+    what = f"Top-1 {accuracy} in % {METRICS[metric]}, mean ± std over {trained}."
     if ranked:
         return f"{what} Equal rank: no significant difference (Welch's t, Holm-corrected)."
     if int((~frame["reference_row"].astype(bool)).sum()) < 2 or seeds >= FEW_SEEDS:
