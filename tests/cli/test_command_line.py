@@ -79,7 +79,7 @@ def test_a_student_is_taken_apart_with_the_suites_that_train_it(cli):
 
 def test_a_page_of_several_runs_and_figures_without_a_folder_are_refused(cli, tmp_path):
     for words, told in (
-        (("--html",), "page of one run"),
+        (("--html",), "add --to FILE.html"),
         (("--figures",), "--to FOLDER"),
         (("--to", tmp_path), "--figures"),
     ):

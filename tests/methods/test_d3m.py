@@ -204,9 +204,9 @@ def test_the_class_name_may_start_its_token(tiny_suite, prior):
 
 
 def test_wrong_options_are_refused(tiny_suite, prior):
-    with pytest.raises(UserError, match=r"initialiser 'handwriting' is \d+ tokens"):
+    with pytest.raises(UserError, match=r"initialiser 'handwriting' has \d+ tokens"):
         d3m(initializer="handwriting").fit(tiny_task(tiny_suite, prior))
-    with pytest.raises(UserError, match="has a token '0' already"):
+    with pytest.raises(UserError, match="already has a token '0'"):
         d3m(token="{}").fit(tiny_task(tiny_suite, prior))
     with pytest.raises(UserError, match="share a token name"):
         d3m(token="<same>").fit(tiny_task(tiny_suite, prior))

@@ -217,7 +217,7 @@ def _parts(table: TableContent, most: int) -> list[list[int]]:
 def _rows(table: TableContent, chosen: list[int], part: list[int]) -> list[str]:
     """Return the lines of a tabular; groups by the column of that name, wherever it stands."""
     lines, last = [], None
-    at = table.names.index(table.group) if table.group else None
+    at = table.names.index(table.group) if table.group and part else None
     for i in part:
         row = table.rows[i]
         cells = [_cell(row[j], table.stress(i, table.names[j])) for j in chosen]

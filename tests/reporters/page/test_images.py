@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import io
 
-from matplotlib.figure import Figure
 from PIL import Image
 
-from harness.reporters.figures.style import frame, save
+from harness.reporters.figures.style import facets, frame, save
 from harness.reporters.page import images
 from tests.helpers.made_run import write_noise
 
@@ -77,7 +76,7 @@ def test_a_run_without_pictures_shows_none(tmp_path):
 
 
 def test_a_figure_is_called_by_its_own_title(tmp_path):
-    figure = Figure()
+    figure, _ = facets(["ConvNet-3"])
     frame(figure, "digits: accuracy against IPC", "", [], [])
     save(figure, tmp_path, "accuracy_ipc")
     (picture,) = images.read_figures(tmp_path)

@@ -52,10 +52,10 @@ def test_a_page_of_two_runs_has_one_leaderboard_and_the_rest_of_both(two, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--html"], "name a file for it, --html --to FILE.html"),
-        (["--html", "--to", "folder"], "name a file for it, --html --to FILE.html"),
-        (["--to", "both.html"], "names a page: give --html with it"),
-        (["--html", "--figures", "--to", "both.html"], "--figures in a command of its own"),
+        (["--html"], "add --to FILE.html"),
+        (["--html", "--to", "folder"], "add --to FILE.html"),
+        (["--to", "both.html"], "is a page: add --html"),
+        (["--html", "--figures", "--to", "both.html"], "use --figures in a separate command"),
     ],
 )
 def test_a_page_of_two_runs_without_a_file_is_refused(two, arguments, told, cli, tmp_path, monkeypatch):
