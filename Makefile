@@ -33,7 +33,7 @@ reference: .venv/.ready
 	for name in dc dsa rded; do \
 	  $(BIN)/harness run --config $(REFERENCE)/requests/$$name.yaml $(RUN) || exit 1; \
 	  rm -rf $(REFERENCE)/$$name; \
-	  $(BIN)/harness bundle --to $(REFERENCE)/$$name --pictures 400kB $(RUN) || exit 1; \
+	  $(BIN)/harness bundle --to $(REFERENCE)/$$name --pictures 550kB $(RUN) || exit 1; \
 	done
 
 test: .venv/.ready
