@@ -149,6 +149,27 @@ def holm(p: ArrayLike) -> Floats:
     return adjusted
 
 
+def among_best(differences: ArrayLike, p: ArrayLike) -> NDArray[np.bool_]:
+    """Return which methods share the best place with the highest mean: all above the first that is significantly worse.
+
+    Hsu's multiple comparisons with the best: one-sided tests of every other method against the highest mean. The best
+    method is among those returned in about 95 % of tables or more (docs/statistics.md has the simulated shares).
+    Paper: Dunnett's critical value, for equal variances; each method for itself. Here: Welch's tests and Bonferroni's
+    correction, because methods have different variances; the first significantly worse method ends the group, so that
+    it never contradicts the order of the means.
+
+    Args:
+        differences: shape (..., M): highest mean minus the mean of each of the M other methods, ascending.
+        p: shape (..., M): two-sided p values of these differences; NaN, no test, keeps a method.
+
+    Source: Hsu, Constrained simultaneous confidence intervals for multiple comparisons with the best, Annals of
+    Statistics 12 (1984).
+    """
+    d, p = np.asarray(differences, dtype=float), np.asarray(p, dtype=float)
+    one_sided = np.where(d > 0, p / 2, 1 - p / 2)
+    return np.logical_and.accumulate(~(one_sided * p.shape[-1] < ALPHA), axis=-1)
+
+
 def smallest_difference(error: float, df: float, *, alpha: float = ALPHA, power: float = POWER) -> float:
     """Return the smallest true difference that a t test detects with probability `power`.
 

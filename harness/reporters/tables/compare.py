@@ -22,6 +22,7 @@ from harness.reporters.stats.comparison import (
     FLOAT_NOISE,
     POWER,
     Prior,
+    among_best,
     holm,
     moderated,
     smallest_difference,
@@ -89,10 +90,25 @@ class Contest:
     ranks: Mapping[str, int | None] = field(default_factory=dict)
     untested: tuple[str, ...] = ()
 
-    def group(self, number: int) -> list[str]:
-        """Return the methods that share the best rank (0), the next (1), ...; empty where there is none."""
-        found = sorted({rank for rank in self.ranks.values() if rank})
-        return [label for label, rank in self.ranks.items() if rank == found[number]] if number < len(found) else []
+    @property
+    def is_ranked(self) -> bool:
+        """Return whether two or more methods were tested."""
+        return any(self.ranks.values())
+
+    def best(self) -> list[str]:
+        """Return the highest mean and the methods that share its place (`among_best`); empty without a test."""
+        if not self.is_ranked:
+            return []
+        highest = self.pairs[0].first
+        others = [pair for pair in self.pairs if pair.first == highest]
+        kept = among_best([pair.difference for pair in others], [pair.p for pair in others])
+        return [highest, *(pair.second for pair, keep in zip(others, kept, strict=True) if keep)]
+
+    def second(self) -> list[str]:
+        """Return the highest mean below the best methods, alone; empty where there is none."""
+        best = self.best()
+        rest = [pair.second for pair in self.pairs if pair.first == self.pairs[0].first and pair.second not in best]
+        return rest[:1]
 
 
 def seed_scores(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -82,15 +82,15 @@ def _table(scope: Scope, rows: pd.DataFrame, metric: Metric) -> Table:
             cells.append(_cell(index, line, label, metric, contests[line], is_full=label in full))
     frame = pd.DataFrame([{**scope.columns(), **cell} for cell in cells])
     if len(frame):
-        frame["ipc"], frame["rank"] = frame["ipc"].astype("Int64"), frame["rank"].astype("Int64")
+        frame["ipc"], frame["among_best"] = frame["ipc"].astype("Int64"), frame["among_best"].astype("boolean")
     return Table(
         f"Paper table: {scope.title}",
         _caption(scope, rows, metric, contests),
         frame,
         _columns(frame, lines, labels, full, at),
         _untested(contests),
-        bold=_group(contests, lines, 0),
-        underline=_group(contests, lines, 1),
+        bold=frozenset((i, label) for i, line in enumerate(lines) for label in contests[line].best()),
+        underline=frozenset((i, label) for i, line in enumerate(lines) for label in contests[line].second()),
         group="IPC",
         brief=_brief(scope, rows, metric, contests),
         failures=_failures(rows),
@@ -139,10 +139,10 @@ def paper_contests(rows: pd.DataFrame, lines: list[Line], metric: str) -> dict[A
 
 def _caption(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any, Contest]) -> str:
     marks = _marks(contests)
-    marks = f"{marks[0].upper()}{marks[1:]}. " if marks else ""
+    tested = f"{marks[0].upper()}{marks[1:]} ({_TEST})." if marks else tests_text(contests)
     return (
         f"{scope.caption} Top-1 test accuracy in percent ({_meaning(rows, metric)}), mean ± standard deviation over "
-        f"{seeds_text(rows)}. {marks}{tests_text(contests)} {coverage(*num_seeds(rows))} {DASH}: not run. {DAGGER}: failed."
+        f"{seeds_text(rows)}. {tested} {coverage(*num_seeds(rows))} {DASH}: not run. {DAGGER}: failed."
     )
 
 
@@ -154,23 +154,22 @@ def _brief(scope: Scope, rows: pd.DataFrame, metric: Metric, contests: dict[Any,
     )
 
 
-_BOLD = "bold marks the best method and those not significantly different from it"
-_UNDERLINED = ", underline the second group"
+_BOLD = "bold marks the highest mean of a row and those not significantly worse"
+_UNDERLINED = ", underline the next"
+_TEST = (
+    "multiple comparisons with the best within each row at 5 %: one-sided Welch's t tests with moderated variances, "
+    "Bonferroni-corrected"
+)
 
 
 def _marks(contests: dict[Any, Contest]) -> str:
     """Say what is stressed; "" where nothing is."""
-    found = [any(contest.group(number) for contest in contests.values()) for number in (0, 1)]
-    return _BOLD * found[0] + _UNDERLINED * found[1]
+    best, second = (any(made(contest) for contest in contests.values()) for made in (Contest.best, Contest.second))
+    return _BOLD * best + _UNDERLINED * second
 
 
 def _meaning(rows: pd.DataFrame, metric: Metric) -> str:
     return _FINAL if best_is_last(rows) else MEANING[metric]
-
-
-def _group(contests: dict[Any, Contest], lines: list[Line], number: int) -> frozenset[tuple[int, str]]:
-    """Return the cells of the best group of each row (0), or of the next (1)."""
-    return frozenset((i, label) for i, line in enumerate(lines) for label in contests[line].group(number))
 
 
 def _untested(contests: dict[Any, Contest]) -> tuple[str, ...]:
@@ -178,7 +177,7 @@ def _untested(contests: dict[Any, Contest]) -> tuple[str, ...]:
     names = [
         f"{label} (IPC {_ipc(ipc)}, {student})"
         for (ipc, student), contest in contests.items()
-        if contest.group(0)
+        if contest.is_ranked
         for label in contest.untested
     ]
     return (f"Fewer than three seeds, not tested: {', '.join(names)}",) if names else ()
@@ -201,7 +200,7 @@ def _cell(index: RowIndex, line: Line, label: str, metric: str, contest: Contest
         "low_percent": found.low,
         "high_percent": found.high,
         "num_runs": found.num_runs,
-        "rank": (None if is_full else contest.ranks.get(label)) or pd.NA,
+        "among_best": pd.NA if is_full or not contest.ranks.get(label) else label in contest.best(),
         "num_failed": ended.num_failed if ended else 0,
         "status": ended.status if ended else "not run",
         "error": ended.error if ended else "",

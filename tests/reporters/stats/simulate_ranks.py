@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from harness.reporters.stats.comparison import ALPHA, Prior, holm, moderated, variance_prior, welch_p
+from harness.reporters.stats.comparison import ALPHA, Prior, among_best, holm, moderated, variance_prior, welch_p
 
 NUM_TABLES = 2000
 NUM_IPC = 2
@@ -64,6 +64,25 @@ def chosen(x: np.ndarray) -> np.ndarray:
     variance, df = (own.reshape(tables, ipcs, methods) for own in moderated(s2, num - 1, prior))
     mean, error = x.mean(axis=2), variance / num
     return _corrected(welch_p(mean[..., i] - mean[..., j], (error[..., i], error[..., j]), (df[..., i], df[..., j])))
+
+
+def bold(x: np.ndarray) -> np.ndarray:
+    """Whether each method is bold in the paper table, shape (tables, rows, methods)."""
+    (tables, rows, num, methods) = x.shape
+    s2 = x.var(axis=2, ddof=1).reshape(tables, -1)
+    prior = variance_prior(s2, num - 1) if methods > 2 else Prior(np.zeros(tables), np.zeros(tables))
+    variance, df = (own.reshape(tables, rows, methods) for own in moderated(s2, num - 1, prior))
+    mean = x.mean(axis=2)
+    order = np.argsort(-mean, axis=-1, kind="stable")
+    mean, error, df = (np.take_along_axis(own, order, axis=-1) for own in (mean, variance / num, df))
+    top, rest = slice(0, 1), slice(1, None)
+    difference = mean[..., top] - mean[..., rest]
+    p = welch_p(difference, (error[..., top], error[..., rest]), (df[..., top], df[..., rest]))
+    found = np.ones_like(mean, dtype=bool)
+    found[..., rest] = among_best(difference, p)
+    result = np.empty_like(found)
+    np.put_along_axis(result, order, found, axis=-1)
+    return result
 
 
 def limma(x: np.ndarray) -> np.ndarray:
@@ -140,6 +159,19 @@ def main() -> None:
             x = simulate(num_methods, num_seeds, kind)
             found = " | ".join(f"{100 * false_claims(test, x):.1f}" for test in TESTS.values())
             print(f"| {kind} | {num_seeds} | {num_methods} | {found} |", flush=True)
+    print(
+        "\n| equal methods not bold, %: mean, worst | seeds | methods | bold though 8 points worse, % |\n|"
+        + " --- |" * 5
+    )
+    for kind in ("equal", "one x3", "one x5", "half x3", "as in the demo"):
+        for num_seeds, num_methods in itertools.product((3, 5), (2, 3, 8, 17)):
+            lost = 100 * (1 - bold(simulate(num_methods, num_seeds, kind)).mean(axis=(0, 1)))
+            worse = -8.0 * (np.arange(num_methods) > 0)
+            kept = 100 * bold(simulate(num_methods, num_seeds, kind, shift=worse))[..., 1:].mean()
+            print(
+                f"| {kind}: {lost.mean():.1f}, {lost.max():.1f} | {num_seeds} | {num_methods} | {kept:.0f} |",
+                flush=True,
+            )
     print(f"\n| detected, % | points | seeds | methods | {names} |\n|" + " --- |" * (4 + len(TESTS)))
     for kind, num_methods in (("equal", 8), ("equal", 17), ("as in the demo", 8), ("as in the demo", 17)):
         for num_seeds, points in itertools.product((3, 5), (2, 4, 8)):

@@ -7,7 +7,7 @@ import pytest
 from harness.reporters.stats.comparison import ALPHA
 from harness.reporters.tables.compare import compare
 from tests.reporters.stats import simulate_ranks
-from tests.reporters.stats.simulate_ranks import chosen, detected, false_claims, limma, pairs, simulate, tukey
+from tests.reporters.stats.simulate_ranks import bold, chosen, detected, false_claims, limma, pairs, simulate, tukey
 
 CHANCE = 2 * (ALPHA * (1 - ALPHA) / simulate_ranks.NUM_TABLES) ** 0.5
 """Of the simulation itself: 1 percentage point."""
@@ -45,6 +45,29 @@ def test_methods_that_truly_differ_do_not_make_equal_ones_different():
     found = chosen(simulate(8, 3, "as in the demo", shift=30 * group))
     assert found[..., group[i] == group[j]].any(axis=(1, 2)).mean() <= ALPHA
     assert found[..., group[i] != group[j]].mean() > 0.8
+
+
+@pytest.mark.parametrize("kind", ["equal", "one x3", "one x5", "half x3", "as in the demo"])
+@pytest.mark.parametrize(("num_methods", "num_seeds"), [(2, 3), (3, 3), (8, 3), (17, 3), (17, 5)])
+def test_a_method_as_good_as_the_best_is_not_bold_in_about_5_percent_of_rows(num_methods, num_seeds, kind):
+    found = bold(simulate(num_methods, num_seeds, kind)).mean(axis=(0, 1))
+    assert 1 - found.mean() <= ALPHA + CHANCE / 2
+    assert 1 - found.min() <= 0.065
+
+
+def test_what_is_eight_points_worse_is_seldom_bold():
+    worse = -8.0 * (np.arange(17) > 0)
+    assert bold(simulate(17, 3, "as in the demo", shift=worse))[..., 1:].mean() < 0.15
+    assert bold(simulate(17, 3, "equal", shift=worse))[..., 1:].mean() < 0.01
+
+
+def test_the_table_marks_as_the_simulation_does():
+    for x in simulate(8, 3, "as in the demo", shift=np.arange(8.0) * 2)[:20]:
+        seeds = pd.MultiIndex.from_product([[0], range(3)])
+        tables = {row: pd.DataFrame(own, index=seeds, columns=list("abcdefgh")) for row, own in enumerate(x)}
+        found = compare(tables, {row: dict(own.mean()) for row, own in tables.items()})
+        expected = [{"abcdefgh"[i] for i in np.flatnonzero(own)} for own in bold(x[None])[0]]
+        assert [set(found[row].best()) for row in tables] == expected
 
 
 def test_three_seeds_detect_eight_standard_deviations():

@@ -64,10 +64,10 @@ def test_captions_are_one_sentence_whole_or_none(run):
     table = build_reports(run, ["paper"])["paper"]
     short, full, none = (table.to_latex(caption) for caption in ("short", "full", "none"))
     assert r"\caption{Top-1 test accuracy in percent on imagewoof (protocol idc), best" in short
-    assert short.count("Holm-corrected") == 1, "the whole caption stands above, as a comment"
-    assert "Holm-corrected" in short.splitlines()[1]
+    assert short.count("Bonferroni-corrected") == 1, "the whole caption stands above, as a comment"
+    assert "Bonferroni-corrected" in short.splitlines()[1]
     assert r"\caption[Paper table" in full
-    assert "Minimum detectable difference" in full.split(r"\caption", 1)[1]
+    assert "multiple comparisons with the best" in full.split(r"\caption", 1)[1]
     assert r"\caption" not in none
     assert r"\label" not in none
 

@@ -1,7 +1,5 @@
 """The paper-style table."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,7 +41,7 @@ def test_ties_are_decided_by_the_test_and_not_by_digits(record, frame):
     (table,) = paper(noisy(record, frame, {"a": 60.0, "b": 60.3, "c": 40.0, "d": 40.5, "e": 20.0}))
 
     assert table.bold == {(0, "A"), (0, "B")}
-    assert table.underline == {(0, "C"), (0, "D")}
+    assert table.underline == {(0, "D")}
     assert table.display.loc[0, "A"] != table.display.loc[0, "B"]
 
 
@@ -53,7 +51,7 @@ def test_fewer_than_three_seeds_mark_nothing_and_the_caption_says_so(record, fra
     assert (table.bold, table.underline) == (frozenset(), frozenset())
     assert "Fewer than three seeds: no ranks" in table.caption
     assert "One run per method: no standard deviation and no significance test." in table.caption
-    assert "Bold" not in table.caption
+    assert "bold" not in table.caption.lower()
     assert paper(frame(record("a", 30.0)))[0].bold == frozenset()
 
 
@@ -63,14 +61,13 @@ def test_a_method_with_one_seed_has_no_rank_and_is_named(record, frame):
 
     assert (table.bold, table.underline) == ({(0, "A")}, {(0, "B")})
     assert "Fewer than three seeds, not tested: C (IPC 10, convnet6)" in table.notes
-    assert table.frame.set_index("method")["rank"].dropna().to_dict() == {"A": 1, "B": 2}
+    assert table.frame.set_index("method")["among_best"].dropna().to_dict() == {"A": True, "B": False}
 
 
 def test_the_caption_says_what_the_interval_covers(record, frame):
     one = paper(noisy(record, frame, {"a": 60.0, "b": 40.0}))[0]
     assert "One distillation seed: intervals and tests hold for these distilled sets only." in one.caption
-    now, more = re.search(r"80% power: ([\d.]+) points; ([\d.]+) with ten seeds\.", one.caption).groups()
-    assert float(more) < float(now)
+    assert "multiple comparisons with the best within each row" in one.caption
     rng = np.random.default_rng(0)
     several = paper(
         frame(
