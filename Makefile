@@ -12,7 +12,7 @@ help:
 	@echo "make demo       run every method on the digits suite and print the leaderboard"
 	@echo "make reference  the runs behind results/reference/fashion_mnist, about 3 hours on 2 cores; goes on where it was"
 	@echo "make test       all tests but the drills"
-	@echo "make drills     the longest tests: real Ray clusters that lose nodes, workers, drivers and heads; minutes"
+	@echo "make drills     the longest tests: Ray clusters that lose nodes, workers, drivers and heads; generators of real size; minutes"
 	@echo "make test-fast  the tests without the end-to-end runs"
 	@echo "make check      ruff (lint and format), mypy, the layers, the site, and the bundles of results/community"
 	@echo "make site       the documentation as a site, in site/"

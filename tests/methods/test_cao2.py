@@ -192,7 +192,7 @@ def real_task(tmp_path_factory):
     return task_of_job(job, context, context.classes, lambda *_: None, services)
 
 
-@pytest.mark.slow
+@pytest.mark.drill  # it trains a generator and a teacher
 def test_the_teacher_knows_the_chosen_samples_and_the_denoiser_their_noise(real_task, monkeypatch):
     seen, offered, decode = [], [], type(real_task.generator()).decode
     monkeypatch.setattr(module, "optimise", lambda *args: seen.append((*args, optimise(*args))) or seen[-1][-1])

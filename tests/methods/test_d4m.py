@@ -240,7 +240,7 @@ def test_stable_diffusions_format_is_drawn_from_by_imagewoofs_words(tmp_path):
     assert len({image.numpy().tobytes() for images in distilled.images.values() for image in images}) == 6
 
 
-@pytest.mark.slow
+@pytest.mark.drill  # it trains a generator
 def test_on_digits_images_follow_their_prototypes_the_nearer_the_lower_the_strength(tmp_path):
     """Chance: one image in ten is nearest to its own prototype. The generator is trained for a few seconds."""
     resolved = resolve(make_request(suite="digits", methods="d4m"))

@@ -17,7 +17,7 @@ from methods.d3hr import D3HR, group_scores
 from methods.dit import DiT
 from methods.mgd3 import MGD3, modes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.drill  # they train a generator
 SMALL = {
     "vae_channels": (16, 32, 32),
     "vae_steps": 150,
