@@ -30,10 +30,10 @@ demo: .venv/.ready
 	$(BIN)/harness run --methods all --suite digits $(RUN)
 
 reference: .venv/.ready
-	for name in dc dsa rded; do \
+	for name in dc dc50 dsa rded; do \
 	  $(BIN)/harness run --config $(REFERENCE)/requests/$$name.yaml $(RUN) || exit 1; \
 	  rm -rf $(REFERENCE)/$$name; \
-	  $(BIN)/harness bundle --to $(REFERENCE)/$$name --pictures 550kB $(RUN) || exit 1; \
+	  $(BIN)/harness bundle --to $(REFERENCE)/$$name --pictures 450kB $(RUN) || exit 1; \
 	done
 
 test: .venv/.ready

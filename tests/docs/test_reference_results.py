@@ -61,4 +61,4 @@ def test_the_readme_shows_the_same_numbers(measured, published):
             title = name.removesuffix(", published")
             protocol = "dsa" if title == "DSA" else "dc"
             place = (protocol, title.lower(), int(ipc)) if title != name else (protocol, title, int(ipc))
-            assert number == (published if title != name else measured)[place], (ipc, name)
+            assert number == (published if title != name else measured).get(place, "—"), (ipc, name)
