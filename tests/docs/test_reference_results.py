@@ -43,9 +43,9 @@ def test_the_page_shows_every_row_of_the_records_beside_what_is_published(measur
     shown, beside = {}, {}
     for row in table((ROOT / "docs" / "fashion_mnist.md").read_text(), "Method"):
         (_, title), (_, protocol), *cells = row
-        for (name, number), (_, other) in zip(cells[::2], cells[1::2], strict=True):
-            ipc = int(re.fullmatch(r"IPC (\d+)", name)[1])
-            if number:
+        for name, text in cells:
+            ipc, (number, other) = int(name.removeprefix("IPC ")), re.fullmatch(r"(\S*)(?: \((.*)\))?", text).groups()
+            if number not in ("", "—"):
                 shown[protocol, title, ipc] = number
             if other:
                 beside[protocol, title.lower(), ipc] = other
