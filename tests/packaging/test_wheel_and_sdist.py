@@ -85,11 +85,13 @@ def test_an_installed_wheel_finds_its_methods_with_the_keys_of_a_checkout(told):
 
 def test_an_installed_wheel_carries_suites_protocols_and_published_numbers(told):
     files = sorted(path.name for path in (ROOT / "results" / "published").glob("*.csv"))
+    requests = sorted(path.name for path in (ROOT / "results" / "reference").glob("*/requests/*.yaml"))
     assert "digits" in told["suites"]
     assert told["digits' classes"]
     assert told["protocols"] == ["dc", "dsa", "idc", "ltdd", "plain", "rded", "sre2l"]
     assert (told["dsa's batch"], told["known classes"]) == (256, 10)
-    assert (told["published"], told["requests"]) == (files, ["dc.yaml", "dsa.yaml", "rded.yaml"])
+    assert (told["published"], told["requests"]) == (files, requests)
+    assert len(requests) >= 4
     assert told["parts of the page"] == len(list((ROOT / "harness/reporters/page/parts").iterdir()))
 
 
