@@ -75,6 +75,7 @@ def _base(resolved: Resolved, run: str) -> dict[str, Any]:
         "source": resolved.source_text,
         "protocol": protocol.name,
         "protocol_version": protocol.version,
+        "protocol_changes": resolved.protocol_changes,
         "labels": protocol.labels,
         "device": "",
         "host": "",

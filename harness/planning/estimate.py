@@ -130,7 +130,8 @@ def _options(spec: dict[str, Any], kind: str) -> str:
     """Return what of a specification may change the cost of an image, comparable between runs."""
     if kind == "train":
         protocol = spec["protocol"]
-        options = [protocol[name] for name in ("precision", "labels", "batch_size", "batch_by_ipc")]
+        options = [protocol.get(name) for name in ("precision", "labels", "batch_size", "batch_by_ipc")]
+        options.append(bool(protocol.get("compiled")))  # older records do not say
         return json.dumps([*options, spec["ipc"]])  # few images make small batches, which cost more an image
     if kind in ("prior", "teacher"):
         return json.dumps(spec["train" if kind == "prior" else "teacher"], sort_keys=True)

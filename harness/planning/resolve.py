@@ -25,6 +25,7 @@ class Resolved:
 
     Attributes:
         class_counts: real training images of every class in label order, where the suite asks for head and tail.
+        protocol_changes: how the protocol differs from the suite's protocol of that name, for people.
     """
 
     request: RunRequest
@@ -33,6 +34,7 @@ class Resolved:
     context: JobContext
     source_text: str
     class_counts: tuple[int, ...] = ()
+    protocol_changes: str = ""
 
 
 def resolve(request: RunRequest, device: str | None = None) -> Resolved:
@@ -50,10 +52,10 @@ def resolve(request: RunRequest, device: str | None = None) -> Resolved:
     data = resolve_data(request, suite)
     device = device or local_device(request.device)
     weights = resolve_weights(request, suite, methods)
-    protocols = resolve_protocols(request, suite, methods)
+    protocols = resolve_protocols(request, suite, methods, device)
     plan_input = _plan_input(suite, methods, data, weights, protocols, device)
     context = _context(request, suite, methods, data, weights, device)
-    return Resolved(request, suite.suite, plan_input, context, data.about, data.class_counts)
+    return Resolved(request, suite.suite, plan_input, context, data.about, data.class_counts, protocols.changes)
 
 
 def _plan_input(

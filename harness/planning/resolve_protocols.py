@@ -11,30 +11,40 @@ from harness.planning.request import RunRequest
 from harness.planning.resolve_methods import Methods
 from harness.planning.resolve_suite import SuitePart, suite_protocol
 from harness.training.protocol_rules import check_whitening
-from harness.training.protocols import variants
+from harness.training.protocols import at_device, changes, variants
 
 
 @dataclass(frozen=True)
 class Protocols:
-    """Under which protocols networks are trained; `variants` by name, none where no scores are asked for."""
+    """Under which protocols networks are trained.
+
+    Attributes:
+        students: of the request.
+        teacher: of the suite's teacher.
+        variants: by name; none where no scores are asked for.
+        changes: how the students' differs from the suite's protocol of that name, for people; "" where it does not.
+    """
 
     students: Protocol
     teacher: Protocol
     variants: dict[str, Protocol]
+    changes: str
 
 
-def resolve_protocols(request: RunRequest, suite: SuitePart, methods: Methods) -> Protocols:
-    """Return all protocols, and see that there is a teacher where one gives labels.
+def resolve_protocols(request: RunRequest, suite: SuitePart, methods: Methods, device: str) -> Protocols:
+    """Return all protocols as they are executed on a device, and see that there is a teacher where one gives labels.
 
     Raises:
         UserError: the teacher's protocol is unknown, has soft labels or whitens, the suite names no teacher, or its images
             are too large to be whitened.
     """
-    own = suite.protocol
+    own = at_device(suite.protocol, device)
     if own.whitening != "none":
         of = suite.suite
         check_whitening(of.channels * of.side**2, f"suite {of.name}, protocol {own.name!r}")
-    return Protocols(own, _teacher_protocol(suite, methods.plans), variants(own) if request.scores else {})
+    teacher = at_device(_teacher_protocol(suite, methods.plans), device)
+    named = suite_protocol(suite.suite, own.name, files=suite.protocol_files)
+    return Protocols(own, teacher, variants(own) if request.scores else {}, changes(own, named))
 
 
 def _teacher_protocol(part: SuitePart, methods: tuple[MethodPlan, ...]) -> Protocol:

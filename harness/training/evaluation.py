@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from harness.core.config.protocol import Protocol
 from harness.data.rows import ImageRows
 from harness.training.augment import Augmenter
+from harness.training.forward import Forward, autocast
 from harness.training.whitening import Whitening
 
 
@@ -22,7 +23,7 @@ def evaluate(
 
 
 def rank(
-    model: nn.Module,
+    model: nn.Module | Forward,
     images_M3SS: Tensor | ImageRows,
     protocol: Protocol,
     num_classes: int,
@@ -40,7 +41,7 @@ def accuracies(ranked: Tensor, labels_M: Tensor, num_classes: int) -> tuple[floa
 
 
 def predict(
-    model: nn.Module,
+    model: nn.Module | Forward,
     images_M3SS: Tensor | ImageRows,
     protocol: Protocol,
     dtype: torch.dtype = torch.float32,
@@ -49,16 +50,18 @@ def predict(
     """Return the logits [M, C] of uint8 images in eval mode; images and model are on the same device.
 
     Args:
+        model: a network, or how it is called; a plain network is compiled where the protocol says so.
         dtype: of the result; a batch at a time becomes it, so that a million images take no room for another type.
         whitening: as for `Augmenter`.
     """
     augment = Augmenter(protocol, images_M3SS.device, whitening)
+    forward = model if isinstance(model, Forward) else Forward(model, protocol)
     pixels = _EVAL_PIXELS.get(images_M3SS.device.type, _EVAL_PIXELS["cpu"])
     batch, done, logits = max(1, pixels // images_M3SS.shape[-1] ** 2), 0, None
-    model.eval()
+    forward.model.eval()
     with torch.inference_mode(), autocast(protocol, images_M3SS.device):
         for images in images_M3SS.split(batch):
-            own = model(augment.normalise(images)).float()
+            own = forward(augment.normalise(images)).float()
             if logits is None:
                 logits = own.new_empty((len(images_M3SS), *own.shape[1:]), dtype=dtype)
             logits[done : done + len(own)] = own
@@ -70,8 +73,3 @@ def predict(
 _EVAL_PIXELS = {"cpu": 16 * 224 * 224, "cuda": 256 * 224 * 224}
 """Pixels of one evaluation batch: bounds the largest feature map of a ConvNet to 0.4 GB on a CPU and 6.6 GB on a GPU.
 On a CPU, batches of 64 and of 540 images of 16 pixels differ by 5 % in time."""
-
-
-def autocast(protocol: Protocol, device: torch.device) -> torch.autocast:
-    """Return the context of the protocol's precision."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16")

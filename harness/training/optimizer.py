@@ -12,6 +12,8 @@ from harness.training.recipe import Recipe
 def make_optimizer(model: nn.Module, protocol: Protocol, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the protocol's optimiser over all parameters.
 
+    On a GPU all parameters are updated in one kernel.
+
     Where weight decay is for matrices only, it is on the parameters called "weight" that have two dimensions or more.
     Source: golden/protocol.json, "optimizer"; golden/rded.json, "groups".
     """
@@ -25,6 +27,7 @@ def make_optimizer(model: nn.Module, protocol: Protocol, recipe: Recipe) -> torc
         ]
     else:
         parameters = [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}]
+    fused = next(model.parameters()).device.type == "cuda"
     if protocol.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=recipe.lr, betas=(0.9, 0.999))
-    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=protocol.momentum)
+        return torch.optim.AdamW(parameters, lr=recipe.lr, betas=(0.9, 0.999), fused=fused)
+    return torch.optim.SGD(parameters, lr=recipe.lr, momentum=protocol.momentum, fused=fused)

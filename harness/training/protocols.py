@@ -5,6 +5,7 @@ In: a protocol's name, or the path of its file, and overrides. Out: a checked `P
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 from harness.core.config.protocol import HARD_LABELS, NO_AUGMENTATION, Protocol
 from harness.core.errors import UserError, did_you_mean
 from harness.core.registry import Registry
+from harness.core.text import shorten
 from harness.training.protocol_files import ProtocolFile, is_path, read_protocol, shipped_folder, shipped_names
 from harness.training.protocol_rules import misfits
 
@@ -124,6 +126,42 @@ def resolve_protocol(
     for author, overrides in (("the suite", suite_overrides or {}), ("the command line", user_overrides or {})):
         protocol = _override(protocol, overrides, f"protocol {protocol.name!r}, set by {author}")
     return protocol
+
+
+def at_device(protocol: Protocol, device: str) -> Protocol:
+    """Return the protocol with the precision that `auto` means on a device, "cpu" or "cuda"; any other stays."""
+    if protocol.precision != "auto":
+        return protocol
+    return protocol.model_copy(update={"precision": "bfloat16" if device == "cuda" else "float32"})
+
+
+def changes(protocol: Protocol, own: Protocol) -> str:
+    """Return how a run's protocol differs from what its name stands for, such as "epochs=100, precision=bfloat16".
+
+    How it is executed, `EXECUTION`, is told wherever it is not the default, because no paper's numbers were made so.
+
+    Args:
+        protocol: that the students of the run are trained under.
+        own: the same as its file and the suite have it.
+    """
+    default = Protocol()
+    values = {
+        name: value
+        for name, value in protocol.model_dump(mode="json").items()
+        if getattr(protocol, name) != getattr(default if name in EXECUTION else own, name)
+    }
+    return ", ".join(f"{name}={_short(value)}" for name, value in values.items())
+
+
+EXECUTION = ("precision", "compiled")
+"""Fields that say how a protocol is computed; its definition is the rest."""
+
+
+def _short(value: Any) -> str:
+    """Return a value as one would set it; of epochs by IPC the rows."""
+    if isinstance(value, dict) and set(value) == {"up_to", "above"} and not value["up_to"]:
+        return str(value["above"])
+    return value if isinstance(value, str) else shorten(json.dumps(value).replace('"', ""), 40)
 
 
 def _override(protocol: Protocol, overrides: Mapping[str, Any], where: str) -> Protocol:

@@ -23,13 +23,16 @@ from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
 from harness.core.progress import ProgressCallback, no_progress
 from harness.data.rows import ImageRows, as_rows
+from harness.diffusion.precision import check_precision
 from harness.students.build import build_student
 from harness.training.augment import Augmenter
 from harness.training.batches import make_batches
 from harness.training.confusion import ClassMetrics, PredictionLog
 from harness.training.cutmix import Mix, paste
-from harness.training.evaluation import accuracies, autocast, rank
+from harness.training.evaluation import accuracies, rank
+from harness.training.forward import Forward, autocast
 from harness.training.optimizer import make_optimizer
+from harness.training.protocols import at_device
 from harness.training.recipe import Recipe, make_recipe
 from harness.training.soft_labels import SoftLabels, StoredLabels
 from harness.training.whitening import Whitening
@@ -136,6 +139,8 @@ def train_student(
         RuntimeError: the loss is not finite.
     """
     device = torch.device(device)
+    protocol = at_device(protocol, device.type)
+    check_precision(protocol.precision, device)
     for name, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
         _check_split(name, images, labels, (protocol.channels, *train_images.shape[-1:] * 2), num_classes)
     if protocol.labels != "hard" and soft_labels is None:
@@ -155,7 +160,7 @@ def train_student(
         for epoch in range(1, recipe.epochs + 1):
             loss = run.train_epoch(epoch)
             if epoch in run.eval_epochs:
-                ranked = rank(model, test[0], protocol, num_classes, whitening)
+                ranked = rank(run.forward, test[0], protocol, num_classes, whitening)
                 top1, top5 = accuracies(ranked, test[1], num_classes)
                 called.keep(top1, ranked[:, 0])
                 curve.append(
@@ -183,6 +188,7 @@ class TrainingRun:
         whitening: Whitening | None = None,
     ) -> None:
         self.model, self.protocol, self.recipe, self.device = model, protocol, recipe, device
+        self.forward = Forward(model, protocol)
         self.images, self.labels = as_rows(images, device), labels.to(device)
         self.augment = Augmenter(protocol, device, whitening)
         self.batches = make_batches(protocol, recipe, labels, self.images.shape[-1], seed, draws)
@@ -241,7 +247,7 @@ class TrainingRun:
 
     def _forward(self, images_B3SS: Tensor) -> Tensor:
         try:
-            return self.model(images_B3SS)
+            return self.forward(images_B3SS)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise

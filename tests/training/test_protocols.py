@@ -62,7 +62,7 @@ def test_the_identity_of_a_protocol_cannot_be_overridden(field):
     ("field", "value", "message"),
     [
         ("lr", -1, r"set by the command line: lr: .*greater than 0 \(got -1\)"),
-        ("precision", "fp16", r"precision: .*'float32' or 'bfloat16' \(got 'fp16'\)"),
+        ("precision", "fp16", r"precision: .*'float32', 'bfloat16' or 'auto' \(got 'fp16'\)"),
         ("crop_scale", [0.5], r"crop_scale.1: field required"),
         ("epochs", {"up_to": []}, r"epochs.above: field required"),
         ("crop_scale", [0.9, 0.5], r"crop_scale \[0.9, 0.5\] must be \[low, high\]"),

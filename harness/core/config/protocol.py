@@ -177,8 +177,19 @@ class Protocol(ConfigModel):
         description="normalisation, per RGB channel in [0, 1]; one number in a grey suite",
         validate_default=True,  # as long as a mean that is given
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="autocast precision; bfloat16 changes results slightly"
+    precision: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32",
+        description=(
+            "of convolutions and matrix products; bfloat16 is up to twice as fast where the hardware has it, with other "
+            "rounding; auto: bfloat16 on a GPU, float32 on a CPU"
+        ),
+    )
+    compiled: bool = Field(
+        False,
+        description=(
+            "torch.compile the network: other rounding, faster steps after half a minute of compilation; needs a C++ "
+            "compiler"
+        ),
     )
 
     @field_validator("mean", "std")

@@ -33,7 +33,7 @@ CLASS_METRICS = tuple(
 
 
 _OPTIONAL_TEXT = ("method_title", "error", "device", "config", "variant", "metrics", "class_accuracy_last",
-                  "class_accuracy_best", "synthesize_measured", "labels")  # fmt: skip
+                  "class_accuracy_best", "synthesize_measured", "labels", "protocol_changes")  # fmt: skip
 
 
 _TEXT = ("suite", "source", "method", "student", "protocol", "status", *_OPTIONAL_TEXT)
@@ -62,26 +62,30 @@ class Scope:
     source: str
     protocol: str | None = None
     protocol_version: int | None = None
+    protocol_changes: str = ""
 
     @property
     def title(self) -> str:
         """Return suite and protocol, for a title."""
-        return self.suite if self.protocol is None else f"{self.suite}, protocol {self.protocol}"
+        changed = f" [{self.protocol_changes}]" if self.protocol_changes else ""
+        return self.suite if self.protocol is None else f"{self.suite}, protocol {self.protocol}{changed}"
 
     @property
     def caption(self) -> str:
         """Return suite, source and protocol with their versions, for a caption."""
-        protocol = "" if self.protocol is None else f" Protocol {self.protocol} (version {self.protocol_version})."
+        changed = f", with {self.protocol_changes}" if self.protocol_changes else ""
+        protocol = f" Protocol {self.protocol} (version {self.protocol_version}){changed}." if self.protocol else ""
         return f"Suite {self.suite} (version {self.suite_version}); source: {self.source}.{protocol}"
 
     @property
     def place(self) -> str:
         """Return suite and protocol within a sentence."""
-        return f"on {self.suite}" + ("" if self.protocol is None else f" (protocol {self.protocol})")
+        changed = f" with {self.protocol_changes}" if self.protocol_changes else ""
+        return f"on {self.suite}" + (f" (protocol {self.protocol}{changed})" if self.protocol else "")
 
     def columns(self) -> dict[str, Any]:
         """Return the scope as the first columns of a frame."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value not in (None, "")}
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,9 @@ def _typed(records: pd.DataFrame) -> pd.DataFrame:
 
 def scopes(frame: pd.DataFrame, *, by_protocol: bool = True) -> Iterator[tuple[Scope, pd.DataFrame]]:
     """Yield the rows of every suite, version, source and (unless told otherwise) protocol, in order of appearance."""
-    columns = ["suite", "suite_version", "source"] + (["protocol", "protocol_version"] if by_protocol else [])
+    columns = ["suite", "suite_version", "source"] + (
+        ["protocol", "protocol_version", "protocol_changes"] if by_protocol else []
+    )
     for key, rows in frame.groupby(columns, sort=False, dropna=False):
         yield Scope(**dict(zip(columns, [v if isinstance(v, str) else _int(v) for v in key], strict=True))), rows  # type: ignore[arg-type]
 
@@ -287,7 +293,7 @@ def best_is_last(rows: pd.DataFrame) -> bool:
 
 
 def _without_repeats(frame: pd.DataFrame) -> pd.DataFrame:
-    identity = ["suite", "suite_version", "source", "protocol", "protocol_version", "variant", "label", "ipc", "student",
-                "distillation_seed", "training_seed"]  # fmt: skip
+    identity = ["suite", "suite_version", "source", "protocol", "protocol_version", "protocol_changes", "variant",
+                "label", "ipc", "student", "distillation_seed", "training_seed"]  # fmt: skip
     by_worth = frame.sort_values("status", key=lambda s: s == "done", kind="stable")
     return by_worth.drop_duplicates(identity, keep="last").sort_index()

@@ -223,3 +223,12 @@ def test_a_method_that_lacks_a_student_has_no_rank_and_stands_below_the_others(r
     assert "without one of the students has no rank" in table.caption
     nobody = frame(*rows, *(record(name, student="u", status="failed", error="boom") for name in "abc"))
     assert "—" not in leaderboard(nobody[nobody["method"] != "c"])[0].display["Rank"].tolist()
+
+
+def test_a_changed_protocol_is_named_and_has_a_table_of_its_own(record, frame):
+    own, changed = leaderboard(frame(record(), record(protocol_changes="lr=0.1, precision=bfloat16")))
+    assert "lr=0.1" not in own.title + own.caption + own.brief
+    assert changed.title == f"{own.title} [lr=0.1, precision=bfloat16]"
+    assert "(version 1), with lr=0.1, precision=bfloat16." in changed.caption
+    assert "with lr=0.1, precision=bfloat16)" in changed.brief
+    assert set(changed.frame["protocol_changes"]) == {"lr=0.1, precision=bfloat16"}
