@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.jobs.threads import release_pages
+
 if TYPE_CHECKING:
     import torch
 
@@ -142,14 +144,18 @@ class Clock:
 
 
 def _reset_peaks(device: torch.device) -> None:
-    """Forget earlier peaks; a worker process serves many jobs."""
+    """Forget earlier peaks, and what earlier jobs left; a worker process serves many jobs."""
     import contextlib
+    import gc
 
+    gc.collect()
+    release_pages()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     if device.type == "cuda":
         import torch
 
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -208,3 +209,24 @@ def test_energy_is_that_of_torchs_device_in_joules(monkeypatch):
     gpu.uuid = "unknown"
     assert clock_module._energy_j(torch.device("cuda")) is None
     assert clock_module._energy_j(torch.device("cpu")) is None
+
+
+def test_the_peak_of_a_job_holds_nothing_that_an_earlier_job_of_the_process_freed():
+    """In a process of its own, because freed pages are kept there from the start."""
+    peaks = subprocess.check_output([sys.executable, "-c", TWO_JOBS], text=True)
+    before, large, small = (int(line) / 2**20 for line in peaks.split())
+    assert large - before > 350, "100 million float32 are 381 MiB"
+    assert abs(small - before) < 60
+
+
+TWO_JOBS = """
+import torch
+from harness.jobs.clock import Clock
+from harness.jobs.threads import keep_pages
+
+keep_pages()
+for size in (1000, 100_000_000, 1000):
+    with Clock(torch.device("cpu"), 1) as clock:
+        torch.ones(size).sum()
+    print(clock.result["peak_host_bytes"])
+"""

@@ -134,8 +134,6 @@ class RayExecutor:
         # Made anew, and empty, on another node when its own is lost; the handles that workers hold stay good.
         self._seen = BoardView(ray, ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote())
         self._task = ray.remote(max_retries=0)(run_remote_job)
-        # Peak memory is read from the process, so what it is reported of gets a process of its own.
-        self._measured_task = ray.remote(max_retries=0, max_calls=1)(run_remote_job)
 
     def has_room(self, job: Job) -> bool:
         """Return whether a node has room; `Cluster` counts."""
@@ -147,9 +145,8 @@ class RayExecutor:
             where = here("cpu")
             self._ended.append(replace(execute(job, replace(self.context, device="cpu"), no_progress), where=where))
             return
-        task = self._measured_task if job.kind in ("fit", "synthesize") else self._task
         asked = self._elsewhere(job, capacity.task_options(job, self.context.device))
-        reference = task.options(name=job.title, **asked).remote(job, self.context, self._seen.board)
+        reference = self._task.options(name=job.title, **asked).remote(job, self.context, self._seen.board)
         self._running[reference] = job
         self._cluster.place(job)
 
