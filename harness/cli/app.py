@@ -195,6 +195,8 @@ def run(
     suites = members(request.suite)
     if suites is not None:
         return _run_group(request, suites, dry_run=dry_run, quiet=quiet, verbose=verbose)
+    if not dry_run:  # the data are looked at, which may take a while
+        stderr(quiet=quiet).print(f"planning the run on {request.suite} ...", highlight=False, markup=False)
     resolved, plan = api_run.prepare(request)
     if dry_run:
         print_plan(resolved, plan, stdout(), verbose=verbose)

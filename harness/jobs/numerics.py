@@ -15,7 +15,8 @@ def set_defaults() -> None:
     torch.set_default_device(None)
     torch.set_grad_enabled(True)
     torch.set_flush_denormal(False)
-    torch.use_deterministic_algorithms(False)
+    if torch.are_deterministic_algorithms_enabled():  # the call imports torch's compiler, which takes a second and more
+        torch.use_deterministic_algorithms(False)
     if torch.get_float32_matmul_precision() != "highest":  # no TF32 in products of matrices
         torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = True

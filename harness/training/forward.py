@@ -12,10 +12,15 @@ from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
 
 
-class Forward:
-    """Calls a network; where the protocol says `compiled`, through a graph for batches of the first size that comes.
+SIZES = 2
+"""Batch sizes that are compiled while a network trains, and as many while it is scored."""
 
-    Smaller batches, the last ones of an epoch or a test split, run uncompiled: each size would take another compilation.
+
+class Forward:
+    """Calls a network; where the protocol says `compiled`, through a graph for each of the first two batch sizes.
+
+    These are a full batch and the last one of an epoch or a test split. Any other size runs uncompiled, because each takes
+    a compilation of its own.
 
     Args:
         model: in training or evaluation mode, which may change between calls.
@@ -24,7 +29,7 @@ class Forward:
 
     def __init__(self, model: nn.Module, protocol: Protocol) -> None:
         self.model = model
-        self._size: dict[bool, int] = {}
+        self._sizes: dict[bool, set[int]] = {True: set(), False: set()}
         self._graph = None
         if protocol.compiled:
             torch.compiler.reset()  # what this process compiled before would count towards torch's limit of variants
@@ -36,8 +41,10 @@ class Forward:
         Raises:
             UserError: the network cannot be compiled on this machine.
         """
-        size = self._size.setdefault(self.model.training, len(images_BKSS))
-        if self._graph is None or len(images_BKSS) != size:
+        sizes = self._sizes[self.model.training]
+        if len(sizes) < SIZES:
+            sizes.add(len(images_BKSS))
+        if self._graph is None or len(images_BKSS) not in sizes:
             return self.model(images_BKSS)
         try:
             return self._graph(images_BKSS)
