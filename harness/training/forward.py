@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from harness.core.config.protocol import Protocol
 from harness.core.errors import UserError
 
-
 SIZES = 2
 """Batch sizes that are compiled while a network trains, and as many while it is scored."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from harness.data.rows import ImageRows, as_rows
 from harness.data.sets.soft_labels import BYTES_A_NUMBER
 from harness.training.cutmix import Mix
 from harness.training.evaluation import predict
+from harness.training.forward import Forward
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,11 @@ class SoftLabels:
         """
         if self.side is not None and images_B3SS.shape[-1] != self.side:
             images_B3SS = _Resized(as_rows(images_B3SS, images_B3SS.device), self.side)
-        return predict(self.teacher, images_B3SS, self.protocol, dtype)
+        return predict(self._forward, images_B3SS, self.protocol, dtype)
+
+    @cached_property
+    def _forward(self) -> Forward:
+        return Forward(self.teacher, self.protocol)
 
     def _renormalised(self, images_B3SS: Tensor, protocol: Protocol) -> Tensor:
         own = self.protocol

@@ -13,6 +13,7 @@ from harness.students import build_student
 from harness.training.evaluation import predict
 from harness.training.forward import Forward
 from harness.training.protocols import at_device, changes
+from harness.training.soft_labels import SoftLabels
 from harness.training.trainer import train_student
 from tests.training.test_trainer import digits, protocol  # noqa: F401
 
@@ -71,6 +72,15 @@ def test_the_last_images_of_a_split_are_scored_as_the_others(digits, without_com
     logits = predict(model, as_rows(digits[2], "cpu"), Protocol(compiled=True))
     assert without_compiler == [*[100] * 5, 40]
     torch.testing.assert_close(logits, exact, atol=1e-6, rtol=1e-5)
+
+
+def test_a_teacher_is_compiled_once_for_all_that_it_labels(digits, without_compiler, monkeypatch):  # noqa: F811
+    resets = []
+    monkeypatch.setattr("harness.training.forward.torch.compiler", _Torch(reset=lambda: resets.append(1)))
+    teacher = SoftLabels(build_student("convnet2", 10, 16), Protocol(compiled=True), 0)
+    for rows in (slice(0, 30), slice(30, 60)):
+        teacher.label(digits[0][rows])
+    assert (len(resets), without_compiler) == (1, [30, 30])
 
 
 def test_a_third_size_runs_uncompiled(without_compiler):

@@ -11,12 +11,12 @@ from unittest import mock
 import torch
 from torch.nn import functional
 
-from harness.core.config.protocol import Protocol
 from harness.students.build import build_student
 from harness.training.soft_labels import SoftLabels
 from methods.rded import centred, crop, draw_squares
 from tests.benchmarks.peers.checkout import checkout, on_this_device
 from tests.benchmarks.peers.measure import THEIRS, Peer
+from tests.benchmarks.peers.students import WAYS
 
 SIDE, IMAGES, CROPS, FACTOR = 224, 60, 5, 2
 
@@ -27,9 +27,8 @@ def crops(folder: Path, device: torch.device, share: float) -> Iterator[Peer]:
     real = torch.randint(0, 256, (num, 3, SIDE, SIDE), dtype=torch.uint8, generator=rng)
     teacher = build_student("resnet18_bn", 10, SIDE).eval().requires_grad_(requires_grad=False).to(device)
     ways = {THEIRS: _theirs(folder, real, teacher, device)}
-    for precision in ("float32", "bfloat16"):
-        labels = SoftLabels(teacher, Protocol(precision=precision), 0)  # type: ignore[arg-type]
-        ways[precision] = _ours(real, labels, device)
+    for way, protocol in WAYS.items():
+        ways[way] = _ours(real, SoftLabels(teacher, protocol, 0), device)
     yield Peer(f"RDED: {num * CROPS} crops of a class and their losses, ResNet-18 at 224 pixels", ways)
 
 
