@@ -1,10 +1,15 @@
 """The embedded digits: a fixed split, real pixels."""
 
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
 
 from harness.core.errors import UserError
 from harness.data import open_source
+from harness.data.sources.digits import digits_data
 
 CLASSES = tuple("0123456789")
 
@@ -55,3 +60,24 @@ def test_the_fingerprint_depends_on_the_class_order_only(tmp_path):
 def test_an_unknown_digit_is_the_users_error(tmp_path):
     with pytest.raises(UserError, match="but not ten, 11"):
         open_source({"kind": "digits"}, ("0", "ten", "11"), tmp_path).check()
+
+
+def test_images_targets_and_split_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch, own = load_digits(), digits_data()
+    train, test = train_test_split(range(1797), test_size=0.3, random_state=0, stratify=bunch.target)
+    np.testing.assert_array_equal(own.images, bunch.images)
+    np.testing.assert_array_equal(own.targets, bunch.target)
+    assert {name: sorted(rows.tolist()) for name, rows in own.positions.items()} == {
+        "train": sorted(train),
+        "test": sorted(test),
+    }
+    assert (own.images.dtype, own.targets.dtype) == (np.uint8, np.int64)
+
+
+def test_reading_the_digits_imports_no_scikit_learn():
+    """It takes longer than all else that a first job needs."""
+    code = "import sys; from harness.data.sources import digits; digits.digits_data(); print('sklearn' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
