@@ -66,8 +66,8 @@ class Scope:
 
     @property
     def title(self) -> str:
-        """Return suite and protocol, for a title."""
-        changed = f" [{self.protocol_changes}]" if self.protocol_changes else ""
+        """Return suite and protocol, for a title; many changes are cut short."""
+        changed = f" [{shorten(self.protocol_changes, 48)}]" if self.protocol_changes else ""
         return self.suite if self.protocol is None else f"{self.suite}, protocol {self.protocol}{changed}"
 
     @property
