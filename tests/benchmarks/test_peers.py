@@ -75,3 +75,10 @@ def test_what_is_spent_once_counts_for_ours_only():
 def test_a_folder_that_is_no_checkout_is_told(given, told, authors, capsys):
     assert main([word.format(folder=authors) for word in given]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_code_that_fails_is_told_with_where_to_look(authors, tmp_path, capsys):
+    (authors / "utils.py").write_text("raise RuntimeError('their own fault')")
+    assert main(["--dc", str(authors), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    assert "log.txt in the output folder tells" in capsys.readouterr().err
+    assert "their own fault" in (tmp_path / "out" / "log.txt").read_text()

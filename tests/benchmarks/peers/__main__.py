@@ -41,9 +41,13 @@ def _compare(options: Any, given: list[str]) -> int:
     about = {**environment.environment(str(device)), "num_threads": options.threads, "rounds": options.rounds}
     options.out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {"environment": about, "rows": []}
-    with (options.out / "log.txt").open("w") as log:
-        sides = [Side([sys.executable, "-m", __spec__.name, *given, "--serve", side], log) for side in (THEIRS, OURS)]
-        for row in rows(*sides, options.rounds, options.only):
+    command = [sys.executable, "-m", __spec__.name, *given, "--serve"]
+    with (
+        (options.out / "log.txt").open("w") as log,
+        Side([*command, THEIRS], log) as theirs,
+        Side([*command, OURS], log) as ours,
+    ):
+        for row in rows(theirs, ours, options.rounds, options.only):
             found["rows"].append(row)
             print(f"{row['what']}: " + ", ".join(f"{way} {_cell(row, way)}" for way in row["seconds"]), flush=True)
             (options.out / "peers.json").write_text(json.dumps(found, indent=1), encoding="utf-8")

@@ -17,6 +17,9 @@ from typing import Any
 
 import torch
 
+from harness.core.errors import UserError
+from harness.jobs.threads import release_pages
+
 THEIRS, OURS = "authors", "ours"
 
 
@@ -38,23 +41,34 @@ class Peer:
 def serve(peers: Iterable[Peer], device: torch.device) -> None:
     """Offer one row after the other on standard output, and time what standard input names; for a process of `Side`.
 
-    Whatever the code prints goes to standard error.
+    Whatever the code prints goes to standard error. Before a way that is not the last one again, memory that the last one
+    freed goes back to the system, because several would not fit; then the work is done once more than it is timed.
     """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    last = ""
     for peer in peers:
         print(
             json.dumps({"what": peer.what, "ways": list(peer.ways), "once": peer.once is not None}),
             file=answers,
             flush=True,
         )
-        while (asked := sys.stdin.readline().strip()) != "next":
+        while (asked := sys.stdin.readline().strip()) not in ("next", ""):
+            if asked not in (last, THEIRS, "once"):
+                release_pages()
+                peer.ways[asked]()
+            last = asked
             spent = peer.once() if asked == "once" and peer.once else seconds(peer.ways[asked], device)
             print(json.dumps(spent), file=answers, flush=True)
 
 
+_ENDED = (
+    "a process that is timed has ended: an error of its code, or too little memory; log.txt in the output folder tells"
+)
+
+
 class Side:
-    """A process that serves.
+    """A process that serves, until its context ends.
 
     Args:
         command: that starts it.
@@ -66,12 +80,19 @@ class Side:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
         )
 
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.kill()
+        self._process.__exit__(None, None, None)
+
     def offered(self) -> dict[str, Any] | None:
         """Return the next row; None after the last."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line and self._process.wait():
-            raise RuntimeError("the code that is timed has failed")
+            raise UserError(_ENDED)
         return dict(json.loads(line)) if line else None
 
     def ask(self, what: str) -> float:
@@ -80,7 +101,7 @@ class Side:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{what} has failed")
+            raise UserError(_ENDED)
         return float(line)
 
     def say(self, word: str) -> None:
