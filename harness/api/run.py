@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,10 +49,15 @@ if TYPE_CHECKING:
     from harness.execution.scheduler import Scheduler
 
 
-def prepare(request: RunRequest, device: str | None = None) -> tuple[Resolved, Plan]:
-    """Check a request and plan it for a device (None: `choose_device` says), on the sets that the store has; writes nothing."""
+def prepare(
+    request: RunRequest, device: str | None = None, *, say: Callable[[str], object] | None = None
+) -> tuple[Resolved, Plan]:
+    """Check a request and plan it for a device (None: `choose_device` says), on the sets that the store has; writes nothing.
+
+    `say` is told what takes a while, after what is quickly checked.
+    """
     check_loggers(request.log)
-    resolved = resolve(request, device or choose_device(request))
+    resolved = resolve(request, device or choose_device(request), say=say)
     plan = make_plan(resolved.plan_input)
     return resolved, plan if request.fresh else as_trained(plan, resolved.context.store)
 

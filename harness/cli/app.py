@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -195,9 +196,8 @@ def run(
     suites = members(request.suite)
     if suites is not None:
         return _run_group(request, suites, dry_run=dry_run, quiet=quiet, verbose=verbose)
-    if not dry_run:  # the data are looked at, which may take a while
-        stderr(quiet=quiet).print(f"planning the run on {request.suite} ...", highlight=False, markup=False)
-    resolved, plan = api_run.prepare(request)
+    say = None if dry_run else partial(stderr(quiet=quiet).print, highlight=False, markup=False)
+    resolved, plan = api_run.prepare(request, say=say)
     if dry_run:
         print_plan(resolved, plan, stdout(), verbose=verbose)
         return 0

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.jobs.threads import release_pages
-
 if TYPE_CHECKING:
     import torch
 
@@ -144,12 +142,9 @@ class Clock:
 
 
 def _reset_peaks(device: torch.device) -> None:
-    """Forget earlier peaks, and what earlier jobs left; a worker process serves many jobs."""
+    """Forget earlier peaks; a worker process serves many jobs."""
     import contextlib
-    import gc
 
-    gc.collect()
-    release_pages()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     if device.type == "cuda":

@@ -5,6 +5,7 @@ All mistakes surface here, before the store is touched or a job is started.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,18 +38,21 @@ class Resolved:
     protocol_changes: str = ""
 
 
-def resolve(request: RunRequest, device: str | None = None) -> Resolved:
+def resolve(request: RunRequest, device: str | None = None, *, say: Callable[[str], object] | None = None) -> Resolved:
     """Check every part of a request against what exists.
 
     Args:
         request: what to run.
         device: "cpu" or "cuda", of the machines that will run the jobs; None: as the request says, on this machine.
+        say: told that the data are read, once names and values are checked.
 
     Raises:
         UserError: the first part that is wrong, with what to do.
     """
     suite = resolve_suite(request)
     methods = resolve_methods(request, suite)
+    if say:
+        say(f"reading the data of {suite.suite.name} ...")
     data = resolve_data(request, suite)
     device = device or local_device(request.device)
     weights = resolve_weights(request, suite, methods)

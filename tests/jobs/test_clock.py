@@ -222,10 +222,11 @@ def test_the_peak_of_a_job_holds_nothing_that_an_earlier_job_of_the_process_free
 TWO_JOBS = """
 import torch
 from harness.jobs.clock import Clock
-from harness.jobs.threads import keep_pages
+from harness.jobs.threads import keep_pages, release_pages
 
 keep_pages()
 for size in (1000, 100_000_000, 1000):
+    release_pages()
     with Clock(torch.device("cpu"), 1) as clock:
         torch.ones(size).sum()
     print(clock.result["peak_host_bytes"])

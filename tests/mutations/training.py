@@ -5,10 +5,10 @@ from tests.mutations.kind import Mutation as M
 TRAINING = (
     # The optimiser that trains
     M("idc: Nesterov on", "harness/training/optimizer.py",
-      "momentum=protocol.momentum)", "momentum=protocol.momentum, nesterov=True)",
+      "momentum=protocol.momentum, fused", "momentum=protocol.momentum, nesterov=True, fused",
       "tests/training/test_optimiser_in_training.py"),
     M("idc: momentum removed", "harness/training/optimizer.py",
-      ", lr=recipe.lr, momentum=protocol.momentum)", ", lr=recipe.lr)",
+      ", lr=recipe.lr, momentum=protocol.momentum,", ", lr=recipe.lr,",
       "tests/training/test_optimiser_in_training.py"),
     M("idc: momentum 0.95", "harness/core/config/protocol.py",
       "momentum: float = Field(0.9,", "momentum: float = Field(0.95,",
@@ -145,6 +145,6 @@ TRAINING = (
       "partner = mix.partner.to(logits_BC.device)", "partner = torch.arange(len(logits_BC))",
       "tests/training/test_stored_labels.py"),
     M("test images are scored in training mode", "harness/training/evaluation.py",
-      "    model.eval()\n", "",
+      "    forward.model.eval()\n", "",
       "tests/training/test_evaluation.py"),
 )  # fmt: skip
