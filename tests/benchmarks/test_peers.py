@@ -77,6 +77,7 @@ def test_a_folder_that_is_no_checkout_is_told(given, told, authors, capsys):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.drill
 def test_code_that_fails_is_told_with_where_to_look(authors, tmp_path, capsys):
     (authors / "utils.py").write_text("raise RuntimeError('their own fault')")
     assert main(["--dc", str(authors), "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2

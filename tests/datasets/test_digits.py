@@ -142,6 +142,7 @@ def test_the_trained_prior_opens_as_a_diffusers_pipeline(rows, store):
     assert made.shape == (1, 16, 16, 3)
 
 
+@pytest.mark.drill
 def test_soft_labels_beat_hard_ones_on_the_same_set_and_no_table_mixes_them(store):
     """Protocol rded with a teacher's labels and without, one set of real images."""
     common = {"methods": ["random_real"], "ipc": [3], "seeds": [0]}

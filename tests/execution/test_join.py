@@ -137,6 +137,7 @@ ASK = "import sys; from harness.execution.ray.join import cluster_device; print(
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_cluster_that_asks_for_a_token_says_so(tmp_path):
     """As after `ray start --head` on a machine where a local run has made a token."""
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "5" * 64}

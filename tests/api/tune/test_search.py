@@ -29,7 +29,7 @@ def test_tpe_finds_a_known_best_option_and_random_search_has_the_same_budget(tun
     assert best < min(point["blend.noise"] for point in by_chance) < 0.2
 
 
-@pytest.mark.parametrize(("sampler", "num"), [("random", 4), ("grid", 3)])
+@pytest.mark.parametrize(("sampler", "num"), [pytest.param("random", 4, marks=pytest.mark.drill), ("grid", 3)])
 def test_two_workers_try_what_one_tries(tuned, sampler, num):
     trials = []
     for workers in (1, 2):
@@ -81,6 +81,7 @@ def test_killed_at_trial_7_and_started_again_it_has_20_trials_and_none_ran_twice
     assert len({json.dumps(point) for point in whole}) == 20
 
 
+@pytest.mark.drill
 def test_asha_stops_early_what_is_worse_at_first_but_never_the_default(tuned):
     done, _ = tuned(sampler="random", trials=12, records=4)
     frame = done.trials
@@ -96,6 +97,7 @@ def test_asha_stops_early_what_is_worse_at_first_but_never_the_default(tuned):
     assert (every.trials["status"] == "done").all()
 
 
+@pytest.mark.drill
 def test_two_objectives_give_a_front(tuned):
     done, _ = tuned(trials=8, objectives=("accuracy", "time"))
     again, begun = tuned(trials=10, objectives=("accuracy", "time"))

@@ -41,7 +41,7 @@ def test_the_command_asks_for_what_the_run_was_asked_for(fields, monkeypatch):
     request = make_request(**fields)
     seen = []
 
-    def prepare(again):
+    def prepare(again, **_):
         seen.append(again)
         raise UserError("that is all this test wants to know")
 
