@@ -1,15 +1,18 @@
 """Whether a method drew random numbers from where no seed of the run reaches: the global states of torch, NumPy and Python.
 
 States are compared before and after, which costs microseconds. What is found becomes a note of the set; it changes nothing.
+What a module draws while it is imported is no part of it: scikit-learn's does so, and only in the first job of a process.
 """
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 OUTSIDE = "outside task.rng: the same seed may give different images"
 """What the notes end with."""
@@ -21,13 +24,31 @@ class RandomWatch:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._touched: set[str] = set()
+        self._import = builtins.__import__
+        self._importing = False
 
     def __enter__(self) -> RandomWatch:
+        self._import, builtins.__import__ = builtins.__import__, self._imported
         self._known = random_states()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        builtins.__import__ = self._import
         self._compare()
+
+    def _imported(
+        self, name: str, globals: Any = None, locals: Any = None, fromlist: Sequence[str] | None = (), level: int = 0
+    ) -> Any:
+        """Import as Python does; what the first import of a module draws is left out."""
+        there = sys.modules.get(name)
+        if level or self._importing or (there and all(hasattr(there, item) for item in fromlist or ())):
+            return self._import(name, globals, locals, fromlist, level)
+        self._importing = True
+        try:
+            with self.allowed():
+                return self._import(name, globals, locals, fromlist, level)
+        finally:
+            self._importing = False
 
     def _compare(self) -> None:
         now = random_states()

@@ -1,5 +1,6 @@
 """Random numbers from outside `task.rng` are noticed while a method works, and noted in the record."""
 
+import builtins
 import random
 
 import numpy as np
@@ -65,3 +66,21 @@ def test_what_the_harness_draws_itself_is_left_out(draw):
         with watch.allowed():
             draw()
     assert len(watch.notes("fit")) == 1
+
+
+def test_what_a_module_draws_while_it_is_imported_is_left_out(tmp_path, monkeypatch):
+    """scikit-learn's clustering does so, in the first job of a process that uses it."""
+    (tmp_path / "draws_at_import.py").write_text("import random\nrandom.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    imports, watch = builtins.__import__, RandomWatch()
+    with watch:
+        import draws_at_import
+
+        assert draws_at_import.random is random
+    assert watch.notes("synthesize") == []
+    assert builtins.__import__ is imports
+    with watch:
+        import draws_at_import
+
+        draws_at_import.random.random()
+    assert watch.notes("synthesize") != []
