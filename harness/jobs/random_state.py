@@ -1,7 +1,7 @@
 """Whether a method drew random numbers from where no seed of the run reaches: the global states of torch, NumPy and Python.
 
 States are compared before and after, which costs microseconds. What is found becomes a note of the set; it changes nothing.
-What a module draws while it is imported is no part of it: scikit-learn's does so, and only in the first job of a process.
+The first import of a module leaves the states as they are: scikit-learn's draws, and only in the first job of a process.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class RandomWatch:
     def _imported(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Sequence[str] | None = (), level: int = 0
     ) -> Any:
-        """Import as Python does; what the first import of a module draws is left out."""
+        """Import as Python does; the first import of a module leaves the random states as they were."""
         there = sys.modules.get(name)
         if level or self._importing or (there and all(hasattr(there, item) for item in fromlist or ())):
             return self._import(name, globals, locals, fromlist, level)
         self._importing = True
         try:
-            with self.allowed():
+            with _kept_states():
                 return self._import(name, globals, locals, fromlist, level)
         finally:
             self._importing = False
@@ -73,6 +73,23 @@ class RandomWatch:
             return []
         whose = " and ".join(sorted(self._touched))
         return [f"{stage} drew random numbers from {whose} {OUTSIDE}"]
+
+
+@contextmanager
+def _kept_states() -> Iterator[None]:
+    """Put the global random states back that are in use at the beginning."""
+    numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
+    python = random.getstate()
+    numpys = numpy.random.get_state(legacy=True) if numpy else None
+    torchs = torch.get_rng_state() if torch else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        if numpy:
+            numpy.random.set_state(numpys)
+        if torch:
+            torch.set_rng_state(torchs)
 
 
 def random_states() -> dict[str, str]:

@@ -70,13 +70,21 @@ def test_what_the_harness_draws_itself_is_left_out(draw):
 
 def test_what_a_module_draws_while_it_is_imported_is_left_out(tmp_path, monkeypatch):
     """scikit-learn's clustering does so, in the first job of a process that uses it."""
-    (tmp_path / "draws_at_import.py").write_text("import random\nrandom.random()\n")
+    for name in ("draws_at_import", "imported_within"):
+        (tmp_path / f"{name}.py").write_text("import random\nrandom.random()\n")
     monkeypatch.syspath_prepend(tmp_path)
     imports, watch = builtins.__import__, RandomWatch()
     with watch:
         import draws_at_import
 
         assert draws_at_import.random is random
+        state = torch.get_rng_state()
+        with torch.random.fork_rng():
+            torch.rand(1)
+            import imported_within
+
+        assert imported_within.random is random
+        assert torch.equal(torch.get_rng_state(), state)
     assert watch.notes("synthesize") == []
     assert builtins.__import__ is imports
     with watch:

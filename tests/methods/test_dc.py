@@ -199,7 +199,7 @@ def random_accuracies(make_task, accuracy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cls", [DC, DSA])
+@pytest.mark.parametrize("cls", [DC, pytest.param(DSA, marks=pytest.mark.drill)])
 def test_one_image_a_class_beats_random_real_ones_by_three_standard_deviations(
     cls, make_task, accuracy, random_accuracies
 ):
