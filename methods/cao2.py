@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from harness import UNHASHED, ClassConditionalGenerator, DistilledSet, Method, Task, Teacher, register_method, search
-from methods.dit import Sampling, open_generator, passes
+from methods._sampling import Sampling, open_generator, passes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,13 +122,13 @@ class CaO2(Method):
         self, task: Task, generator: ClassConditionalGenerator, teacher: Teacher, c: ClassInfo, ipc: int
     ) -> tuple[Tensor, int]:
         """Return the latents [N, C, h, w] that are kept of a class, and how many candidates the teacher gets right."""
-        cfg = self.config
+        cfg, (sampler, steps) = self.config, self.config.chain
         latents_KChw = generator.sample_latents(
             c,
             ipc * cfg.candidates,
-            steps=cfg.sampling_steps,
+            steps=steps,
             guidance=cfg.guidance,
-            sampler=cfg.sampler,
+            sampler=sampler,
             rng=task.rng(f"draw/{c.id}"),
             batch_size=cfg.sampling_batch,
         )

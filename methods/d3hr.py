@@ -25,7 +25,7 @@ from harness import (
 )
 from methods._by_class import by_class, posteriors
 from methods._ddim import Ddim, nearest, noise_of
-from methods.dit import Sampling, open_generator
+from methods._sampling import Sampling, open_generator
 
 if TYPE_CHECKING:
     import torch

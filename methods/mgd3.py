@@ -24,7 +24,7 @@ from harness import (
     search,
 )
 from methods._by_class import by_class, posteriors
-from methods.dit import Sampling, open_generator, passes
+from methods._sampling import Sampling, open_generator, passes
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from harness import UNHASHED, DistilledSet, Method, State, Task, register_method, search
-from methods.dit import Sampling, draw, open_generator, passes
+from methods._sampling import Sampling, open_generator, passes
+from methods.dit import draw
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,7 +20,7 @@ from harness.planning.request import RunRequest
 from harness.students.spec import norm_of
 
 
-def select_methods(request: RunRequest, suite: Suite, protocol: Protocol) -> tuple[MethodPlan, ...]:
+def select_methods(request: RunRequest, suite: Suite, protocol: Protocol, device: str) -> tuple[MethodPlan, ...]:
     """Return every method of the request, those that cannot run here with the reason.
 
     Under soft labels the random subset is added: they alone reach what many distilled sets do (Qin, Deng and
@@ -37,12 +37,12 @@ def select_methods(request: RunRequest, suite: Suite, protocol: Protocol) -> tup
         names += [name for path in request.plugins for name in discovery.load_plugin(path) if name not in names]
     if request.scores:
         names += [n for n in registry.names() if n not in names and _is_reference(n)]
-    plans = [_method_plan(name, request, suite) for name in names]
+    plans = [_method_plan(name, request, suite, device) for name in names]
     sets = [m.cls for m in plans if m.cls is not None and not m.cls.all_data]
     wanted = request.reference and protocol.labels != "hard" and suite.teacher
     if wanted and sets and not any(cls.random_subset for cls in sets):
         added = (name for name in registry.names() if registry.get(name).random_subset)
-        plans += [replace(_method_plan(name, request, suite), unasked=True) for name in added]
+        plans += [replace(_method_plan(name, request, suite, device), unasked=True) for name in added]
     return tuple(plans)
 
 
@@ -52,12 +52,12 @@ def _is_reference(name: str) -> bool:
     return cls.all_data or cls.random_subset
 
 
-def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
+def _method_plan(name: str, request: RunRequest, suite: Suite, device: str) -> MethodPlan:
     """Return a method of the request, or one that a method of it wraps."""
     if name in discovery.methods.broken:
         return MethodPlan(name, skip=discovery.methods.broken[name])
     cls = discovery.methods.get(name)
-    config = method_config(name, suite, request.settings.get(name, {}))
+    config = method_config(name, suite, request.settings.get(name, {})).at_device(device, suite.image_size)
     if cls.__module__ == "__main__" and request.executor == "ray":
         raise UserError(_where_defined(name, cls))
     missing = sorted(need for need in cls.needs if not _offers(suite, need))
@@ -68,7 +68,7 @@ def _method_plan(name: str, request: RunRequest, suite: Suite) -> MethodPlan:
         return MethodPlan(name, cls, skip=problem)
     if (wrapped := plan.build().wraps()) is not None:
         _check_wrapped(cls, wrapped)
-        inner = _method_plan(wrapped, request, suite)
+        inner = _method_plan(wrapped, request, suite, device)
         if inner.skip:
             return MethodPlan(name, cls, skip=f"{name} wraps {wrapped}: {inner.skip}")
         plan = replace(plan, inner=inner)
@@ -168,7 +168,7 @@ def _plain_config(name: str, config: ConfigModel) -> dict[str, Any]:
     return found
 
 
-def method_config(name: str, suite: Suite, settings: dict[str, Any]) -> ConfigModel:
+def method_config(name: str, suite: Suite, settings: dict[str, Any]) -> Method.Config:
     cls = discovery.methods.get(name)
     return checked(cls.Config, {**suite.method_overrides.get(name, {}), **settings}, f"method {name}")
 

@@ -50,11 +50,11 @@ def resolve(request: RunRequest, device: str | None = None, *, say: Callable[[st
         UserError: the first part that is wrong, with what to do.
     """
     suite = resolve_suite(request)
-    methods = resolve_methods(request, suite)
+    device = device or local_device(request.device)
+    methods = resolve_methods(request, suite, device)
     if say:
         say(f"reading the data of {suite.suite.name} ...")
     data = resolve_data(request, suite)
-    device = device or local_device(request.device)
     weights = resolve_weights(request, suite, methods)
     protocols = resolve_protocols(request, suite, methods, device)
     plan_input = _plan_input(suite, methods, data, weights, protocols, device)

@@ -30,14 +30,15 @@ class Methods:
     plugins: tuple[PluginSource, ...]
 
 
-def resolve_methods(request: RunRequest, part: SuitePart) -> Methods:
-    """Choose the methods; one whose generator does not know the suite's classes is skipped.
+def resolve_methods(request: RunRequest, part: SuitePart, device: str) -> Methods:
+    """Choose the methods, with options as they run on "cpu" or "cuda"; one whose generator does not know the suite's classes is
+    skipped.
 
     Raises:
         UserError: an unknown method or option.
     """
     labels = {kind: weights.label_ids(spec, part.file) for kind, spec in part.suite.generators.items()}
-    chosen = select_methods(request, part.suite, part.protocol)
+    chosen = select_methods(request, part.suite, part.protocol, device)
     plans = tuple(skip_unknown_classes(m, labels, part.classes) for m in chosen)
     each = [m for plan in plans for m in (plan, plan.inner) if m is not None]
     sources = (discovery.plugin_source(m.cls) for m in each if m.cls is not None)

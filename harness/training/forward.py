@@ -5,6 +5,8 @@ Both change rounding only, and both are part of a training's key. Shapes: B batc
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -57,6 +59,8 @@ class Forward:
             ) from error
 
 
-def autocast(protocol: Protocol, device: torch.device) -> torch.autocast:
-    """Return the context of the protocol's precision."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=protocol.precision == "bfloat16")
+def autocast(protocol: Protocol, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context of the protocol's precision; in float32 that of the caller stays."""
+    if protocol.precision != "bfloat16":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -68,6 +68,39 @@ def test_real_images_are_embedded_in_pieces_with_the_same_result(monkeypatch):
     torch.testing.assert_close(matching_distance(net, real, made), whole, rtol=1e-5, atol=0)
 
 
+def test_bfloat16_is_near_float32_and_compares_in_float32(monkeypatch):
+    """bfloat16 has 8 bits of mantissa: embeddings are off by half a percent, the distance by a few percent."""
+    net, real, made = (
+        embedding_network("convnet2", 16, rng()),
+        [some_images(9)],
+        [some_images(2, seed=1).requires_grad_()],
+    )
+    inside = []
+    net.blocks[0].register_forward_hook(lambda module, given, out: inside.append(out.dtype))
+    exact, rounded = (matching_distance(net, real, made, precision=p) for p in ("float32", "bfloat16"))
+    assert inside[0] == torch.float32
+    assert inside[-1] == torch.bfloat16
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded / exact - 1).abs() < 0.05
+    (exact_gradient,), (gradient,) = (torch.autograd.grad(d, made) for d in (exact, rounded))
+    assert torch.nn.functional.cosine_similarity(gradient.flatten(), exact_gradient.flatten(), dim=0) > 0.99
+
+
+def test_a_set_in_bfloat16_comes_as_close_as_one_in_float32(make_task):
+    """Judged by networks in float32 that neither has seen; the two differ by less than what the steps gain."""
+    task = make_task("synthesize", "dm")
+    start, exact, rounded = (
+        distance_to_real(
+            task,
+            DM(DM.Config(steps=steps, lr=lr, batch=32, augmentations=("crop", "scale", "rotate"), precision=precision))
+            .synthesize(task, None, 2)
+            .images,
+        )
+        for steps, lr, precision in ((1, 1e-9, "float32"), (15, 1.0, "float32"), (15, 1.0, "bfloat16"))
+    )
+    assert abs(rounded - exact) < 0.1 * (start - exact)
+
+
 def distance_to_real(task, images, networks=3):
     """The matching distance of a set on fresh networks that no step has seen, unaugmented."""
     real = [task.real.images(c.id) for c in task.classes]

@@ -63,7 +63,7 @@ def _check_declaration(name: str, cls: type[Method]) -> None:
         problem = f"`needs` must be a set of names, such as {{'features'}}, not {cls.needs!r}"
     elif not (isinstance(cls.title, str) and isinstance(cls.reference, str)):
         problem = "`title` and `reference` must be strings"
-    elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, ConfigModel)):
+    elif not (inspect.isclass(cls.Config) and issubclass(cls.Config, Method.Config)):
         problem = "`Config` must be a subclass of Method.Config"
     else:
         problem = _bad_bibtex(cls) or _not_plain(cls.Config) or _invalid_default(cls.Config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from harness.core.config.base import ConfigModel
 from harness.core.errors import UserError
@@ -42,6 +42,15 @@ class Method:
 
     class Config(ConfigModel):
         """Options of the method; override with fields."""
+
+        def at_device(self, device: str, side: int) -> Self:
+            """Return the options that are hashed and run; override where an option such as `auto` depends on the device.
+
+            Args:
+                device: "cpu" or "cuda".
+                side: of the suite's images, pixels.
+            """
+            return self
 
     def __init__(self, config: ConfigModel | None = None) -> None:
         self.config: Any = config if config is not None else self.Config()

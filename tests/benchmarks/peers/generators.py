@@ -14,12 +14,19 @@ import torch
 
 from harness.diffusion.dit import DiTConfig
 from harness.diffusion.samplers import sample_latents
+from methods._sampling import Sampling
 from tests.benchmarks.gpu.generators import _tuning_step
 from tests.benchmarks.gpu.sizes import SIZES, Size, random_generator
 from tests.benchmarks.peers.checkout import checkout
 from tests.benchmarks.peers.measure import THEIRS, Peer
 
 BATCH, EPOCHS, STEPS, GUIDANCE, SCALE = 8, 8, 50, 4.0, 0.18215
+SAMPLING_WAYS: dict[str, dict[str, Any]] = {
+    "float32": {"precision": "float32", "compiled": False},
+    "bfloat16": {"precision": "bfloat16", "compiled": False},
+    "bfloat16, compiled": {"precision": "bfloat16", "compiled": True},
+    "fast, bfloat16, compiled": {"precision": "bfloat16", "compiled": True, "sampler": "fast"},
+}
 SMALL = SIZES["xl"].__class__(**{**vars(SIZES["xl"]), "dit": DiTConfig(32, 2, 4, 384, 12, 6, 1000)})
 
 
@@ -60,9 +67,11 @@ def generators(folder: Path, device: torch.device, share: float) -> Iterator[Pee
         )  # fmt: skip
         vae.decode(made.chunk(2)[0] / SCALE)
 
-    def our_images(precision: Any, steps: int, sampler: str) -> Callable[[], object]:
+    def our_images(generator: Any, config: Sampling) -> Callable[[], object]:
+        generator.accelerate(precision=config.precision, compiled=config.compiled)
+        sampler, steps = config.chain
+
         def work() -> None:
-            generator.accelerate(precision=precision)
             latents = sample_latents(
                 generator.model, torch.tensor([7]), [0], steps=steps, guidance=GUIDANCE, sampler=sampler, device=device
             )
@@ -70,8 +79,9 @@ def generators(folder: Path, device: torch.device, share: float) -> Iterator[Pee
 
         return work
 
-    ways = {THEIRS: their_image, "float32": our_images("float32", steps, "ddpm")}
-    ways |= {"bfloat16": our_images("bfloat16", steps, "ddpm")}
+    ways = {THEIRS: their_image}
+    for way, options in SAMPLING_WAYS.items():
+        ways[way] = our_images(random_generator(SMALL, device), Sampling(sampling_steps=steps, **options))
     yield Peer(f"sampling an image: {steps} steps, guidance 4, decoded", ways)
 
 

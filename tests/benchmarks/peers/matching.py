@@ -23,7 +23,8 @@ def matching(folder: Path, device: torch.device, share: float) -> Iterator[Peer]
     num = max(IPC, round(REAL * share))
     rng = torch.Generator().manual_seed(0)
     real = torch.randint(0, 256, (CLASSES, num, 3, SIDE, SIDE), dtype=torch.uint8, generator=rng).to(device)
-    ways = {THEIRS: _theirs(folder, real, device), "float32": _ours(real, device)}
+    ways = {THEIRS: _theirs(folder, real, device)}
+    ways |= {precision: _ours(real, device, precision) for precision in ("float32", "bfloat16")}
     yield Peer(f"DM: an update, 10 classes, IPC 10, {num} real images, 32 pixels", ways)
 
 
@@ -53,8 +54,8 @@ def _theirs(folder: Path, real: torch.Tensor, device: torch.device) -> Any:
     return update
 
 
-def _ours(real: torch.Tensor, device: torch.device) -> Any:
-    method, images = DM(DM.Config(batch=real.shape[1])), list(real)
+def _ours(real: torch.Tensor, device: torch.device, precision: Any) -> Any:
+    method, images = DM(DM.Config(batch=real.shape[1], precision=precision)), list(real)
     scale, rng = PixelScale(images), torch.Generator().manual_seed(0)
     pixels = [torch.randn(IPC, 3, SIDE, SIDE, device=device).requires_grad_() for _ in images]
     mover = Mover(pixels, 1.0, 0.5)
@@ -65,7 +66,7 @@ def _ours(real: torch.Tensor, device: torch.device) -> Any:
         for first in range(0, CLASSES, at_once):
             here = slice(first, first + at_once)
             pairs = [method._pair(r, p, scale, rng) for r, p in zip(images[here], pixels[here], strict=True)]
-            matching_distance(net, *zip(*pairs, strict=True)).backward()
+            matching_distance(net, *zip(*pairs, strict=True), precision=precision).backward()
         mover.step()
 
     return update
