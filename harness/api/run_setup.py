@@ -140,7 +140,9 @@ def make_executor(resolved: Resolved, view: View, console: Console) -> Executor:
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    options = ExecutorOptions(request.ray_address, request.workers, request.wait_for_nodes, view.note, say)
+    options = ExecutorOptions(
+        request.ray_address, request.workers, request.wait_for_nodes, view.note, say, together=not request.job_timeout
+    )
     executor: Executor = executors.get(request.executor)(resolved.context, options)
     return cast("Executor", TimeLimit(executor, request.job_timeout)) if request.job_timeout else executor
 

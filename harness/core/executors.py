@@ -23,6 +23,7 @@ class ExecutorOptions:
         wait_for_nodes: seconds to wait for a node that fits a job, where a cluster grows; 0: refuse such a job at once.
         refresh: call it with the stages of running jobs, by key, at each report; it moves a live view.
         say: call it with a line for people, before the first job.
+        together: whether trainings that differ in their seeds only may be one on a GPU; not under a time limit of a job.
     """
 
     ray_address: str | None = None
@@ -30,6 +31,7 @@ class ExecutorOptions:
     wait_for_nodes: float = 0.0
     refresh: Callable[[dict[str, Any]], None] = lambda stages: None
     say: Callable[[str], None] = lambda line: None
+    together: bool = True
 
 
 executors: Registry[Callable[..., Any]] = Registry(

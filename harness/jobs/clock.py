@@ -64,6 +64,7 @@ class Clock:
         self._earlier = Spent()
         self._last, self._last_cpu, self._cpu_s = time.perf_counter(), time.process_time(), 0.0
         self._energy: float | None = None
+        self._shared = False
         self.result: dict[str, float | None] = {}
 
     def _now(self) -> float:
@@ -124,20 +125,25 @@ class Clock:
         """Count what a run took that was killed and is now resumed."""
         self._earlier += spent
 
+    def add_share(self, seconds: float) -> None:
+        """Count this job's share of work that was done for several jobs at once; its CPU time and energy are not known."""
+        self._seconds[_FIXED] += seconds
+        self._shared = True
+
     def __exit__(self, *exc: object) -> None:
         spent = self.spent()
         self.result = {
             "wall_s": spent.work_s,
             "device_s": spent.work_s * self.num_devices,
             "cpu_s": None
-            if self._earlier.work_s
+            if self._earlier.work_s or self._shared
             else self._cpu_s,  # of all threads; of an earlier part it is not known
             "per_image_s": spent.per_image_s,
             "load_s": self._seconds[_LOADING],
             "resumed_s": self._earlier.work_s,
             "peak_host_bytes": _peak_host_bytes(),
             "peak_device_bytes": _peak_device_bytes(self.device),
-            "energy_j": spent.energy_j,
+            "energy_j": None if self._shared else spent.energy_j,
         }
 
 

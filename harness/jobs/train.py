@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +23,62 @@ from harness.jobs.job import Job
 from harness.jobs.redraw import RedrawnImages
 from harness.jobs.task_resources import JobTaskResources, load_teacher, make_task
 from harness.jobs.whitening import real_whitening
+from harness.training.scores import TrainResult
 from harness.training.soft_labels import StoredLabels
-from harness.training.trainer import train_student
+from harness.training.trainer import TrainingInput, train_student
 
 if TYPE_CHECKING:
     from harness.data.rows import ImageRows
     from harness.training.soft_labels import SoftLabels
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A training that was done together with others (harness/jobs/together.py).
+
+    Attributes:
+        result: its scores.
+        seconds: its share of the time.
+        num: of trainings that were done as one.
+    """
+
+    result: TrainResult
+    seconds: float
+    num: int
+
+
+TRAINED: dict[str, Trained] = {}
+"""By key of the job: trainings of this process that wait for their job to keep them."""
+
+
 def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallback, clock: Clock) -> dict[str, Any]:
     """Train one student on a distilled set (or on all real training data) and score it on the real test split."""
+    given = read_training(job, context, report, clock)
+    if (trained := TRAINED.pop(job.key, None)) is not None:
+        clock.add_share(trained.seconds)
+        scored = trained.result
+    else:
+        _, scored = train_student(**vars(given), report=report)
+    result = asdict(scored)
+    label_bytes, teacher_bytes = _bytes_kept(
+        given.protocol, given.soft_labels, result.pop("kept_labels"), len(context.classes)
+    )
+    write_curves(folder / "curves.csv", result.pop("curve"))
+    write_curves(folder / "confusion.csv", _confusion_rows(result, context.classes))
+    fresh = given.fresh
+    return {
+        **result,
+        "num_images": len(given.train_images),
+        "redraw_every": fresh.every if isinstance(fresh, RedrawnImages) else None,
+        "redraw_s": fresh.seconds if isinstance(fresh, RedrawnImages) else None,
+        "teacher_bytes": teacher_bytes,
+        "label_bytes": label_bytes,
+        **({"trained_together": trained.num} if trained else {}),
+    }
+
+
+def read_training(job: Job, context: JobContext, report: ProgressCallback, clock: Clock) -> TrainingInput:
+    """Read what a train job needs; its dependencies are in the store."""
     side, ipc, draws = job.spec["side"], job.spec["ipc"], 1
     protocol, store = Protocol.model_validate(job.spec["protocol"]), context.store
     with clock.loading():
@@ -47,38 +93,22 @@ def run_train(job: Job, context: JobContext, folder: Path, report: ProgressCallb
             images, labels = load_distilled(
                 place, context.classes, side, ipc=num, channels=context.channels, exact=True
             )
-        soft_labels = _soft_labels(job, context, protocol, images, ipc and ipc * draws)
-        whitening = real_whitening(context, side, report) if protocol.whitening == "zca" else None
-        fresh = _fresh_images(job, context, report, clock) if "redraw" in job.spec else None
-    _, scored = train_student(
-        student=job.spec["student"],
-        protocol=protocol,
-        train_images=images,
-        train_labels=labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        num_classes=len(context.classes),
-        seed=job.spec["seed"],
-        device=context.device,
-        ipc=ipc,
-        draws=draws,
-        fresh=fresh,
-        soft_labels=soft_labels,
-        whitening=whitening,
-        report=report,
-    )
-    result = asdict(scored)
-    label_bytes, teacher_bytes = _bytes_kept(protocol, soft_labels, result.pop("kept_labels"), len(context.classes))
-    write_curves(folder / "curves.csv", result.pop("curve"))
-    write_curves(folder / "confusion.csv", _confusion_rows(result, context.classes))
-    return {
-        **result,
-        "num_images": len(images),
-        "redraw_every": fresh.every if fresh else None,
-        "redraw_s": fresh.seconds if fresh else None,
-        "teacher_bytes": teacher_bytes,
-        "label_bytes": label_bytes,
-    }
+        return TrainingInput(
+            student=job.spec["student"],
+            protocol=protocol,
+            train_images=images,
+            train_labels=labels,
+            test_images=test_images,
+            test_labels=test_labels,
+            num_classes=len(context.classes),
+            seed=job.spec["seed"],
+            device=torch.device(context.device),
+            ipc=ipc,
+            draws=draws,
+            fresh=_fresh_images(job, context, report, clock) if "redraw" in job.spec else None,
+            soft_labels=_soft_labels(job, context, protocol, images, ipc and ipc * draws),
+            whitening=real_whitening(context, side, report) if protocol.whitening == "zca" else None,
+        )
 
 
 def _bytes_kept(

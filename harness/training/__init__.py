@@ -8,7 +8,8 @@ from harness.training.protocols import protocols, register_protocol, resolve_pro
 from harness.training.recipe import Recipe, make_recipe
 
 if TYPE_CHECKING:
-    from harness.training.trainer import TrainResult, train_student
+    from harness.training.scores import TrainResult
+    from harness.training.trainer import train_student
 
 __all__ = [
     "Recipe",

@@ -5,6 +5,8 @@ Shapes: M test images, C classes, S image side.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -56,11 +58,10 @@ def predict(
     """
     augment = Augmenter(protocol, images_M3SS.device, whitening)
     forward = model if isinstance(model, Forward) else Forward(model, protocol)
-    pixels = _EVAL_PIXELS.get(images_M3SS.device.type, _EVAL_PIXELS["cpu"])
-    batch, done, logits = max(1, pixels // images_M3SS.shape[-1] ** 2), 0, None
+    done, logits = 0, None
     forward.model.eval()
     with torch.inference_mode(), autocast(protocol, images_M3SS.device):
-        for images in images_M3SS.split(batch):
+        for images in eval_batches(images_M3SS):
             own = forward(augment.normalise(images)).float()
             if logits is None:
                 logits = own.new_empty((len(images_M3SS), *own.shape[1:]), dtype=dtype)
@@ -68,6 +69,12 @@ def predict(
             done += len(own)
     assert logits is not None, "there are no images"
     return logits
+
+
+def eval_batches(images_M3SS: Tensor | ImageRows, num_networks: int = 1) -> Iterable[Tensor]:
+    """Return test images in batches that fit memory while so many networks pass them at once."""
+    pixels = _EVAL_PIXELS.get(images_M3SS.device.type, _EVAL_PIXELS["cpu"])
+    return images_M3SS.split(max(1, pixels // (num_networks * images_M3SS.shape[-1] ** 2)))
 
 
 _EVAL_PIXELS = {"cpu": 16 * 224 * 224, "cuda": 256 * 224 * 224}

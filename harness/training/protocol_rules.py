@@ -66,3 +66,12 @@ def _crops_and_rates(protocol: Protocol) -> Iterator[tuple[str, str]]:
         yield "lr_milestones", f"lr_milestones {milestones} must be ascending shares of the epochs, in (0, 1]"
     if len(set(protocol.dsa)) < len(protocol.dsa):
         yield "dsa", f"dsa {list(protocol.dsa)} lists an operation twice; all operations are equally likely"
+
+
+def why_alone(protocol: Protocol) -> str:
+    """Return why trainings under a protocol cannot be stacked; empty where they can."""
+    if protocol.compiled:
+        return "a compiled network is one network"
+    if protocol.labels == "stored" or (protocol.labels == "soft" and protocol.soft_loss != "kl"):
+        return f"{protocol.labels} labels with loss {protocol.soft_loss}"
+    return "batches of kept labels differ in size" if protocol.labels_kept < 1 else ""

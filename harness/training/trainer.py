@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from typing import Protocol as ProtocolType
 
 import torch
@@ -27,13 +26,13 @@ from harness.diffusion.precision import check_precision
 from harness.students.build import build_student
 from harness.training.augment import Augmenter
 from harness.training.batches import make_batches
-from harness.training.confusion import ClassMetrics, PredictionLog
 from harness.training.cutmix import Mix, paste
-from harness.training.evaluation import accuracies, rank
+from harness.training.evaluation import rank
 from harness.training.forward import Forward, autocast
 from harness.training.optimizer import make_optimizer
 from harness.training.protocols import at_device
 from harness.training.recipe import Recipe, make_recipe
+from harness.training.scores import Scores, TrainResult
 from harness.training.soft_labels import SoftLabels, StoredLabels
 from harness.training.whitening import Whitening
 
@@ -49,39 +48,6 @@ class Fresh(ProtocolType):
 
     def __call__(self, number: int) -> Tensor:
         """Return draw `number` (from 1; the training images are draw 0) as uint8 [N, K, S, S]."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """How one training ended. Accuracies in percent of the test split; epochs count from 1.
-
-    Attributes:
-        top1_last: accuracy of the final model.
-        top1_best: best accuracy over the evaluations, as the papers report: chosen on the test split.
-        best_epoch: the first epoch that reached it.
-        top5_last: top-5 accuracy of the final model; None below five classes.
-        top5_best: top-5 accuracy at `best_epoch`, not the best top-5; None below five classes.
-        epochs: passes over the training images.
-        num_steps: optimiser steps.
-        kept_labels: soft labels that were kept where a protocol prunes them (`labels_kept`); None: it does not.
-        train_loss_last: mean loss of the last epoch, nats, over augmented and mixed images.
-        classes_last: accuracy by class, their mean, kappa and confusion matrix of the final model.
-        classes_best: the same at `best_epoch`.
-        curve: per evaluation: epoch, lr, train_loss (mean of that epoch), top1, top5.
-    """
-
-    top1_last: float
-    top1_best: float
-    best_epoch: int
-    top5_last: float | None
-    top5_best: float | None
-    epochs: int
-    num_steps: int
-    kept_labels: int | None
-    train_loss_last: float
-    classes_last: ClassMetrics
-    classes_best: ClassMetrics
-    curve: list[dict[str, Any]]
 
 
 def train_student(
@@ -138,36 +104,65 @@ def train_student(
         ValueError: images or labels have a wrong shape, type or range.
         RuntimeError: the loss is not finite.
     """
-    device = torch.device(device)
-    protocol = at_device(protocol, device.type)
-    check_precision(protocol.precision, device)
-    for name, images, labels in (("train", train_images, train_labels), ("test", test_images, test_labels)):
-        _check_split(name, images, labels, (protocol.channels, *train_images.shape[-1:] * 2), num_classes)
-    if protocol.labels != "hard" and soft_labels is None:
-        raise UserError(f"protocol {protocol.name!r} has {protocol.labels} labels, but no teacher")
-    if isinstance(soft_labels, StoredLabels) and soft_labels.logits_NC.shape != (len(train_images), num_classes):
-        raise ValueError(
-            f"stored labels: expected [{len(train_images)}, {num_classes}], got {list(soft_labels.logits_NC.shape)}"
-        )
-    recipe = make_recipe(protocol, len(train_images) / num_classes if ipc is None else ipc, num_classes, student)
-    with _own_randomness(seeds.derive(seed, "train", "init"), device):
-        model = build_student(student, num_classes, train_images.shape[-1], protocol.channels).to(device)
-        run = TrainingRun(
-            model, protocol, recipe, train_images, train_labels, seed, device, draws, fresh, soft_labels, whitening
-        )
-        test = (as_rows(test_images, device), test_labels.to(device))
-        curve, called = [], PredictionLog(test_labels, num_classes)
-        for epoch in range(1, recipe.epochs + 1):
+    given = TrainingInput(
+        student, protocol, train_images, train_labels, test_images, test_labels, num_classes, seed, torch.device(device),
+        ipc, draws, fresh, soft_labels, whitening,
+    )  # fmt: skip
+    with own_randomness(seeds.derive(seed, "train", "init"), given.device):
+        run = given.begin()
+        scores, test = Scores(run.recipe, test_labels.to(given.device), num_classes), as_rows(test_images, given.device)
+        for epoch in range(1, run.recipe.epochs + 1):
             loss = run.train_epoch(epoch)
             if epoch in run.eval_epochs:
-                ranked = rank(run.forward, test[0], protocol, num_classes, whitening)
-                top1, top5 = accuracies(ranked, test[1], num_classes)
-                called.keep(top1, ranked[:, 0])
-                curve.append(
-                    {"epoch": epoch, "lr": recipe.lr_at(epoch), "train_loss": loss, "top1": top1, "top5": top5}
-                )
-            report("train", epoch, recipe.epochs, "epoch")
-    return model.eval(), _summarise(curve, recipe, run, called)
+                scores.add(epoch, loss, rank(run.forward, test, run.protocol, num_classes, whitening))
+            report("train", epoch, run.recipe.epochs, "epoch")
+    return run.model.eval(), scores.result(run.num_steps, run.batches.num_labels)
+
+
+@dataclass(frozen=True)
+class TrainingInput:
+    """What a training is given: arguments of `train_student`."""
+
+    student: str
+    protocol: Protocol
+    train_images: Tensor | ImageRows
+    train_labels: Tensor
+    test_images: Tensor | ImageRows
+    test_labels: Tensor
+    num_classes: int
+    seed: int
+    device: torch.device
+    ipc: float | None = None
+    draws: int = 1
+    fresh: Fresh | None = None
+    soft_labels: SoftLabels | StoredLabels | None = None
+    whitening: Whitening | None = None
+
+    def begin(self) -> TrainingRun:
+        """Check everything and return the training before its first epoch; call it in `own_randomness`.
+
+        Raises:
+            UserError, ValueError: as `train_student`.
+        """
+        images, protocol = self.train_images, at_device(self.protocol, self.device.type)
+        check_precision(protocol.precision, self.device)
+        shape = (protocol.channels, *images.shape[-1:] * 2)
+        _check_split("train", images, self.train_labels, shape, self.num_classes)
+        _check_split("test", self.test_images, self.test_labels, shape, self.num_classes)
+        labels = self.soft_labels
+        if protocol.labels != "hard" and labels is None:
+            raise UserError(f"protocol {protocol.name!r} has {protocol.labels} labels, but no teacher")
+        if isinstance(labels, StoredLabels) and labels.logits_NC.shape != (len(images), self.num_classes):
+            raise ValueError(
+                f"stored labels: expected [{len(images)}, {self.num_classes}], got {list(labels.logits_NC.shape)}"
+            )
+        ipc = len(images) / self.num_classes if self.ipc is None else self.ipc
+        recipe = make_recipe(protocol, ipc, self.num_classes, self.student)
+        model = build_student(self.student, self.num_classes, images.shape[-1], protocol.channels).to(self.device)
+        return TrainingRun(
+            model, protocol, recipe, images, self.train_labels, self.seed, self.device, self.draws, self.fresh, labels,
+            self.whitening,
+        )  # fmt: skip
 
 
 class TrainingRun:
@@ -221,7 +216,14 @@ class TrainingRun:
             loss = self._step(siamese(self.augment(images, draws[here])), order[here], mix)
             total += loss * len(images)
             start += len(images)
-        mean_loss = total.item() / len(order)
+        return self.checked(total.item() / len(order), epoch)
+
+    def checked(self, mean_loss: float, epoch: int) -> float:
+        """Return the mean loss of an epoch.
+
+        Raises:
+            RuntimeError: it is not finite.
+        """
         if not math.isfinite(mean_loss):
             raise RuntimeError(
                 f"the training loss is {mean_loss} in epoch {epoch} of {self.recipe.epochs} at learning rate "
@@ -268,7 +270,7 @@ def _loss(logits: Tensor, labels_B: Tensor, mix: Mix | None) -> Tensor:
 
 
 @contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's generators of the CPU and of `device` inside, and restore them after: for weights and dropout."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
@@ -276,25 +278,6 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
-
-
-def _summarise(curve: list[dict[str, Any]], recipe: Recipe, run: TrainingRun, called: PredictionLog) -> TrainResult:
-    last, (classes_last, classes_best) = curve[-1], called.scores()
-    best = max(curve, key=lambda row: row["top1"])  # the first of equals
-    return TrainResult(
-        top1_last=last["top1"],
-        top1_best=best["top1"],
-        best_epoch=best["epoch"],
-        top5_last=last["top5"],
-        top5_best=best["top5"],
-        epochs=recipe.epochs,
-        num_steps=run.num_steps,
-        kept_labels=run.batches.num_labels,
-        train_loss_last=last["train_loss"],
-        classes_last=classes_last,
-        classes_best=classes_best,
-        curve=curve,
-    )
 
 
 def _check_split(

@@ -29,6 +29,7 @@ def test_every_part_is_measured_in_both_precisions(measured):
         (part, precision) for part in ("finetune", "sampling", "students") for precision in ("float32", "bfloat16")
     } | {("vae", "float32")}
     assert {r["batch"] for r in rows if r["part"] == "sampling"} == {1, 4}
+    assert sum("10 convnet3 16 pixels as one" in r["what"] for r in rows) == 2
     for row in rows:
         assert row["wall_s"] > 0
         assert row["images_per_s"] == pytest.approx(row["num_images"] / row["wall_s"])

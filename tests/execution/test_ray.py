@@ -197,7 +197,7 @@ def test_a_job_that_no_node_holds_any_more_is_named(monkeypatch):
     monkeypatch.setattr(cluster_module, "ASK_AGAIN_S", 0.0)
     nodes = Nodes(row("a", 2.0))
     executor = executor_on(nodes)
-    executor._running = {1: job("small", cpus=1), 2: job("large", cpus=4)}
+    executor._running = {1: [job("small", cpus=1)], 2: [job("large", cpus=4)]}
     assert executor.waits_for() == (
         "job 'train large' asks for 4 CPUs, 0 GPUs and 1.0 GB; no node of this Ray is large enough (1 nodes; the closest, "
         "host-a, has 2 CPUs, 0 GPUs and 64.0 GB); the run continues when such a node joins"
@@ -207,11 +207,11 @@ def test_a_job_that_no_node_holds_any_more_is_named(monkeypatch):
     assert executor.waits_for() == ""
 
 
-@pytest.mark.parametrize("ended", [None, Outcome("k")])
+@pytest.mark.parametrize("ended", [None, [Outcome("k")]])
 def test_a_job_that_is_cancelled_is_lost_for_the_reason_given_unless_it_ended_before(ended, tmp_path):
     executor = executor_on(Nodes(row("a", 4.0), ended=ended))
     executor.context = SimpleNamespace(store=Store(tmp_path), device="cpu")
-    executor._running["task"] = job("k")
+    executor._running["task"] = [job("k")]
     executor._cluster.place(job("k"))
     assert executor.cancel("k", "no sign of life for 10 minutes")
     assert not executor.cancel("another", "no reason")

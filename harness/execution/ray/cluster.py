@@ -93,6 +93,11 @@ class Cluster:
             return True
         return self._options.wait_for_nodes > 0 and self._capacity.num_waiting < max(1, self._capacity.num_placed)
 
+    def num_gpus(self) -> int:
+        """Return the GPUs of all nodes."""
+        self._refresh()
+        return sum(len(Node.read(row).gpus) for row in self._rows if row["Alive"])
+
     def place(self, job: Job) -> None:
         """Count a job that was handed to Ray."""
         self._refresh()

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from harness.execution.executor import Stage, here
 from harness.execution.ray import capacity
 from harness.execution.ray.board import BoardView, ProgressBoard, Reporter
 from harness.execution.ray.cluster import Cluster
+from harness.execution.ray.groups import Groups
 from harness.execution.ray.head import ASK_S, Head
 from harness.execution.ray.join import join
 from harness.execution.ray.losses import as_outcome
@@ -30,9 +31,27 @@ from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
 from harness.jobs.job import Job
 from harness.jobs.last_words import last_words_file, leaving_last_words, read_last_words
+from harness.jobs.together import train_jobs
 
 LEAVE_S = 5.0
 """Seconds that a head which does not answer is given to let this process go."""
+
+
+def run_remote_jobs(jobs: Sequence[Job], context: JobContext, board: Any) -> list[Outcome]:
+    """Run jobs in a Ray worker, one after the other; several are trainings that are done as one first."""
+    if len(jobs) > 1:
+        import ray
+
+        where = here(context.device, ray.get_runtime_context().get_node_id())
+        reporters = [Reporter(job.key, board, where) for job in jobs]
+
+        def report(stage: str, done: int, total: int, unit: str, /) -> None:
+            for reporter in reporters:
+                reporter(stage, done, total, unit)
+
+        with leaving_last_words(last_words_file(context.store, jobs[0].key)):
+            train_jobs(jobs, context, report)
+    return [run_remote_job(job, context, board) for job in jobs]
 
 
 def run_remote_job(job: Job, context: JobContext, board: Any) -> Outcome:
@@ -77,6 +96,15 @@ def mute(ray: Any) -> Callable[[], None]:
     return lambda: setattr(module, "print_to_stdstream", printer)
 
 
+TOGETHER_ON = ("cuda",)
+"""Devices on which trainings are done as one; on a CPU one after the other is faster."""
+
+
+def _holds_whole_gpus(job: Job) -> bool:
+    """Return whether a job holds whole GPUs: where it holds a share, others were meant to have the rest."""
+    return (job.resources.gpus or 1) >= 1
+
+
 def _end_now() -> None:
     """End this process at its end: Ray would wait again for a head that hangs, or crash among its own threads."""
     sys.stdout.flush()
@@ -101,7 +129,8 @@ class RayExecutor:
         self._unmute: Callable[[], None] = lambda: None
         self._head: Any = None
         self._cluster: Any = None
-        self._running: dict[Any, Job] = {}
+        self._running: dict[Any, list[Job]] = {}
+        self._groups = Groups()
         self._ended: list[Outcome] = []
         self._cancelled: dict[str, str] = {}
         self._lost_on: dict[str, set[str]] = {}
@@ -133,11 +162,14 @@ class RayExecutor:
             raise
         # Made anew, and empty, on another node when its own is lost; the handles that workers hold stay good.
         self._seen = BoardView(ray, ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote())
-        self._task = ray.remote(max_retries=0)(run_remote_job)
+        self._task = ray.remote(max_retries=0)(run_remote_jobs)
+        if self.context.device in TOGETHER_ON and self.options.together:
+            self._groups.expect((job for job in jobs if _holds_whole_gpus(job)), self._cluster.num_gpus())
 
     def has_room(self, job: Job) -> bool:
         """Return whether a node has room; `Cluster` counts."""
-        return job.runs_on_driver or not self._running or bool(self._cluster.has_room(job))
+        idle = not (self._running or self._groups)
+        return job.runs_on_driver or idle or self._groups.has_room(job) or bool(self._cluster.has_room(job))
 
     def submit(self, job: Job) -> None:
         """Queue the job as a task; one that reads files of this machine runs here and now."""
@@ -145,10 +177,18 @@ class RayExecutor:
             where = here("cpu")
             self._ended.append(replace(execute(job, replace(self.context, device="cpu"), no_progress), where=where))
             return
-        asked = self._elsewhere(job, capacity.task_options(job, self.context.device))
-        reference = self._task.options(name=job.title, **asked).remote(job, self.context, self._seen.board)
-        self._running[reference] = job
+        if self._groups.has_room(job):
+            self._groups.add(job)
+            return
         self._cluster.place(job)
+        if not self._groups.add(job):
+            self._hand_over([job])
+
+    def _hand_over(self, jobs: list[Job]) -> None:
+        first = jobs[0]
+        asked = self._elsewhere(first, capacity.task_options(first, self.context.device))
+        name = first.title if len(jobs) == 1 else f"{first.title} and {len(jobs) - 1} more"
+        self._running[self._task.options(name=name, **asked).remote(jobs, self.context, self._seen.board)] = jobs
 
     def _elsewhere(self, job: Job, asked: dict[str, Any]) -> dict[str, Any]:
         """Return what a job asks for; one that was lost before asks for a free node other than those where it was, if any."""
@@ -164,6 +204,8 @@ class RayExecutor:
         Raises:
             ExecutorLost: the cluster is gone.
         """
+        for group in self._groups.take():
+            self._hand_over(group)
         if self._ended:
             ended_here, self._ended = self._ended, []
             return ended_here
@@ -171,21 +213,29 @@ class RayExecutor:
             return []
         self._head.check()
         ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
-        return [self._outcome(reference) for reference in ended]
+        return [outcome for reference in ended for outcome in self._outcomes(reference)]
 
-    def _outcome(self, reference: Any) -> Outcome:
-        job = self._running.pop(reference)
-        self._cluster.release(job.key)
-        cancelled = self._cancelled.pop(job.key, "")
+    def _outcomes(self, reference: Any) -> list[Outcome]:
+        """Return how the jobs of a task ended."""
+        jobs = self._running.pop(reference)
+        self._cluster.release(jobs[0].key)
+        cancelled = next((reason for job in jobs if (reason := self._cancelled.pop(job.key, ""))), "")
         try:
-            outcome: Outcome = self._ray.get(reference)
+            outcomes: list[Outcome] = self._ray.get(reference)
         except Exception as error:
-            outcome = self._explain(job, error)
-            if cancelled:
-                outcome = replace(outcome, error=cancelled, lost=True)
-            if outcome.lost and outcome.where is not None:
-                self._lost_on.setdefault(job.key, set()).add(outcome.where.node)
-        self._seen.forget(job.key)
+            outcomes = [self._lost(job, error, cancelled) for job in jobs]
+        for job in jobs:
+            self._seen.forget(job.key)
+        return outcomes
+
+    def _lost(self, job: Job, error: Exception, cancelled: str) -> Outcome:
+        """Return how a job ended whose task raised; it goes alone from now on."""
+        outcome = self._explain(job, error)
+        if cancelled:
+            outcome = replace(outcome, error=cancelled, lost=True)
+        if outcome.lost and outcome.where is not None:
+            self._lost_on.setdefault(job.key, set()).add(outcome.where.node)
+        self._groups.part(job.key)
         return outcome
 
     def _explain(self, job: Job, error: Exception) -> Outcome:
@@ -196,8 +246,8 @@ class RayExecutor:
 
     def cancel(self, key: str, reason: str) -> bool:
         """End a running job's worker; `wait` returns it as lost for that reason. False where it does not run."""
-        for reference, job in self._running.items():
-            if job.key == key:
+        for reference, jobs in self._running.items():
+            if any(job.key == key for job in jobs):
                 self._cancelled[key] = reason
                 self._ray.cancel(reference, force=True)
                 return True
@@ -207,7 +257,9 @@ class RayExecutor:
         """Return which job waits inside Ray because no node of the cluster can hold it; empty where there is none."""
         if self._running and time.monotonic() - self._compared > ASK_S:
             self._compared = time.monotonic()
-            stuck = self._cluster.stuck(job for job in self._running.values() if self._seen.where(job.key) is None)
+            stuck = self._cluster.stuck(
+                jobs[0] for jobs in self._running.values() if self._seen.where(jobs[0].key) is None
+            )
             self._held_up = stuck and f"{stuck}; the run continues when such a node joins"
         return self._held_up
 

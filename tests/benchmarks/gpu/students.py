@@ -13,9 +13,10 @@ from torch.nn import functional
 
 from harness.core.config.protocol import Protocol
 from harness.students.build import build_student
-from harness.training.trainer import train_student
+from harness.training.together import Stack, begin
+from harness.training.trainer import TrainingInput, train_student
 from tests.benchmarks.gpu.sizes import NUM_CLASSES, Size
-from tests.benchmarks.gpu.timing import Peaks, Row, operations, synchronize, to_row
+from tests.benchmarks.gpu.timing import Peaks, Row, operations, seconds, synchronize, to_row
 
 
 def students(size: Size, device: torch.device, peaks: Peaks, precisions: list[str], options: Any) -> Iterator[Row]:
@@ -34,6 +35,32 @@ def students(size: Size, device: torch.device, peaks: Peaks, precisions: list[st
                 "students", f"{name} {side} pixels, one epoch", spent, device=device, peaks=peaks, precision=precision,
                 batch=batch, num_images=count, num_operations=one,
             )  # fmt: skip
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            spent = _stack_seconds(name, precision, images, labels, device, num_epochs=options.calls)
+            yield to_row(
+                "students", f"{TOGETHER} {name} {side} pixels as one, one epoch", spent, device=device, peaks=peaks,
+                precision=precision, batch=TOGETHER * batch, num_images=TOGETHER * count, num_operations=TOGETHER * one,
+            )  # fmt: skip
+
+
+TOGETHER = 10
+"""Seeds that are trained as one."""
+
+
+def _stack_seconds(
+    name: str, precision: str, images: Tensor, labels: Tensor, device: torch.device, *, num_epochs: int
+) -> list[float]:
+    """Return the seconds of epochs of ten seeds as one, after a first that warms up."""
+    protocol = Protocol.model_validate({"precision": precision})
+    few = images[:NUM_CLASSES], labels[:NUM_CLASSES]
+    stack = Stack(
+        begin(
+            [TrainingInput(name, protocol, images, labels, *few, NUM_CLASSES, seed, device) for seed in range(TOGETHER)]
+        )
+    )
+    epochs = iter(range(1, num_epochs + 2))
+    return seconds(lambda: stack.train_epoch(next(epochs)), device, calls=num_epochs, warm_up=1)
 
 
 def _epoch_seconds(

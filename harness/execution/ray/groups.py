@@ -1,0 +1,67 @@
+"""Which jobs are handed to a worker at once: trainings on a whole GPU that can be done as one (harness/jobs/together.py)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from harness.jobs.job import Job
+from harness.jobs.together import MOST, kind_of
+
+
+class Groups:
+    """Trainings that wait for others of their kind until the executor has handed out what it can.
+
+    Args:
+        kind: tells which jobs belong together; empty: a job is handed out alone.
+    """
+
+    def __init__(self, kind: Callable[[Job], str] = kind_of) -> None:
+        self._kind_of = kind
+        self._kinds: dict[str, str] = {}
+        self._limit: dict[str, int] = {}
+        self._waiting: list[list[Job]] = []
+        self._alone: set[str] = set()
+
+    def expect(self, jobs: Iterable[Job], places: int) -> None:
+        """Choose how many go together, so that each of `places` that can train at once gets some; without it all go alone."""
+        self._kinds = {job.key: kind for job in jobs if (kind := self._kind_of(job))}
+        self._limit = {
+            kind: min(MOST, math.ceil(num / max(1, places))) for kind, num in Counter(self._kinds.values()).items()
+        }
+
+    def _kind(self, job: Job) -> str:
+        """Return the kind of a job that may go with others."""
+        return "" if job.key in self._alone else self._kinds.get(job.key, "")
+
+    def _open(self, job: Job) -> list[Job] | None:
+        """Return the group that the job can join."""
+        kind = self._kind(job)
+        return next((g for g in self._waiting if kind == self._kind(g[0]) and len(g) < self._limit[kind]), None)
+
+    def has_room(self, job: Job) -> bool:
+        """Return whether a group waits that the job can join."""
+        return bool(self._kind(job)) and self._open(job) is not None
+
+    def add(self, job: Job) -> bool:
+        """Let the job join a group, or open one; False where it goes alone."""
+        if not (kind := self._kind(job)) or self._limit[kind] == 1:
+            return False
+        if (group := self._open(job)) is not None:
+            group.append(job)
+        else:
+            self._waiting.append([job])
+        return True
+
+    def take(self) -> list[list[Job]]:
+        """Return the groups; others can be opened then."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def part(self, key: str) -> None:
+        """Let a job that was lost go alone from now on."""
+        self._alone.add(key)
