@@ -1,4 +1,5 @@
-"""`--set TARGET.FIELD=VALUE`: overrides of one field of a method, the protocol or the image source, checked like the YAML."""
+"""`--set TARGET.FIELD=VALUE`: overrides of one field of a method, the protocol, the teacher or the image source, checked like the
+YAML."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Any
 from harness.core.errors import UserError
 from harness.core.yaml_text import parse_yaml
 
-RESERVED = ("protocol", "data")
+RESERVED = ("protocol", "teacher", "data")
+"""Targets that are no method."""
 
 
 def parse_overrides(pairs: dict[str, Any] | list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """In which precision a network multiplies, and whether it is compiled: faster, with slightly other results.
 
-In: a network or a device, and what the method's config says. Both are part of a job's key, because both change rounding;
-`float32` without compilation is what the published numbers are compared with, and the default on every device.
+In: a network or a device, and what the method's config says, where `auto` is resolved already. Both are part of a job's key,
+because both change rounding; `float32` without compilation is what the published numbers were computed in.
 """
 
 from __future__ import annotations

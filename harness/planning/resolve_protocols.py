@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from harness.core.config.protocol import Protocol
-from harness.core.errors import UserError
+from harness.core.errors import UserError, did_you_mean
 from harness.planning.plan import MethodPlan
 from harness.planning.request import RunRequest
 from harness.planning.resolve_methods import Methods
 from harness.planning.resolve_suite import SuitePart, suite_protocol
 from harness.training.protocol_rules import check_whitening
-from harness.training.protocols import at_device, changes, variants
+from harness.training.protocols import EXECUTION, at_device, changes, resolve_protocol, variants
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,30 @@ def resolve_protocols(request: RunRequest, suite: SuitePart, methods: Methods, d
     if own.whitening != "none":
         of = suite.suite
         check_whitening(of.channels * of.side**2, f"suite {of.name}, protocol {own.name!r}")
-    teacher = at_device(_teacher_protocol(suite, methods.plans), device)
+    teacher, told = _executed(_teacher_protocol(suite, methods.plans), request.settings.get("teacher", {}), device)
     named = suite_protocol(suite.suite, own.name, files=suite.protocol_files)
-    return Protocols(own, teacher, variants(own) if request.scores else {}, changes(own, named))
+    changed = ", ".join(filter(None, [changes(own, named), *(told if suite.suite.teacher else ())]))
+    return Protocols(own, teacher, variants(own) if request.scores else {}, changed)
+
+
+def _executed(protocol: Protocol, settings: Mapping[str, Any], device: str) -> tuple[Protocol, list[str]]:
+    """Return the teacher's protocol as it is executed on a device, and what the command line changed of that.
+
+    Raises:
+        UserError: a setting is not about how it is executed, or is refused.
+    """
+    for field in settings:
+        if field not in EXECUTION:
+            raise UserError(
+                f"--set teacher.{field}: no such field.{did_you_mean(field, list(EXECUTION))} Fields: {', '.join(EXECUTION)}. "
+                "What the teacher is stands in the suite's `teacher`, how it is trained in its protocol."
+            )
+    executed = at_device(resolve_protocol(protocol, user_overrides=settings), device)
+    return executed, [
+        f"teacher.{field}={str(getattr(executed, field)).lower()}"
+        for field in EXECUTION
+        if getattr(executed, field) != getattr(at_device(protocol, device), field)
+    ]
 
 
 def _teacher_protocol(part: SuitePart, methods: tuple[MethodPlan, ...]) -> Protocol:
