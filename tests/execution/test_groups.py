@@ -22,19 +22,26 @@ def job(key, kind="a", **resources):
     return Job(key, "train", f"train {key}", {"kind": kind}, {}, Resources(**resources))
 
 
-def groups(jobs, places=1):
+def groups(jobs, num_gpus=1):
     made = Groups(lambda job: job.spec["kind"])
-    made.expect(jobs, places)
+    made.expect(jobs, num_gpus)
     return made
 
 
 def test_jobs_of_a_kind_join_until_their_share_is_reached():
     jobs = [job(str(i)) for i in range(5)]
-    made = groups(jobs, places=2)  # three and two
+    made = groups(jobs, num_gpus=2)  # three and two
     assert [made.add(one) for one in jobs] == [True] * 5
     assert not made.has_room(job("another"))
     assert [[one.key for one in group] for group in made.take()] == [["0", "1", "2"], ["3", "4"]]
     assert not made.has_room(jobs[0])
+
+
+def test_jobs_that_share_a_gpu_are_that_many_groups():
+    jobs = [job(str(i), gpus=0.5) for i in range(5)]
+    made = groups(jobs)
+    assert [made.add(one) for one in jobs] == [True] * 5
+    assert [len(group) for group in made.take()] == [3, 2]
 
 
 def test_other_kinds_and_single_jobs_go_alone():

@@ -100,11 +100,6 @@ TOGETHER_ON = ("cuda",)
 """Devices on which trainings are done as one; on a CPU one after the other is faster."""
 
 
-def _holds_whole_gpus(job: Job) -> bool:
-    """Return whether a job holds whole GPUs: where it holds a share, others were meant to have the rest."""
-    return (job.resources.gpus or 1) >= 1
-
-
 def _end_now() -> None:
     """End this process at its end: Ray would wait again for a head that hangs, or crash among its own threads."""
     sys.stdout.flush()
@@ -164,7 +159,7 @@ class RayExecutor:
         self._seen = BoardView(ray, ray.remote(num_cpus=0, max_restarts=-1)(ProgressBoard).remote())
         self._task = ray.remote(max_retries=0)(run_remote_jobs)
         if self.context.device in TOGETHER_ON and self.options.together:
-            self._groups.expect((job for job in jobs if _holds_whole_gpus(job)), self._cluster.num_gpus())
+            self._groups.expect(jobs, self._cluster.num_gpus())
 
     def has_room(self, job: Job) -> bool:
         """Return whether a node has room; `Cluster` counts."""

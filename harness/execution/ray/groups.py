@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable
 
 from harness.jobs.job import Job
@@ -24,12 +23,16 @@ class Groups:
         self._waiting: list[list[Job]] = []
         self._alone: set[str] = set()
 
-    def expect(self, jobs: Iterable[Job], places: int) -> None:
-        """Choose how many go together, so that each of `places` that can train at once gets some; without it all go alone."""
-        self._kinds = {job.key: kind for job in jobs if (kind := self._kind_of(job))}
-        self._limit = {
-            kind: min(MOST, math.ceil(num / max(1, places))) for kind, num in Counter(self._kinds.values()).items()
-        }
+    def expect(self, jobs: Iterable[Job], num_gpus: int) -> None:
+        """Choose how many go together, so that every share of a GPU gets some; before it, all go alone."""
+        found: dict[str, list[Job]] = {}
+        for job in jobs:
+            if kind := self._kind_of(job):
+                found.setdefault(kind, []).append(job)
+        self._kinds = {job.key: kind for kind, alike in found.items() for job in alike}
+        for kind, alike in found.items():
+            places = max(1.0, num_gpus / (alike[0].resources.gpus or 1))
+            self._limit[kind] = min(MOST, math.ceil(len(alike) / places))
 
     def _kind(self, job: Job) -> str:
         """Return the kind of a job that may go with others."""
