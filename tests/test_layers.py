@@ -26,7 +26,8 @@ LATE = {
     ("harness.cli.tune", "harness.api.tune"),  # matplotlib
     ("harness.planning.trials", "harness.planning.calibrate"),  # times students and denoisers
     ("harness.planning.trials", "harness.planning.try_prior"),  # it trains a generator for a few steps
-    ("harness.planning.resolve_data", "harness.students.build"),  # builds each student once
+    ("harness.planning.resolve_data", "harness.students.build"),  # builds students that are not built-in
+    ("harness.execution.ray.executor", "harness.jobs.together"),  # torch, which only workers need
     ("harness.students", "harness.students.build"),
     ("harness.students", "harness.students.features"),
     ("harness.training", "harness.training"),  # the trainer
@@ -102,7 +103,11 @@ def test_the_command_line_and_the_plan_need_no_torch():
     modules = (
         "harness.cli.app, harness.cli.show, harness.api.run, harness.planning.planner, harness.core.plugin.discovery"
     )
-    code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    plan = "harness.api.run.prepare(make_request(methods=['all'], suite='digits'))"
+    code = (
+        f"import sys, {modules}; from harness.planning.request import make_request; {plan}; "
+        "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -11,33 +11,18 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from harness.core.config.protocol import Protocol
-from harness.core.io import canonical_json
+import torch
+
 from harness.core.progress import ProgressCallback
+from harness.jobs import numerics, threads
+from harness.jobs.clock import Clock
 from harness.jobs.context import JobContext
 from harness.jobs.job import KINDS, Job
-from harness.students import spec
-from harness.training.protocol_rules import why_alone
-
-MOST = 16
-"""Trainings as one at most: more gain little, and their memory adds up."""
-
-FAMILIES = ("convnet", "resnet", "resnet_ap")
-"""Students whose layers are known to do the same stacked; a registered one may do anything."""
+from harness.jobs.train import TRAINED, Trained, read_training
+from harness.training import together
+from harness.training.trainer import TrainingInput
 
 _log = logging.getLogger(__name__)
-
-
-def kind_of(job: Job) -> str:
-    """Return a text that is equal for jobs which can be trained as one; empty for one that trains alone."""
-    if job.kind != "train" or job.spec["ipc"] is None or "redraw" in job.spec:
-        return ""
-    if spec.parse(job.spec["student"]).family not in FAMILIES or why_alone(
-        Protocol.model_validate(job.spec["protocol"])
-    ):
-        return ""
-    about = {name: job.spec[name] for name in ("student", "side", "ipc", "protocol")}
-    return canonical_json(about | {"teacher": job.deps.get("teacher"), "cpus": job.resources.cpus})
 
 
 def train_jobs(jobs: Sequence[Job], context: JobContext, report: ProgressCallback) -> None:
@@ -49,13 +34,6 @@ def train_jobs(jobs: Sequence[Job], context: JobContext, report: ProgressCallbac
 
 
 def _train(jobs: Sequence[Job], context: JobContext, report: ProgressCallback) -> None:
-    import torch
-
-    from harness.jobs import numerics, threads
-    from harness.jobs.clock import Clock
-    from harness.jobs.train import read_training
-    from harness.training.together import alike
-
     threads.keep_pages()
     numerics.set_defaults()
     threads.set_threads(jobs[0].resources.cpus)
@@ -66,25 +44,20 @@ def _train(jobs: Sequence[Job], context: JobContext, report: ProgressCallback) -
             for key in keys:
                 store.fetch(role if role in KINDS else "prior", key)
     given = [read_training(job, context, report, clock) for job in wanted]
-    for places in alike(given):
+    for places in together.alike(given):
         _train_alike([wanted[place].key for place in places], [given[place] for place in places], report)
 
 
-def _train_alike(keys: Sequence[str], given: Sequence, report: ProgressCallback) -> None:
+def _train_alike(keys: Sequence[str], given: Sequence[TrainingInput], report: ProgressCallback) -> None:
     """Train and keep; where memory runs out, half of them at a time."""
-    import torch
-
-    from harness.jobs.train import TRAINED, Trained
-    from harness.training.together import faster_together, train_together
-
     if len(keys) < 2:
         return
     with ExitStack() as after:
         try:
-            if not faster_together(given):
+            if not together.faster_together(given):
                 return
             began = time.perf_counter()
-            results = train_together(given, report)
+            results = together.train_together(given, report)
             share = (time.perf_counter() - began) / len(keys)
             TRAINED.update({k: Trained(r, share, len(keys)) for k, r in zip(keys, results, strict=True)})
         except torch.OutOfMemoryError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from harness.core.errors import UserError
 from harness.data.sources.base import open_source
 from harness.planning.request import RunRequest
 from harness.planning.resolve_suite import SuitePart
+from harness.students.sizes import FAMILIES, check_size
+from harness.students.spec import parse
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,15 @@ def cut(source: dict[str, Any], share: float | None, seed: int) -> dict[str, Any
 
 
 def _check_students(students: tuple[str, ...], num_classes: int, suite: Suite) -> None:
-    """Build each student once: an unknown timm model or a network too deep for the images is found before any job."""
-    from harness.students.build import build_student
-
+    """Find an unknown timm model, or a network too deep for the images, before any job; others than built-in ones are built."""
     for name in students:
-        build_student(name, num_classes, suite.side, suite.channels)
+        spec = replace(parse(name), channels=suite.channels)
+        if spec.family in FAMILIES:
+            check_size(spec, suite.side)
+        else:
+            from harness.students.build import build_student  # torch takes two seconds
+
+            build_student(name, num_classes, suite.side, suite.channels)
 
 
 def local_device(wanted: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from harness.core.errors import UserError
 from harness.students.layers import HalvingPool, make_norm
+from harness.students.sizes import check_size, map_side
 from harness.students.spec import Norm, StudentSpec
 
 WIDTH = 128
@@ -50,24 +50,12 @@ class ConvNet(nn.Module):
         return self.classifier(self.features(images))
 
 
-def map_side(image_size: int, channels: int) -> int:
-    """Return the side of the first convolution's maps, pixels: grey images are padded by 3, which adds 4."""
-    return image_size + 4 if channels == 1 else image_size
-
-
 def build_convnet(spec: StudentSpec, num_classes: int, image_size: int) -> ConvNet:
     """Build ConvNet-D with the framework's default initialisation.
 
     Raises:
         UserError: the network is too deep for the images: its last feature map would be 0x0.
     """
+    check_size(spec, image_size)
     assert spec.depth is not None
-    side = map_side(image_size, spec.channels)
-    if side >> spec.depth < 1:
-        deepest = side.bit_length() - 1
-        raise UserError(
-            f"student {spec.name!r} halves the image {spec.depth} times, which leaves a 0x0 feature map for "
-            f"{image_size}x{image_size} pixels. Use at most convnet{deepest}, or images of "
-            f"{2**spec.depth - side + image_size} pixels or more."
-        )
     return ConvNet(spec.depth, num_classes, image_size, spec.norm, spec.channels)

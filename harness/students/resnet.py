@@ -10,8 +10,8 @@ import math
 
 from torch import Tensor, nn
 
-from harness.core.errors import UserError
 from harness.students.layers import HalvingPool, make_norm
+from harness.students.sizes import check_size
 from harness.students.spec import Norm, StudentSpec
 
 _BLOCKS_PER_STAGE = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -83,7 +83,7 @@ def build_resnet(spec: StudentSpec, num_classes: int, image_size: int) -> ResNet
     Raises:
         UserError: the images are too small: nothing is left of them, or instance norm would see single pixels.
     """
-    _check_size(spec, image_size)
+    check_size(spec, image_size)
     return ResNet(spec, num_classes, image_size)
 
 
@@ -118,28 +118,3 @@ def _initialise(net: nn.Module) -> None:
         elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
-
-
-def last_side(spec: StudentSpec, image_size: int) -> int:
-    """Return the side of the last stage's feature map, pixels: pooling rounds down, strides round up."""
-    pooled, side = spec.family == "resnet_ap", image_size
-    if spec.variant == "imagenet" and image_size > 64:
-        halvings = 2 if image_size > 128 else 1
-        side = side // 2**halvings if pooled else math.ceil(side / 2**halvings)
-    return side // 8 if pooled else math.ceil(side / 8)
-
-
-def _check_size(spec: StudentSpec, image_size: int) -> None:
-    side = last_side(spec, image_size)
-    advice = "Use larger images (at least 16 pixels) or a student with fewer stages, e.g. convnet2"
-    if side < 1:
-        raise UserError(
-            f"student {spec.name!r} halves the image three times, which leaves a 0x0 feature map for "
-            f"{image_size}x{image_size} pixels. {advice}."
-        )
-    if side == 1 and spec.norm == "instance":
-        raise UserError(
-            f"student {spec.name!r} reaches 1x1 pixels in its last stage from {image_size}x{image_size} images: "
-            "instance norm subtracts a single pixel from itself, so every feature is constant and the accuracy stays "
-            f"exactly at chance. Use batch norm ({spec.name}_bn). Or: {advice[0].lower()}{advice[1:]}."
-        )

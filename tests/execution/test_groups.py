@@ -10,9 +10,10 @@ from harness.api.run_setup import make_executor
 from harness.core.config.suite import Resources
 from harness.core.executors import executors, register_executor
 from harness.execution.ray import executor as module
-from harness.execution.ray.groups import Groups
+from harness.execution.ray.groups import Groups, kind_of
 from harness.jobs.execute import Outcome
 from harness.jobs.job import Job
+from harness.planning.planner import make_plan
 from harness.planning.request import make_request
 from harness.planning.resolve import resolve
 from tests.execution.test_ray import Nodes, executor_on, row
@@ -140,3 +141,28 @@ def test_under_a_time_limit_every_job_goes_alone(tiny_suite, tmp_path, limit, to
     finally:
         executors.restore(known)
     assert [options.together for options in seen] == [together]
+
+
+@pytest.fixture
+def students(tiny_suite, tmp_path):
+    """Return a function: the planned train jobs of two seeds."""
+
+    def make(**fields):
+        request = make_request(
+            suite=tiny_suite, methods=["random_real"], ipc=[2], seeds=[0, 1], store=tmp_path, **fields
+        )
+        return [job for job in make_plan(resolve(request).plan_input).jobs.values() if job.kind == "train"]
+
+    return make
+
+
+def test_a_kind_differs_in_all_but_seed_set_and_method(students):
+    jobs, (soft, *_), (compiled, *_) = (
+        students(),
+        students(protocol="rded"),
+        students(settings={"protocol.compiled": True}),
+    )
+    assert len({kind_of(job) for job in jobs}) == 1
+    assert kind_of(soft) not in ("", kind_of(jobs[0]))
+    assert kind_of(compiled) == ""
+    assert kind_of(students(students=["timm:resnet10t"])[0]) == ""

@@ -133,12 +133,3 @@ def test_a_failure_leaves_every_job_to_itself(prepared, forced, monkeypatch, cap
     assert not TRAINED
     assert "3 trainings as one failed, so each is trained alone: the training loss is nan" in caplog.text
     assert all("trained_together" not in one["result"] for one in results(context, jobs))
-
-
-def test_a_kind_differs_in_all_but_seed_set_and_method(prepared):
-    _, jobs = prepared()
-    _, soft = prepared(protocol="rded")
-    _, compiled = prepared(settings={"protocol.compiled": True})
-    assert len({together.kind_of(job) for job in jobs}) == 1
-    assert together.kind_of(soft[0]) not in ("", together.kind_of(jobs[0]))
-    assert together.kind_of(compiled[0]) == ""

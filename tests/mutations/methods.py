@@ -6,7 +6,7 @@ METHODS = (
     M("minimax: labels are never dropped by default", "methods/minimax.py",
       "label_dropout: float = Field(0.1,", "label_dropout: float = Field(0.0,",
       "tests/methods/test_minimax.py::test_the_defaults_are_those_of_the_authors"),
-    M("minimax: guidance 1.5 by default", "methods/dit.py",
+    M("minimax: guidance 1.5 by default", "methods/_sampling.py",
       "guidance: float = Field(\n        4.0,", "guidance: float = Field(\n        1.5,",
       "tests/methods/test_minimax.py::test_the_defaults_are_those_of_the_authors"),
     M("minimax: the tuner is not told the dropout", "methods/minimax.py",

@@ -25,7 +25,7 @@ MUTATIONS = (
       "alpha=1 / (num - 1)", "alpha=1 / num",
       "tests/training/test_whitening.py"),
     M("zca: test images as they are", "harness/training/trainer.py",
-      "rank(run.forward, test[0], protocol, num_classes, whitening)", "rank(run.forward, test[0], protocol.model_copy("
+      "rank(run.forward, test, run.protocol, num_classes, whitening)", "rank(run.forward, test, run.protocol.model_copy("
       "update={'whitening': 'none'}), num_classes)",
       "tests/training/test_whitening.py::test_training_and_test_images_are_whitened_alike"),
     M("protocol files: an include brings its version", "harness/training/protocol_files.py",

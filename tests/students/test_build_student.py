@@ -8,7 +8,7 @@ from torch import nn
 
 from harness.core.errors import UserError
 from harness.students import build_student, parse, register_student, students
-from harness.students.resnet import last_side
+from harness.students.sizes import last_side
 
 
 @pytest.mark.parametrize("name", ["convnet3", "resnet18_cifar", "resnet_ap10_cifar_bn", "timm:resnet18"])

@@ -31,7 +31,6 @@ from harness.jobs.context import JobContext
 from harness.jobs.execute import Outcome, execute
 from harness.jobs.job import Job
 from harness.jobs.last_words import last_words_file, leaving_last_words, read_last_words
-from harness.jobs.together import train_jobs
 
 LEAVE_S = 5.0
 """Seconds that a head which does not answer is given to let this process go."""
@@ -41,6 +40,8 @@ def run_remote_jobs(jobs: Sequence[Job], context: JobContext, board: Any) -> lis
     """Run jobs in a Ray worker, one after the other; several are trainings that are done as one first."""
     if len(jobs) > 1:
         import ray
+
+        from harness.jobs.together import train_jobs
 
         where = here(context.device, ray.get_runtime_context().get_node_id())
         reporters = [Reporter(job.key, board, where) for job in jobs]

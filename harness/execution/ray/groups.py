@@ -5,8 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+from harness.core.config.protocol import Protocol
+from harness.core.io import canonical_json
 from harness.jobs.job import Job
-from harness.jobs.together import MOST, kind_of
+from harness.students.sizes import FAMILIES
+from harness.students.spec import parse
+from harness.training.protocol_rules import why_alone
+
+MOST = 16
+"""Trainings as one at most: more gain little, and their memory adds up."""
+
+
+def kind_of(job: Job) -> str:
+    """Return a text that is equal for jobs which can be trained as one; empty for one that trains alone."""
+    if job.kind != "train" or job.spec["ipc"] is None or "redraw" in job.spec:
+        return ""
+    if parse(job.spec["student"]).family not in FAMILIES or why_alone(Protocol.model_validate(job.spec["protocol"])):
+        return ""
+    about = {name: job.spec[name] for name in ("student", "side", "ipc", "protocol")}
+    return canonical_json(about | {"teacher": job.deps.get("teacher"), "cpus": job.resources.cpus})
 
 
 class Groups:
