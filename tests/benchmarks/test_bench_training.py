@@ -3,6 +3,8 @@
 Steps are timed on one CPU thread, with freed pages kept as in a job; torch's setting is restored after the module.
 """
 
+from itertools import count
+
 import pytest
 import torch
 from torchvision.transforms import RandomResizedCrop
@@ -12,6 +14,8 @@ from harness.core.config.protocol import Protocol
 from harness.jobs import threads as job_threads
 from harness.students import build_student
 from harness.training.augment import GREY, Augmenter, draw
+from harness.training.together import Stack, begin
+from harness.training.trainer import TrainingInput
 
 STEPS = [
     ("convnet3", 16, 64),
@@ -82,3 +86,36 @@ def test_bench_training_step(benchmark, student, side, batch):
         optimizer.step()
 
     benchmark.pedantic(step, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("way", ["as one", "one after the other"])
+def test_bench_an_epoch_of_four_seeds(benchmark, way):
+    """Why a CPU trains them one after the other; `make speed` has the same on a GPU."""
+    benchmark.group = "an epoch of four seeds of convnet3@16, 100 images"
+    images, labels = some_images(100, 16), torch.arange(100) % 10
+    seeds = [
+        TrainingInput("convnet3", Protocol(), images, labels, images[:10], labels[:10], 10, seed, torch.device("cpu"))
+        for seed in range(4)
+    ]
+    epochs, runs = count(1), begin(seeds)
+    if way == "as one":
+        stack = Stack(runs)
+        benchmark(lambda: stack.train_epoch(next(epochs)))
+        return
+
+    def each():
+        epoch = next(epochs)
+        for run in runs:
+            run.train_epoch(epoch)
+
+    benchmark(each)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_bench_an_epoch_in_each_precision(benchmark, precision):
+    """bfloat16 gains where the CPU has instructions for it (`avx512_bf16` or AMX), and loses where it has none."""
+    benchmark.group = "an epoch of convnet3@32, 100 images"
+    images, labels, protocol = some_images(100, 32), torch.arange(100) % 10, Protocol(precision=precision)
+    one = TrainingInput("convnet3", protocol, images, labels, images[:10], labels[:10], 10, 0, torch.device("cpu"))
+    (run,), epochs = begin([one]), count(1)
+    benchmark(lambda: run.train_epoch(next(epochs)))

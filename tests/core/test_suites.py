@@ -47,7 +47,7 @@ def test_class_groups_are_fitted_by_jobs_of_their_own(name, num_groups, method):
     file = load_suite(name)
     classes = read_class_list(file.class_list)
     request = make_request(suite=name, methods=[method])
-    chosen = select_methods(request, file.suite, Protocol())
+    chosen = select_methods(request, file.suite, Protocol(), "cpu")
     plan = make_plan(
         PlanInput(
             suite=file.suite,

@@ -132,7 +132,7 @@ def test_the_result_says_what_was_done_and_can_be_written_as_json(train):
 
 def test_best_is_the_first_best_evaluation_and_top5_belongs_to_it(train, monkeypatch):
     scores = iter([(50.0, 99.0), (70.0, 90.0), (70.0, 95.0), (60.0, 97.0)])
-    monkeypatch.setattr("harness.training.trainer.accuracies", lambda *args: next(scores))
+    monkeypatch.setattr("harness.training.scores.accuracies", lambda *args: next(scores))
     _, result = train(protocol=protocol(4, num_evaluations=4))
     assert (result.top1_best, result.best_epoch, result.top5_best) == (70.0, 2, 90.0)
     assert (result.top1_last, result.top5_last) == (60.0, 97.0)
