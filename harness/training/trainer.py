@@ -193,6 +193,8 @@ class TrainingRun:
         self.soft_labels = soft_labels if protocol.labels != "hard" else None
         self.optimizer = make_optimizer(model, protocol, recipe)
         self.eval_epochs = frozenset(recipe.eval_epochs)
+        whole = protocol.labels == "stored" or (protocol.labels == "soft" and protocol.soft_loss != "kl")
+        self._in_parts = not (whole or any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules()))
         self.num_steps = 0
 
     def train_epoch(self, epoch: int) -> float:
@@ -233,19 +235,38 @@ class TrainingRun:
 
     def _step(self, images_B3SS: Tensor, rows_B: Tensor, mix: Mix | None) -> Tensor:
         """Mix, update the weights once, and return the batch's mean loss, detached."""
+        labels_B, partner_B = self.labels[rows_B], None
         if mix is not None:
             paste(images_B3SS, mix)
-        with autocast(self.protocol, self.device):
-            logits, labels_B = self._forward(images_B3SS), self.labels[rows_B]
-            if self.soft_labels is None:
-                loss = _loss(logits, labels_B, mix)
-            else:
-                loss = self.soft_labels.loss(logits, images_B3SS, rows_B, labels_B, mix, self.protocol)
+            partner_B = labels_B[mix.partner.to(labels_B.device)]
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        total = torch.zeros((), device=self.device)
+        for part in self._parts(len(images_B3SS), images_B3SS.shape[-1]):
+            images, labels = images_B3SS[part], labels_B[part]
+            with autocast(self.protocol, self.device):
+                logits = self._forward(images)
+                if self.soft_labels is not None:
+                    loss = self.soft_labels.loss(logits, images, rows_B[part], labels, mix, self.protocol)
+                elif mix is None or partner_B is None:
+                    loss = functional.cross_entropy(logits, labels)
+                else:
+                    loss = _mixed_loss(logits, labels, partner_B[part], mix.kept)
+            loss = loss * (len(images) / len(images_B3SS))
+            loss.backward()
+            total += loss.detach()
         self.optimizer.step()
         self.num_steps += 1
-        return loss.detach()
+        return total
+
+    def _parts(self, num: int, side: int) -> list[slice]:
+        """Return the parts of a batch that pass one after the other: on a CPU large images, whose maps take gigabytes.
+
+        Their gradients add up to the batch's. Not where images of a batch depend on each other: batch norm, mixed labels.
+        """
+        most = max(1, _CPU_PIXELS // side**2)
+        if self.device.type != "cpu" or num <= most or not self._in_parts:
+            return [slice(0, num)]
+        return [slice(start, start + most) for start in range(0, num, most)]
 
     def _forward(self, images_B3SS: Tensor) -> Tensor:
         try:
@@ -260,13 +281,15 @@ class TrainingRun:
             ) from error
 
 
-def _loss(logits: Tensor, labels_B: Tensor, mix: Mix | None) -> Tensor:
-    """Cross-entropy, after CutMix weighted by the area that each image kept, nats."""
+def _mixed_loss(logits: Tensor, labels_B: Tensor, partner_B: Tensor, kept: float) -> Tensor:
+    """Cross-entropy after CutMix, weighted by the area that each image kept, nats."""
     loss = functional.cross_entropy(logits, labels_B)
-    if mix is None:
-        return loss
-    partner = labels_B[mix.partner.to(labels_B.device)]
-    return mix.kept * loss + (1 - mix.kept) * functional.cross_entropy(logits, partner)
+    return kept * loss + (1 - kept) * functional.cross_entropy(logits, partner_B)
+
+
+_CPU_PIXELS = 16 * 224 * 224
+"""Pixels of a pass on a CPU; the same on every machine, because parts round otherwise. A batch of 64 images of 224 pixels would
+take 12 GB with ConvNet-6."""
 
 
 @contextmanager

@@ -32,7 +32,7 @@ TRAINING = (
       "        self.model.train()\n", "        self.model.eval()\n",
       "tests/training/test_rded.py"),
     M("CutMix's losses have each other's weights", "harness/training/trainer.py",
-      "return mix.kept * loss + (1 - mix.kept) *", "return (1 - mix.kept) * loss + mix.kept *",
+      "return kept * loss + (1 - kept) *", "return (1 - kept) * loss + kept *",
       "tests/training/test_trainer.py::test_cutmix_mixes_both_losses_by_the_share_kept"),
     # Schedules and batches
     M("rded: a schedule for 300 epochs only", "harness/training/recipe.py",

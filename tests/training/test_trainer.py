@@ -186,14 +186,53 @@ def test_the_learning_rate_schedule_reaches_the_optimiser(train, monkeypatch):
 
 
 def test_cutmix_mixes_both_losses_by_the_share_kept():
-    from harness.training.cutmix import Mix
-    from harness.training.trainer import _loss
+    from harness.training.trainer import _mixed_loss
 
     logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    labels, partner = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 3, 0])
-    mixed = _loss(logits, labels, Mix((0, 1), (0, 1), 0.7, partner))
-    own, other = nn.functional.cross_entropy(logits, labels), nn.functional.cross_entropy(logits, labels[partner])
+    labels, partner = torch.tensor([0, 1, 2, 0]), torch.tensor([1, 2, 0, 0])
+    mixed = _mixed_loss(logits, labels, partner, 0.7)
+    own, other = (nn.functional.cross_entropy(logits, one) for one in (labels, partner))
     torch.testing.assert_close(mixed, 0.7 * own + 0.3 * other)
+
+
+@pytest.mark.parametrize("name", ["idc", "rded"])
+def test_parts_of_a_batch_add_up_to_it(train, monkeypatch, name):
+    """Parts of 5 of 32 images, as large images on a CPU; tolerance: float32 sums in another order, three small steps."""
+    from harness.students.build import build_student
+    from harness.training import trainer
+    from harness.training.soft_labels import SoftLabels
+
+    torch.manual_seed(0)
+    teacher = build_student("convnet2", 10, 16).eval().requires_grad_(requires_grad=False)
+    labels = {"soft_labels": SoftLabels(teacher, protocol(1), 0)} if name == "rded" else {}
+    rules, sizes = protocol(3, name, lr=0.001), []
+    forward = trainer.Forward.__call__
+    monkeypatch.setattr(
+        trainer.Forward,
+        "__call__",
+        lambda self, x: (sizes.append(len(x)) if self.model.training else 0, forward(self, x))[1],
+    )
+    whole = train(32, protocol=rules, **labels)[1]
+    monkeypatch.setattr(trainer, "_CPU_PIXELS", 5 * 16 * 16)
+    parts = train(32, protocol=rules, **labels)[1]
+    assert sizes == [32] * 3 + [5, 5, 5, 5, 5, 5, 2] * 3
+    assert parts.train_loss_last == pytest.approx(whole.train_loss_last, rel=1e-5)
+    assert parts.num_steps == whole.num_steps
+
+
+@pytest.mark.parametrize(
+    ("student", "changes"), [("convnet2_bn", {}), ("convnet2", {"labels": "soft", "soft_loss": "gift"})]
+)
+def test_a_batch_whose_images_depend_on_each_other_stays_whole(train, monkeypatch, student, changes):
+    from harness.students.build import build_student
+    from harness.training import trainer
+    from harness.training.soft_labels import SoftLabels
+
+    teacher = SoftLabels(build_student("convnet2", 10, 16).eval(), protocol(1), 0)
+    rules = protocol(1, "rded" if changes else "idc", lr=0.001, **changes)
+    whole = train(32, student=student, protocol=rules, soft_labels=teacher)[1]
+    monkeypatch.setattr(trainer, "_CPU_PIXELS", 5 * 16 * 16)
+    assert train(32, student=student, protocol=rules, soft_labels=teacher)[1] == whole
 
 
 def test_bfloat16_trains(train):
