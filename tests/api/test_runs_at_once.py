@@ -42,7 +42,7 @@ class Noted(Method):
 """
 
 
-@pytest.mark.drill
+@pytest.mark.slow
 def test_two_runs_at_once_do_each_job_once(tiny_suite, tmp_path):
     plugin, notes = tmp_path / "noted.py", tmp_path / "notes.txt"
     plugin.write_text(PLUGIN.replace("NOTES", repr(str(notes))))
