@@ -51,7 +51,7 @@ def test_both_sides_are_timed_in_turns_and_the_table_has_their_ratio(authors, tm
     done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True)
     (row,) = json.loads((out / "peers.json").read_text())["rows"]
     assert row["what"] == "DM: an update, 10 classes, IPC 10, 10 real images, 32 pixels"
-    assert {way: len(all_) for way, all_ in row["all"].items()} == {"authors": 2, "float32": 2}
+    assert {way: len(all_) for way, all_ in row["all"].items()} == {"authors": 2, "float32": 2, "bfloat16": 2}
     assert row["ratio"]["float32"] == pytest.approx(row["seconds"]["authors"] / row["seconds"]["float32"])
     assert (out / "peers.md").read_text() in done.stdout
     assert "this goes to the log" in (out / "log.txt").read_text()

@@ -65,19 +65,19 @@ def test_four_trainings_share_a_gpu(address, context, tmp_path):
     executor.start(jobs)
     ray, together = executor._ray, str(tmp_path)
 
-    def meet(job, context, board):
+    def meet(jobs, context, board):
         import pathlib
 
         import ray
 
+        (job,) = jobs
         folder, end = pathlib.Path(together), time.time() + 120
         (folder / f"{job.key}.here").touch()
         while len(list(folder.glob("*.here"))) < 4 and time.time() < end:
             time.sleep(0.05)
         held = ray.get_runtime_context().get_assigned_resources()["GPU"]
-        return Outcome(
-            job.key, log=f"{held} of {[int(i) for i in ray.get_gpu_ids()]}, {len(list(folder.glob('*.here')))} at once"
-        )
+        log = f"{held} of {[int(i) for i in ray.get_gpu_ids()]}, {len(list(folder.glob('*.here')))} at once"
+        return [Outcome(job.key, log=log)]
 
     executor._task = ray.remote(meet)
     handed = []

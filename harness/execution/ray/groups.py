@@ -18,7 +18,7 @@ MOST = 16
 
 def kind_of(job: Job) -> str:
     """Return a text that is equal for jobs which can be trained as one; empty for one that trains alone."""
-    if job.kind != "train" or job.spec["ipc"] is None or "redraw" in job.spec:
+    if job.kind != "train" or job.spec.get("ipc") is None or "redraw" in job.spec:
         return ""
     if parse(job.spec["student"]).family not in FAMILIES or why_alone(Protocol.model_validate(job.spec["protocol"])):
         return ""

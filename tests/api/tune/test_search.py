@@ -118,6 +118,7 @@ class Fails:
         yield from self.inner(method, point)
 
 
+@pytest.mark.drill
 def test_a_trial_that_fails_is_told_and_does_not_end_the_tuning(one_ray, request_of, tmp_path):
     request = request_of(sampler="grid", trials=6)
     done = run_tuning(prepare_tuning(request), Console(quiet=True), Fails(FakeTrials(tmp_path / "begun")))
