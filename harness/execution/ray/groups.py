@@ -1,4 +1,4 @@
-"""Which jobs are handed to a worker at once: trainings on a whole GPU that can be done as one (harness/jobs/together.py)."""
+"""Which jobs are handed to a worker at once: trainings on a GPU that can be done as one (harness/jobs/together.py)."""
 
 from __future__ import annotations
 
