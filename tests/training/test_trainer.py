@@ -197,7 +197,7 @@ def test_cutmix_mixes_both_losses_by_the_share_kept():
 
 @pytest.mark.parametrize("name", ["idc", "rded"])
 def test_parts_of_a_batch_add_up_to_it(train, monkeypatch, name):
-    """Parts of 5 of 32 images, as large images on a CPU; tolerance: float32 sums in another order, three small steps."""
+    """Parts of 5 of 32 images, as large images on a CPU; tolerance: float32 sums of logits in another order, three steps."""
     from harness.students.build import build_student
     from harness.training import trainer
     from harness.training.soft_labels import SoftLabels
@@ -216,7 +216,7 @@ def test_parts_of_a_batch_add_up_to_it(train, monkeypatch, name):
     monkeypatch.setattr(trainer, "_CPU_PIXELS", 5 * 16 * 16)
     parts = train(32, protocol=rules, **labels)[1]
     assert sizes == [32] * 3 + [5, 5, 5, 5, 5, 5, 2] * 3
-    assert parts.train_loss_last == pytest.approx(whole.train_loss_last, rel=1e-5)
+    assert parts.train_loss_last == pytest.approx(whole.train_loss_last, rel=1e-5, abs=1e-7)
     assert parts.num_steps == whole.num_steps
 
 
