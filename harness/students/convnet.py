@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from harness.students.layers import HalvingPool, make_norm
+from harness.students.layers import HalvingPool, fast_layout, make_norm
 from harness.students.sizes import check_size, map_side
 from harness.students.spec import Norm, StudentSpec
 
@@ -29,6 +29,8 @@ class ConvNet(nn.Module):
         channels: K, 3 (RGB) or 1 (grey).
     """
 
+    channels_last = True
+
     def __init__(
         self, depth: int, num_classes: int, image_size: int, norm: Norm = "instance", channels: int = 3
     ) -> None:
@@ -43,7 +45,7 @@ class ConvNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Map normalised images [B, K, S, S] to the input of the linear layer, [B, D], channel-major."""
-        return self.blocks(images).flatten(1)
+        return self.blocks(fast_layout(images) if self.channels_last else images).flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images [B, K, S, S] to logits [B, C]."""

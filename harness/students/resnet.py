@@ -10,7 +10,7 @@ import math
 
 from torch import Tensor, nn
 
-from harness.students.layers import HalvingPool, make_norm
+from harness.students.layers import HalvingPool, fast_layout, make_norm
 from harness.students.sizes import check_size
 from harness.students.spec import Norm, StudentSpec
 
@@ -53,6 +53,8 @@ class ResNet(nn.Module):
         image_size: S, pixels; it decides the stem.
     """
 
+    channels_last = True
+
     def __init__(self, spec: StudentSpec, num_classes: int, image_size: int) -> None:
         super().__init__()
         widths, pooled = _WIDTHS[spec.variant], spec.family == "resnet_ap"
@@ -70,7 +72,7 @@ class ResNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Map normalised images [B, K, S, S] to the input of the linear layer, [B, D]."""
-        return self.pool(self.stages(self.stem(images))).flatten(1)
+        return self.pool(self.stages(self.stem(fast_layout(images) if self.channels_last else images))).flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images [B, K, S, S] to logits [B, C]."""

@@ -87,6 +87,7 @@ class Stack:
         first = runs[0]
         self.runs, self.protocol, self.recipe, self.device = runs, first.protocol, first.recipe, first.device
         self.model = copy.deepcopy(first.model).to("meta")
+        vars(self.model)["channels_last"] = False  # torch.func.vmap knows no memory format
         parameters, self.buffers = stack_module_state([run.model for run in runs])
         self.parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         images = [run.images for run in runs]

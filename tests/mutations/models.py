@@ -14,7 +14,7 @@ MODELS = (
       "large = image_size > 128", "large = image_size >= 128",
       "tests/students/test_students_golden.py::test_the_stem_goes_by_the_image_size_as_in_the_reference"),
     M("one group in place of one per channel", "harness/students/layers.py",
-      "nn.GroupNorm(num_channels, num_channels)", "nn.GroupNorm(1, num_channels)",
+      "InstanceNorm(num_channels, num_channels)", "InstanceNorm(1, num_channels)",
       "tests/students/test_students_golden.py"),
     M("resnets start from narrower weights", "harness/students/resnet.py",
       "math.sqrt(2 / fan_out)", "math.sqrt(1 / fan_out)",

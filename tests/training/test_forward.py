@@ -59,7 +59,7 @@ def train(digits, seed=0, *, num=100, epochs=40, student="convnet3", **options):
 def test_a_compiled_training_is_the_plain_one(digits, without_compiler, student):  # noqa: F811
     plain, result = train(digits, epochs=2, num=40, student=student)
     model, compiled = train(digits, epochs=2, num=40, student=student, compiled=True)
-    assert without_compiler == [32, 8, 32, 8, 540]
+    assert without_compiler == [32, 8, 32, 8, 256, 256, 28]
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, atol=1e-6, rtol=1e-5)
     assert compiled.top1_last == pytest.approx(result.top1_last, abs=0.2)
@@ -67,7 +67,7 @@ def test_a_compiled_training_is_the_plain_one(digits, without_compiler, student)
 
 def test_the_last_images_of_a_split_are_scored_as_the_others(digits, without_compiler, monkeypatch):  # noqa: F811
     model = build_student("convnet2", 10, 16)
-    monkeypatch.setattr("harness.training.evaluation._EVAL_PIXELS", {"cpu": 100 * 16 * 16})
+    monkeypatch.setattr("harness.training.evaluation._CPU_PIXELS", 100 * 16 * 16)
     exact = predict(model, as_rows(digits[2], "cpu"), Protocol())
     logits = predict(model, as_rows(digits[2], "cpu"), Protocol(compiled=True))
     assert without_compiler == [*[100] * 5, 40]

@@ -165,7 +165,7 @@ def test_accuracies_are_percent_and_top5_needs_five_classes(num_classes, top1, t
 def test_evaluation_in_batches_counts_every_image_once(digits, train, monkeypatch):
     model, _ = train()
     whole = evaluate(model, digits[2], digits[3], protocol(1), 10)
-    monkeypatch.setitem(scoring._EVAL_PIXELS, "cpu", 16 * 16 * 37)
+    monkeypatch.setattr(scoring, "_CPU_PIXELS", 16 * 16 * 37)
     assert evaluate(model, digits[2], digits[3], protocol(1), 10) == whole
 
 
