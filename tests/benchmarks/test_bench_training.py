@@ -13,7 +13,9 @@ from torchvision.transforms.functional import hflip, normalize, resized_crop
 from harness.core.config.protocol import Protocol
 from harness.jobs import threads as job_threads
 from harness.students import build_student
+from harness.training import evaluation
 from harness.training.augment import GREY, Augmenter, draw
+from harness.training.evaluation import predict
 from harness.training.together import Stack, begin
 from harness.training.trainer import TrainingInput
 
@@ -119,3 +121,14 @@ def test_bench_an_epoch_in_each_precision(benchmark, precision):
     one = TrainingInput("convnet3", protocol, images, labels, images[:10], labels[:10], 10, 0, torch.device("cpu"))
     (run,), epochs = begin([one]), count(1)
     benchmark(lambda: run.train_epoch(next(epochs)))
+
+
+@pytest.mark.parametrize("way", ["float32", "bfloat16", "bfloat16, channels first", "bfloat16, one batch"])
+def test_bench_scoring_in_each_layout(benchmark, monkeypatch, way):
+    """Why bfloat16 maps are laid out channels last on a CPU, and why batches are small there."""
+    benchmark.group = "scoring 1,000 images with convnet3@32"
+    model, protocol = build_student("convnet3", 10, 32), Protocol(precision=way.split(",")[0])
+    model.channels_last = "first" not in way
+    if "one batch" in way:
+        monkeypatch.setattr(evaluation, "_CPU_PIXELS", 1000 * 32 * 32)
+    benchmark.pedantic(predict, (model, some_images(1000, 32), protocol), rounds=3, warmup_rounds=1)
