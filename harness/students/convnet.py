@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from harness.students.layers import HalvingPool, fast_layout, make_norm
+from harness.students.layers import HalvingPool, ReLU, fast_layout, make_norm
 from harness.students.sizes import check_size, map_side
 from harness.students.spec import Norm, StudentSpec
 
@@ -39,7 +39,7 @@ class ConvNet(nn.Module):
         for i in range(depth):
             grey = i == 0 and channels == 1
             conv = nn.Conv2d(WIDTH if i else channels, WIDTH, kernel_size=3, padding=3 if grey else 1)
-            blocks += [conv, make_norm(norm, WIDTH), nn.ReLU(inplace=True), HalvingPool()]
+            blocks += [conv, make_norm(norm, WIDTH), ReLU(), HalvingPool()]
         self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(WIDTH * (map_side(image_size, channels) >> depth) ** 2, num_classes)
 

@@ -51,6 +51,24 @@ _FAST_GROUPS = 1024
 batch norm image by image, which computes the same."""
 
 
+class ReLU(nn.ReLU):
+    """`nn.ReLU` in place; without gradients, bfloat16 maps on a CPU take a quarter of the time.
+
+    torch widens each bfloat16 to float32 for it. Read as whole numbers of 16 bits, the negative ones are the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(inplace=True)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map [B, W, H, L] to the same shape, in place."""
+        narrow = maps.dtype == torch.bfloat16 and maps.device.type == "cpu"
+        if not narrow or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(maps)
+        maps.view(torch.int16).clamp_min_(0)
+        return maps
+
+
 class HalvingPool(nn.Module):
     """Average pooling by 2, equal to `nn.AvgPool2d(2)` within float32 rounding; bfloat16 maps are summed in float32.
 

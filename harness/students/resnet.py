@@ -10,7 +10,7 @@ import math
 
 from torch import Tensor, nn
 
-from harness.students.layers import HalvingPool, fast_layout, make_norm
+from harness.students.layers import HalvingPool, ReLU, fast_layout, make_norm
 from harness.students.sizes import check_size
 from harness.students.spec import Norm, StudentSpec
 
@@ -28,7 +28,7 @@ class BasicBlock(nn.Module):
         self.residual = nn.Sequential(
             nn.Conv2d(in_width, width, kernel_size=3, stride=conv_stride, padding=1, bias=False),
             make_norm(norm, width),
-            nn.ReLU(inplace=True),
+            ReLU(),
             *pool,
             nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False),
             make_norm(norm, width),
@@ -37,7 +37,7 @@ class BasicBlock(nn.Module):
         if stride == 2 or in_width != width:
             conv = nn.Conv2d(in_width, width, kernel_size=1, stride=conv_stride, bias=False)
             self.shortcut = nn.Sequential(conv, *pool, make_norm(norm, width))
-        self.relu = nn.ReLU(inplace=True)
+        self.relu = ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in_width, H, W] to [B, width, H / stride, W / stride]."""
@@ -103,7 +103,7 @@ def _stem(spec: StudentSpec, width: int, image_size: int) -> list[nn.Module]:
     layers = [
         nn.Conv2d(spec.channels, width, kernel_size=kernel, stride=stride, padding=kernel // 2, bias=False),
         make_norm(spec.norm, width),
-        nn.ReLU(inplace=True),
+        ReLU(),
     ]
     if image_size > 64 and spec.variant == "imagenet":
         by_4 = [HalvingPool(), HalvingPool()]

@@ -1,11 +1,11 @@
-"""The pooling and the norm that replace torch's on the CPU."""
+"""The pooling, norm and activation that replace torch's on the CPU."""
 
 import pytest
 import torch
 from torch import nn
 
 from harness.students.build import build_student
-from harness.students.layers import HalvingPool, make_norm
+from harness.students.layers import HalvingPool, ReLU, make_norm
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 3, 7, 5), (1, 1, 2, 2), (2, 4, 3, 10)])
@@ -74,3 +74,17 @@ def test_bfloat16_lays_maps_out_channels_last_and_gives_the_same_logits(student,
         seen.clear()
         net(images)
         assert all(seen)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_relu_equals_torchs_for_every_kind_of_number(dtype, grad):
+    tiny = torch.finfo(dtype).smallest_normal
+    values = torch.tensor([-torch.inf, -1e30, -1.0, -tiny, -tiny / 4, -0.0, 0.0, tiny / 4, tiny, 1.0, 1e30, torch.inf])
+    maps = torch.cat([values.to(dtype), torch.randn(1012, generator=torch.Generator().manual_seed(0)).to(dtype)])
+    expected = nn.functional.relu(maps)
+    with torch.set_grad_enabled(grad):
+        given = maps.view(4, 4, 8, 8).contiguous(memory_format=torch.channels_last)
+        found = ReLU()(given)
+    assert found.data_ptr() == given.data_ptr()
+    assert torch.equal(found.flatten(), expected)
