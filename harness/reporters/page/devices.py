@@ -62,7 +62,7 @@ class Picture:
     Attributes:
         labels: (y, machine) where the rows of a machine begin.
         ticks: (x, time) of the axis.
-        kinds: of the jobs that are drawn.
+        kinds: (kind of job, how many and their time all together), those that are not drawn included.
         left_out: jobs that are not.
     """
 
@@ -71,7 +71,7 @@ class Picture:
     bars: list[Bar]
     labels: list[tuple[float, str]]
     ticks: list[tuple[float, str]]
-    kinds: list[str]
+    kinds: list[tuple[str, str]]
     left_out: int
 
 
@@ -125,7 +125,8 @@ def draw(timeline: Timeline) -> Picture | None:
     ]  # fmt: skip
     firsts = {lane[:2]: tops[lane] for lane in reversed(lanes)}
     labels = sorted((float(top), names[place]) for place, top in firsts.items())
-    kinds = [kind for kind in KINDS if any(bar.kind == kind for bar in bars)]
+    by_kind = {kind: [one for one in timeline.slices if one.kind == kind] for kind in KINDS}
+    kinds = [(kind, _sum(jobs)) for kind, jobs in by_kind.items() if jobs]
     return Picture(
         WIDTH, len(lanes) * HEIGHT, bars, labels, _ticks(timeline.seconds), kinds, len(timeline.slices) - len(shown)
     )
@@ -133,6 +134,11 @@ def draw(timeline: Timeline) -> Picture | None:
 
 def _lane(one: Slice) -> tuple[str, str, str, int]:
     return one.host, one.node, one.device, one.lane
+
+
+def _sum(jobs: list[Slice]) -> str:
+    """Return such as "175 jobs, 5m 12s"."""
+    return f"{len(jobs)} job{'s' * (len(jobs) > 1)}, {duration(sum(one.seconds for one in jobs))}"
 
 
 def _kind(one: Slice) -> str:

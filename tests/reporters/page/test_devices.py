@@ -33,7 +33,7 @@ def test_the_picture_has_a_bar_for_each_try(timeline):
     ]  # fmt: skip
     assert [name for _, name in picture.labels] == ["node1", "node2"]
     assert picture.height == 2 * devices.HEIGHT
-    assert (picture.kinds, picture.left_out) == (["fit", "train"], 0)
+    assert (picture.kinds, picture.left_out) == ([("fit", "1 job, 50.0 s"), ("train", "2 jobs, 35.0 s")], 0)
 
 
 def test_of_very_many_jobs_the_longest_are_drawn(timeline, monkeypatch):
