@@ -129,3 +129,11 @@ def test_only_trainings_of_one_kind_are_stacked(inputs):
 def test_a_loss_that_is_not_finite_is_told(inputs):
     with pytest.raises(RuntimeError, match="the training loss is"):
         train_together(inputs(protocol(8, lr=1e9)))
+
+
+def test_bfloat16_images_that_would_be_laid_out_channels_last_pass_a_stack_too(digits):  # noqa: F811
+    larger = [torch.nn.functional.interpolate(one[:40].float(), size=28).byte() for one in (digits[0], digits[2])]
+    rules = protocol(1, precision="bfloat16")
+    one = TrainingInput("convnet2", rules, larger[0], digits[1][:40], larger[1], digits[3][:40], 10, 0, CPU)
+    for ours, theirs in zip(train_together([one, replace(one, seed=1)]), (one, replace(one, seed=1)), strict=True):
+        assert ours.train_loss_last == pytest.approx(alone(theirs).train_loss_last, rel=0.05)

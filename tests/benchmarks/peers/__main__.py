@@ -61,7 +61,7 @@ def _compare(options: Any, given: list[str]) -> int:
 def _rows(command: list[str], log: Any, options: Any) -> Iterator[dict[str, Any]]:
     """Yield the rows of every part, each part in two new processes.
 
-    A process that worked with large images before makes new ones faster: its allocator gives less memory back.
+    In a process that worked with large images before, small ones take less time: its allocator kept more pages.
     """
     for part in [name for name, option in _PARTS.items() if getattr(options, option)]:
         own = [*command, "--part", part, "--serve"]
